@@ -1,0 +1,133 @@
+//! The port to calendars, and its kinds.
+//!
+//! In: what is known of each resource. Out: those that are new or changed, as a stream, so that
+//! memory stays bounded; and conditional writes against the version that was read.
+
+pub mod directory;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures_util::stream::BoxStream;
+
+use crate::model::{ResourceId, Version};
+
+/// One stored iCalendar object as it was read: the unit of reading and writing.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Which one.
+    pub id: ResourceId,
+    /// What a write of it must be conditional on.
+    pub version: Version,
+    /// Its bytes, complete and unaltered.
+    pub bytes: Arc<[u8]>,
+    /// When the store last changed it, where the store says so.
+    pub modified: Option<DateTime<Utc>>,
+}
+
+/// Which resources a read looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The whole calendar: lists everything, reads what is not known.
+    All,
+    /// Only these, and each of them is read, however well its version is known (promise 3).
+    Only(BTreeSet<ResourceId>),
+}
+
+/// The versions that the last passes settled; a listing does not read these again.
+pub type Known = HashMap<ResourceId, Version>;
+
+/// What a read finds, one by one. A stream that ends without `Complete` was cut short, and nothing
+/// may be concluded from what it did not show.
+#[derive(Debug)]
+pub enum Found {
+    /// A resource that is new, changed, or asked for by name.
+    Changed(Resource),
+    /// A known resource that a complete listing did not show, or that was asked for and is not there.
+    Vanished(ResourceId),
+    /// A resource that is there and could not be read; its neighbours go on.
+    Unreadable(ResourceId, ReadError),
+    /// The end: so many known resources were listed with the version that is known.
+    Complete {
+        /// How many.
+        unchanged: usize,
+    },
+}
+
+/// The stream of a read.
+pub type Finding<'a> = BoxStream<'a, Found>;
+
+/// Why a calendar, or one resource in it, could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A file that does not (yet) end as a calendar does: its writer is at it, or broke off.
+    #[error("{0}: incomplete: it does not end with END:VCALENDAR; it is read again when it changes")]
+    Incomplete(String),
+    /// Larger than is read.
+    #[error("{what}: larger than {limit} MiB; split the calendar into smaller resources")]
+    TooLarge {
+        /// The resource.
+        what: String,
+        /// The limit, in MiB.
+        limit: u64,
+    },
+    /// The operating system refused.
+    #[error("{what}: {hint}")]
+    Io {
+        /// The file or directory.
+        what: String,
+        /// What to do about it.
+        hint: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// How a write ended.
+#[derive(Debug)]
+pub enum Written {
+    /// It is stored, and this is its version.
+    Stored(Version),
+    /// The resource changed or vanished since it was read: nothing was written, decide again.
+    Changed,
+    /// Nothing was written and a repeat would not be either, until a person acts.
+    Refused(WriteRefusal),
+    /// Nothing was written; a later pass may succeed (a full disk, a lock).
+    Failed(WriteRefusal),
+    /// Nobody knows whether it was stored: read before doing anything else.
+    Unknown(WriteRefusal),
+}
+
+/// Why a write was refused: names the resource, says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {hint}")]
+pub struct WriteRefusal {
+    /// The resource.
+    pub what: String,
+    /// What is wrong and what to do.
+    pub hint: String,
+    /// The cause, where there is one.
+    #[source]
+    pub source: Option<std::io::Error>,
+}
+
+/// A calendar: something that holds resources.
+#[async_trait]
+pub trait Calendar: Send + Sync {
+    /// Reads what `scope` names and `known` does not hold already.
+    ///
+    /// # Errors
+    /// When the calendar as a whole cannot be read; a single resource's fault is in the stream.
+    async fn read(&self, scope: &Scope, known: Known) -> Result<Finding<'_>, ReadError>;
+
+    /// Replaces one resource's bytes, if it still is in the version that was read.
+    async fn write(&self, id: &ResourceId, version: &Version, bytes: &[u8]) -> Written;
+
+    /// Waits until something changed, then says where to look. Safe to drop and call again: a change
+    /// that was not delivered is delivered by the next call. A calendar that cannot be watched waits
+    /// for ever and relies on the schedule.
+    async fn changed(&self) -> Scope;
+}

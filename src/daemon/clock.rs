@@ -1,0 +1,1 @@
+//! The clock and the random numbers of a real machine.

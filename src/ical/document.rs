@@ -1,0 +1,1 @@
+//! Bytes → logical content lines with their byte ranges → components.

@@ -1,0 +1,135 @@
+//! An event as it was understood: all VEVENTs of one UID in a resource.
+
+use chrono::{DateTime, Utc};
+
+use super::mark::Mark;
+use crate::model::{Span, Uid};
+
+/// An event: the unit of deciding. What could not be understood is said in `fault`, never guessed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its UID.
+    pub uid: Uid,
+    /// SUMMARY of the master (else of the first override), unescaped.
+    pub summary: Option<String>,
+    /// The whole event is cancelled: the master's STATUS, or the calendar's METHOD:CANCEL.
+    pub cancelled: bool,
+    /// CLASS; PUBLIC where absent.
+    pub class: Class,
+    /// TRANSP:TRANSPARENT.
+    pub transparent: bool,
+    /// DTSTART is a DATE.
+    pub all_day: bool,
+    /// CATEGORIES, unescaped, of all components.
+    pub categories: Vec<String>,
+    /// LOCATION of the master, unescaped.
+    pub location: Option<String>,
+    /// ORGANIZER's address, `mailto:` taken off, in lower case.
+    pub organizer: Option<String>,
+    /// ATTENDEE addresses, the same way, in order, of all components, each once.
+    pub attendees: Vec<String>,
+    /// It repeats (RRULE or RDATE).
+    pub recurring: bool,
+    /// The occurrence that decides the meeting's time.
+    pub next: Next,
+    /// The latest LAST-MODIFIED of its components.
+    pub last_modified: Option<DateTime<Utc>>,
+    /// The latest DTSTAMP.
+    pub stamped: Option<DateTime<Utc>>,
+    /// The highest SEQUENCE.
+    pub sequence: u32,
+    /// 16 hex digits over what decides its times: DTSTART, DTEND, DURATION, RRULE, RDATE, EXDATE,
+    /// EXRULE, RECURRENCE-ID lines and STATUS, of all components, unfolded.
+    pub schedule: String,
+    /// 16 hex digits over all bytes of all its components.
+    pub content: String,
+    /// Its VEVENTs in file order.
+    pub components: Vec<Component>,
+    /// Why no decision may rest on this reading, in words for `plan` and the log: the event is
+    /// skipped with this reason (unknown zone, unreadable date, vCalendar 1.0, two masters...).
+    pub fault: Option<String>,
+}
+
+/// One VEVENT of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// Its index among the document's components ([`super::document::Document::components`]).
+    pub index: usize,
+    /// It has a RECURRENCE-ID.
+    pub is_override: bool,
+    /// STATUS:CANCELLED on this component: an override like this is not written.
+    pub cancelled: bool,
+    /// The mark on it.
+    pub mark: Option<Mark>,
+    /// Every conference link found in it, in file order; ours included.
+    pub links: Vec<FoundLink>,
+    /// LOCATION is absent or empty.
+    pub location_empty: bool,
+    /// URL is absent.
+    pub url_absent: bool,
+}
+
+/// A conference link found in a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundLink {
+    /// Where it stood.
+    pub place: Place,
+    /// Whose it is.
+    pub provider: Provider,
+    /// The URL, unescaped and unfolded, exactly.
+    pub url: String,
+}
+
+/// The properties that hold conference links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// DESCRIPTION.
+    Description,
+    /// LOCATION.
+    Location,
+    /// URL.
+    Url,
+    /// CONFERENCE (RFC 7986).
+    Conference,
+    /// X-MICROSOFT-SKYPETEAMSMEETINGURL.
+    SkypeTeams,
+    /// Any other property known to hold one (X-GOOGLE-CONFERENCE, X-ZOOM-..., an HTML twin).
+    Other,
+}
+
+/// Who runs the conference behind a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Provider {
+    /// Microsoft Teams, ours or not.
+    Teams,
+    /// Zoom.
+    Zoom,
+    /// Google Meet.
+    Meet,
+    /// Cisco Webex.
+    Webex,
+    /// Jitsi.
+    Jitsi,
+}
+
+/// CLASS (RFC 5545, 3.8.1.3); an unknown value counts as private, as the RFC asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// PUBLIC, or absent.
+    Public,
+    /// PRIVATE, or unknown.
+    Private,
+    /// CONFIDENTIAL.
+    Confidential,
+}
+
+/// The occurrence that decides whether and when an event has a meeting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The first occurrence that ends after the given time; one over 24 h is cut to start + 24 h.
+    At(Span),
+    /// All occurrences have ended, or there is none.
+    Past,
+    /// The times are not understood; `Event::fault` says why.
+    Unknown,
+}

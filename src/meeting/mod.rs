@@ -1,0 +1,126 @@
+//! The port to meetings: `Wanted` in, `Meeting` out.
+
+pub mod graph;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ExternalId, JoinUrl, MeetingId, OrganizerId, Span};
+
+/// The meeting an event should have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Who owns it.
+    pub organizer: OrganizerId,
+    /// The event's key.
+    pub external_id: ExternalId,
+    /// Its title.
+    pub subject: Option<String>,
+    /// When it takes place.
+    pub span: Span,
+    /// BCP 47 tag of the language of its join information.
+    pub language: String,
+}
+
+/// A meeting as the service described it. Always complete: a partial answer is an error, never this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meeting {
+    /// The service's id, for PATCH and DELETE; unknown after a lost state until it is looked up.
+    pub id: Option<MeetingId>,
+    /// Where to join.
+    pub join_url: JoinUrl,
+    /// What the service says of its time; `None` where it answered year 1.
+    pub span: Option<Span>,
+    /// Its title.
+    pub subject: Option<String>,
+    /// When the service will forget it, where it says so.
+    pub expires: Option<DateTime<Utc>>,
+    /// What an event can show beside the URL.
+    pub details: Details,
+}
+
+/// What Graph gave beside the join URL; every part may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Details {
+    /// `joinMeetingIdSettings.joinMeetingId`.
+    pub meeting_id: Option<String>,
+    /// `joinMeetingIdSettings.passcode`.
+    pub passcode: Option<String>,
+    /// `audioConferencing`.
+    pub dial_in: Option<DialIn>,
+    /// `videoTeleconferenceId`.
+    pub video_device_id: Option<String>,
+    /// `chatInfo.threadId`.
+    pub chat_thread: Option<String>,
+    /// `meetingOptionsWebUrl`.
+    pub options_url: Option<String>,
+}
+
+/// Joining by telephone: Graph's `audioConferencing`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DialIn {
+    /// The page of local numbers.
+    pub dialin_url: Option<String>,
+    /// What the caller types.
+    pub conference_id: Option<String>,
+    /// `tollNumber` first, then those of `tollNumbers` not yet named.
+    pub toll_numbers: Vec<String>,
+    /// The same of the toll-free numbers.
+    pub toll_free_numbers: Vec<String>,
+    /// A number that dials straight in (Calendar API only), e.g. `+1 555-0100,,123#`.
+    pub quick_dial: Option<String>,
+}
+
+/// How [`Meetings::ensure`] got the meeting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ensured {
+    /// The meeting, with the wanted times and subject.
+    pub meeting: Meeting,
+    /// Whether it was made by this call (counts against the budgets).
+    pub created: bool,
+}
+
+/// Why the meeting service did not do what was asked, and what that means for the rest of the work
+/// (graph-api.md, section 11). The text never holds a secret, a title or a URL of a meeting.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MeetingError {
+    /// This event's request cannot succeed unchanged: park the event.
+    #[error("Graph refuses this event's meeting: {0}")]
+    Request(String),
+    /// The meeting behind an id is not there (404, 410).
+    #[error("the meeting is gone")]
+    Gone,
+    /// Every meeting of this organizer fails until a person acts (policy, licence, unknown user).
+    #[error("{0}")]
+    Organizer(String),
+    /// Every call fails until a person acts (secret, consent, tenant).
+    #[error("{0}")]
+    Credential(String),
+    /// Nothing may be sent before this time.
+    #[error("Graph asks to wait until {until}")]
+    Throttled {
+        /// When calls may go out again.
+        until: DateTime<Utc>,
+    },
+    /// It may work later (network, 5xx, a partial answer); the retries of this call are used up.
+    #[error("{0}")]
+    Transient(String),
+}
+
+/// The meeting service.
+#[async_trait]
+pub trait Meetings: Send + Sync {
+    /// Makes the event's meeting, or finds the one it has, and brings its times and subject to what
+    /// is wanted. Repeating it is harmless: the same key is the same meeting.
+    async fn ensure(&self, wanted: &Wanted) -> Result<Ensured, MeetingError>;
+
+    /// Brings the times and subject of a known meeting to what is wanted. `meeting.id` is looked up
+    /// by the join URL when it is unknown.
+    ///
+    /// # Errors
+    /// [`MeetingError::Gone`] when the meeting is not there any more.
+    async fn update(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError>;
+}

@@ -1,0 +1,7 @@
+//! Which events get a link, and what each event needs. Pure: no clock, no network, no disk.
+//!
+//! In: the time, the rules of the calendar, an event as read, and what is remembered of its link.
+//! Out: a [`Decision`] with its reason, which [`crate::sync`] carries out.
+
+pub mod decide;
+pub mod select;

@@ -1,0 +1,1 @@
+//! Where secrets come from: files, commands, systemd credentials. Redaction is by type.

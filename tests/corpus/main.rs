@@ -1,0 +1,2 @@
+//! Real calendar files, read and linked.
+fn main() {}
