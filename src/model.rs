@@ -154,7 +154,10 @@ impl ExternalId {
         Self(match generation {
             0 if plain => uid.to_owned(),
             0 => format!("urn:sha256:{}", hex(&sha256([uid.as_bytes()]))),
-            n => format!("urn:sha256:{}", hex(&sha256([uid.as_bytes(), b"\n", n.to_string().as_bytes()]))),
+            n => format!(
+                "urn:sha256:{}",
+                hex(&sha256([uid.as_bytes(), b"\n", n.to_string().as_bytes()]))
+            ),
         })
     }
 
@@ -209,8 +212,13 @@ pub struct MeetingKey {
 impl MeetingKey {
     /// The 24 hex digits that stand for this key in the mark.
     pub fn digest(&self) -> String {
-        let parts =
-            [self.tenant.as_str(), "\n", self.organizer.as_str(), "\n", self.external_id.as_str()];
+        let parts = [
+            self.tenant.as_str(),
+            "\n",
+            self.organizer.as_str(),
+            "\n",
+            self.external_id.as_str(),
+        ];
         hex(&sha256(parts.map(str::as_bytes))[..12])
     }
 }
@@ -270,10 +278,26 @@ mod tests {
         let cases = [
             ("abc@example.org", 0, "abc@example.org".to_owned()),
             (&long[..255], 0, "x".repeat(255)),
-            (&long, 0, format!("urn:sha256:{}", hex(&sha256([long.as_bytes()])))),
-            ("ümlaut", 0, format!("urn:sha256:{}", hex(&sha256(["ümlaut".as_bytes()])))),
-            ("a\tb", 0, format!("urn:sha256:{}", hex(&sha256([b"a\tb".as_slice()])))),
-            ("abc", 2, format!("urn:sha256:{}", hex(&sha256([b"abc\n2".as_slice()])))),
+            (
+                &long,
+                0,
+                format!("urn:sha256:{}", hex(&sha256([long.as_bytes()]))),
+            ),
+            (
+                "ümlaut",
+                0,
+                format!("urn:sha256:{}", hex(&sha256(["ümlaut".as_bytes()]))),
+            ),
+            (
+                "a\tb",
+                0,
+                format!("urn:sha256:{}", hex(&sha256([b"a\tb".as_slice()]))),
+            ),
+            (
+                "abc",
+                2,
+                format!("urn:sha256:{}", hex(&sha256([b"abc\n2".as_slice()]))),
+            ),
         ];
         for (uid, generation, expected) in cases {
             let uid = Uid::new(uid).unwrap();
@@ -287,7 +311,10 @@ mod tests {
         for hostile in ["x".repeat(81), "a\u{1b}[31m".into(), "ü".into()] {
             let uid = Uid::new(hostile.clone()).unwrap();
             let shown = uid.to_string();
-            assert!(shown.starts_with("sha256:") && shown.len() == 7 + 12, "{shown}");
+            assert!(
+                shown.starts_with("sha256:") && shown.len() == 7 + 12,
+                "{shown}"
+            );
             assert!(uid.is_named_by(&shown) && uid.is_named_by(&hostile));
         }
         assert_eq!(Uid::new("  "), None);
@@ -304,11 +331,17 @@ mod tests {
 
     #[test]
     fn escaped_text_holds_no_control_characters() {
-        assert_eq!(Escaped("a\u{1b}[1m\nb\u{202e}").to_string(), "a\\u{1b}[1m\\u{a}b\\u{202e}");
+        assert_eq!(
+            Escaped("a\u{1b}[1m\nb\u{202e}").to_string(),
+            "a\\u{1b}[1m\\u{a}b\\u{202e}"
+        );
     }
 
     #[test]
     fn a_join_url_never_shows() {
-        assert_eq!(format!("{:?}", JoinUrl::new("https://x/?p=secret")), "JoinUrl(REDACTED)");
+        assert_eq!(
+            format!("{:?}", JoinUrl::new("https://x/?p=secret")),
+            "JoinUrl(REDACTED)"
+        );
     }
 }

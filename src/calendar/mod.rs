@@ -63,7 +63,9 @@ pub type Finding<'a> = BoxStream<'a, Found>;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// A file that does not (yet) end as a calendar does: its writer is at it, or broke off.
-    #[error("{0}: incomplete: it does not end with END:VCALENDAR; it is read again when it changes")]
+    #[error(
+        "{0}: incomplete: it does not end with END:VCALENDAR; it is read again when it changes"
+    )]
     Incomplete(String),
     /// Larger than is read.
     #[error("{what}: larger than {limit} MiB; split the calendar into smaller resources")]
