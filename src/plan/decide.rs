@@ -1,1 +1,350 @@
 //! What one event needs.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::select::{Rules, examine, horizon_reaches, settled_at};
+use super::why::Why;
+use crate::ical::event::{Event, Next, Place, Provider};
+use crate::ical::mark::Mark;
+use crate::ical::write::{self, Location};
+use crate::model::{ExternalId, Generation, JoinUrl, MeetingKey, OrganizerId, Span};
+use crate::state::{Link, MeetingRecord, Phase};
+
+/// How often a write that was decided on the same content may land before the calendar is taken to
+/// drop what is written.
+const ATTEMPTS: u32 = 2;
+
+/// A meeting expires this long after its end (graph-api.md, section 8).
+const LIFETIME: Duration = Duration::from_hours(60 * 24);
+
+/// A series' meeting is moved on when less than this is left of its life.
+const ROLL_BEFORE: Duration = Duration::from_hours(21 * 24);
+
+/// What is to be done about one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing, and why.
+    Leave(Why),
+    /// The event carries our link and nothing is remembered of it: remember it; ask and write nothing.
+    Adopt {
+        /// The key generation its mark names.
+        generation: Generation,
+        /// The link it shows.
+        join_url: JoinUrl,
+    },
+    /// Get the event its meeting and write the link.
+    Link {
+        /// When the meeting takes place.
+        span: Span,
+        /// A link of another event that was copied in and goes in the same write.
+        replaces: Option<JoinUrl>,
+    },
+    /// The meeting is known and the event does not show all of the link: write what is missing.
+    Write,
+    /// The event shows the link; the meeting's times or title are behind.
+    Update {
+        /// When the meeting takes place.
+        span: Span,
+    },
+}
+
+impl Decision {
+    /// The stable name, for `plan`, `status` and JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Leave(why) => why.name(),
+            Self::Adopt { .. } => "adopt",
+            Self::Link { replaces: None, .. } => "link",
+            Self::Link {
+                replaces: Some(_), ..
+            } => "link-copy",
+            Self::Write => "write",
+            Self::Update { .. } => "update",
+        }
+    }
+
+    /// Whether it changes anything outside the state.
+    pub fn acts(&self) -> bool {
+        matches!(self, Self::Link { .. } | Self::Write | Self::Update { .. })
+    }
+}
+
+/// A decision, and when to decide again although nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// What is to be done.
+    pub what: Decision,
+    /// When time alone may change the answer.
+    pub due: Option<DateTime<Utc>>,
+}
+
+impl Default for Decided {
+    fn default() -> Self {
+        Self {
+            what: Decision::Leave(Why::InStep),
+            due: None,
+        }
+    }
+}
+
+/// What a decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The time.
+    pub now: DateTime<Utc>,
+    /// The event as read.
+    pub event: &'a Event,
+    /// The calendar's rules.
+    pub rules: &'a Rules,
+    /// What it writes into LOCATION.
+    pub location: Location,
+    /// The tenant, in lower case.
+    pub tenant: &'a str,
+    /// The organizer of new links.
+    pub organizer: &'a OrganizerId,
+    /// What is remembered of the event's link in this resource.
+    pub link: Option<&'a Link>,
+    /// What is remembered of its meeting.
+    pub meeting: Option<&'a MeetingRecord>,
+    /// A join URL in the event that is known to be another event's meeting.
+    pub foreign_meeting: Option<&'a JoinUrl>,
+    /// Since when the event is unchanged.
+    pub unchanged_since: DateTime<Utc>,
+}
+
+/// Decides what one event needs. Same arguments, same answer.
+pub fn decide(ask: &Ask<'_>) -> Decided {
+    if let Some(fault) = &ask.event.fault {
+        return leave(Why::NotUnderstood(fault.clone()));
+    }
+    match whose(ask) {
+        Whose::Ours { join_url, .. } if ask.link.is_some() && ask.meeting.is_some() => {
+            maintain(ask, &join_url)
+        }
+        Whose::Ours {
+            join_url,
+            generation,
+        } => now(Decision::Adopt {
+            generation,
+            join_url,
+        }),
+        Whose::Unknown => leave(Why::UnknownMark),
+        Whose::Copied(join_url) => make(ask, Some(join_url)),
+        Whose::Nobodys => make(ask, None),
+    }
+}
+
+/// The key of the event's meeting under the configured organizer.
+pub fn key_of(ask: &Ask<'_>, generation: Generation) -> MeetingKey {
+    MeetingKey {
+        tenant: ask.tenant.to_owned(),
+        organizer: ask.organizer.clone(),
+        external_id: ExternalId::of(&ask.event.uid, generation),
+    }
+}
+
+/// The meeting's title: the event's, without control characters and at most 255 characters long.
+pub fn subject(event: &Event) -> Option<String> {
+    let title = event.summary.as_deref()?.trim();
+    let clean = title.chars().map(|c| if c.is_control() { ' ' } else { c });
+    (!title.is_empty()).then(|| clean.take(255).collect())
+}
+
+/// When the meeting of a series has to be moved on to a later occurrence, given the one it has.
+pub fn roll_at(event: &Event, held: Span) -> Option<DateTime<Utc>> {
+    let after_end = chrono::Duration::from_std(LIFETIME - ROLL_BEFORE).ok()?;
+    event.recurring.then(|| held.end.checked_add_signed(after_end)).flatten()
+}
+
+/// Whose meeting the event carries or, by what is remembered, should carry.
+enum Whose {
+    /// Its own.
+    Ours {
+        join_url: JoinUrl,
+        generation: Generation,
+    },
+    /// Another event's: it was copied in.
+    Copied(JoinUrl),
+    /// None of ours.
+    Nobodys,
+    /// A mark that cannot be read.
+    Unknown,
+}
+
+fn whose(ask: &Ask<'_>) -> Whose {
+    if let (Some(link), Some(meeting)) = (ask.link, ask.meeting) {
+        let join_url = meeting.meeting.join_url.clone();
+        return Whose::Ours {
+            join_url,
+            generation: link.generation,
+        };
+    }
+    for component in &ask.event.components {
+        let Some(mark) = &component.mark else {
+            continue;
+        };
+        let Mark::Link {
+            key,
+            generation,
+            wrote,
+            ..
+        } = mark
+        else {
+            continue;
+        };
+        let Some(url) = marked_url(ask.event) else {
+            continue;
+        };
+        let own = key_of(ask, *generation);
+        let proven =
+            own.digest() == *key || write::is_own(ask.event, &own.external_id, &url, wrote);
+        return if proven {
+            Whose::Ours {
+                join_url: url,
+                generation: *generation,
+            }
+        } else {
+            Whose::Copied(url)
+        };
+    }
+    if ask
+        .event
+        .components
+        .iter()
+        .any(|c| c.mark == Some(Mark::Unknown))
+    {
+        return Whose::Unknown;
+    }
+    if let Some(url) = ask.foreign_meeting {
+        return Whose::Copied(url.clone());
+    }
+    match ask.meeting {
+        Some(known) if write::shows(ask.event, &known.meeting.join_url) => Whose::Ours {
+            join_url: known.meeting.join_url.clone(),
+            generation: 0,
+        },
+        _ => Whose::Nobodys,
+    }
+}
+
+/// The join URL that stands beside a mark: the property that only a machine writes comes first.
+fn marked_url(event: &Event) -> Option<JoinUrl> {
+    let marked = event
+        .components
+        .iter()
+        .filter(|c| matches!(c.mark, Some(Mark::Link { .. })));
+    let links = marked
+        .flat_map(|c| &c.links)
+        .filter(|l| l.provider == Provider::Teams);
+    let rank = |place: Place| match place {
+        Place::SkypeTeams => 0,
+        Place::Conference => 1,
+        Place::Url => 2,
+        Place::Description => 3,
+        Place::Location => 4,
+        Place::Other => 5,
+    };
+    links
+        .min_by_key(|l| rank(l.place))
+        .map(|l| JoinUrl::new(l.url.clone()))
+}
+
+/// An event without a link of its own: the rules say whether it gets one.
+fn make(ask: &Ask<'_>, replaces: Option<JoinUrl>) -> Decided {
+    let own = ask.meeting.map(|m| &m.meeting.join_url);
+    let ours: Vec<&JoinUrl> = own.into_iter().chain(replaces.as_ref()).collect();
+    let verdicts = examine(ask.now, ask.event, ask.rules, ask.unchanged_since, &ours);
+    if let Some(why) = verdicts.into_iter().find_map(|v| v.refusal) {
+        let due = match (&why, &ask.event.next) {
+            (Why::BeyondHorizon, Next::At(span)) => horizon_reaches(span.start, ask.rules.horizon),
+            (Why::Settling, _) => settled_at(ask.unchanged_since, ask.rules.settle),
+            _ => None,
+        };
+        return Decided {
+            what: Decision::Leave(why),
+            due,
+        };
+    }
+    match ask.event.next {
+        Next::At(span) => now(Decision::Link { span, replaces }),
+        Next::Past | Next::Unknown => leave(Why::Past),
+    }
+}
+
+/// An event that has its link: is it whole, and is its meeting up to date?
+fn maintain(ask: &Ask<'_>, join_url: &JoinUrl) -> Decided {
+    let (event, rules) = (ask.event, ask.rules);
+    let (Some(link), Some(meeting)) = (ask.link, ask.meeting) else {
+        return leave(Why::InStep);
+    };
+    if link.phase == Phase::Seen && !write::shows(event, join_url) {
+        return leave(Why::LinkRemoved);
+    }
+    if event.cancelled {
+        return leave(Why::Cancelled);
+    }
+    let Next::At(span) = event.next else {
+        return leave(Why::Past);
+    };
+    if let Some(organizer) = &event.organizer
+        && !rules.addresses.is_empty()
+        && !rules.addresses.contains(organizer)
+    {
+        return leave(Why::NotOrganizer);
+    }
+    if write::is_missing(event, join_url, ask.location) {
+        if event.content == link.before
+            && link.phase != Phase::Intended
+            && link.attempts >= ATTEMPTS
+        {
+            return leave(Why::DoesNotStick);
+        }
+        return match settled_at(ask.unchanged_since, rules.settle) {
+            Some(at) if ask.now < at => Decided {
+                what: Decision::Leave(Why::Settling),
+                due: Some(at),
+            },
+            _ => now(Decision::Write),
+        };
+    }
+    up_to_date(ask, meeting, span)
+}
+
+/// The meeting against the event: title, times, and how long it will live.
+fn up_to_date(ask: &Ask<'_>, record: &MeetingRecord, span: Span) -> Decided {
+    let meeting = &record.meeting;
+    let event = ask.event;
+    let roll = meeting.span.filter(|_| event.recurring).and_then(|s| {
+        s.end
+            .checked_add_signed(chrono::Duration::from_std(LIFETIME - ROLL_BEFORE).ok()?)
+    });
+    let behind = record.schedule != event.schedule
+        || meeting.subject != subject(event)
+        || roll.is_some_and(|at| ask.now >= at);
+    if !behind {
+        return Decided {
+            what: Decision::Leave(Why::InStep),
+            due: roll,
+        };
+    }
+    match meeting.span {
+        Some(held) if held.start <= ask.now && ask.now < held.end => Decided {
+            what: Decision::Leave(Why::InProgress),
+            due: Some(held.end),
+        },
+        _ => now(Decision::Update { span }),
+    }
+}
+
+fn leave(why: Why) -> Decided {
+    Decided {
+        what: Decision::Leave(why),
+        due: None,
+    }
+}
+
+fn now(what: Decision) -> Decided {
+    Decided { what, due: None }
+}

@@ -5,3 +5,11 @@
 
 pub mod decide;
 pub mod select;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod why;
+
+pub use decide::{Ask, Decided, Decision, decide, key_of, roll_at, subject};
+pub use select::{Rules, Select, Verdict, examine};
+pub use why::Why;

@@ -3,6 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
+use super::tags::{is_opted_out, is_tagged};
+use super::why::Why;
+use crate::ical::event::{Class, Event, Next, Provider};
+use crate::ical::mark::Mark;
+use crate::model::JoinUrl;
+
 /// Which events of those that may have a link get one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Select {
@@ -32,4 +40,187 @@ pub struct Rules {
     pub transparent: bool,
     /// Events of CLASS:PRIVATE and CONFIDENTIAL too.
     pub private: bool,
+}
+
+/// What one rule says of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What the rule asks, as a short statement that is true when it is content.
+    pub rule: &'static str,
+    /// Why it says no, if it does.
+    pub refusal: Option<Why>,
+    /// What it saw, without any title or address.
+    pub saw: String,
+}
+
+/// Asks every rule, in their order; the first refusal decides. `ours` are the links that do not count
+/// as somebody else's: our own, and one that was copied in and will be replaced.
+pub fn examine(
+    now: DateTime<Utc>,
+    event: &Event,
+    rules: &Rules,
+    unchanged_since: DateTime<Utc>,
+    ours: &[&JoinUrl],
+) -> Vec<Verdict> {
+    let tagged = is_tagged(event);
+    let mut verdicts = Vec::with_capacity(11);
+    let mut rule = |rule, refusal: Option<Why>, saw: String| {
+        verdicts.push(Verdict { rule, refusal, saw });
+    };
+    let no = |condition: bool, why: Why| condition.then_some(why);
+
+    let fault = event.fault.clone();
+    rule(
+        "it is understood",
+        fault.clone().map(Why::NotUnderstood),
+        fault.unwrap_or_default(),
+    );
+    rule(
+        "it is not cancelled",
+        no(event.cancelled, Why::Cancelled),
+        String::new(),
+    );
+
+    let (past, far, saw) = match &event.next {
+        Next::At(span) => {
+            let far = horizon_reaches(span.start, rules.horizon).is_some_and(|from| now < from);
+            (
+                false,
+                far,
+                format!("next occurrence {} to {}", span.start, span.end),
+            )
+        }
+        Next::Past => (true, false, "no occurrence ends in the future".to_owned()),
+        Next::Unknown => (false, false, "times are not understood".to_owned()),
+    };
+    let unknown = matches!(event.next, Next::Unknown)
+        .then(|| Why::NotUnderstood("its times are not understood".to_owned()));
+    rule(
+        "its next occurrence ends in the future",
+        no(past, Why::Past).or(unknown),
+        saw,
+    );
+    let saw = format!("horizon {} days", rules.horizon.as_secs() / 86_400);
+    rule(
+        "its next occurrence starts within the horizon",
+        no(far, Why::BeyondHorizon),
+        saw,
+    );
+
+    let foreign_organizer = !rules.addresses.is_empty()
+        && event
+            .organizer
+            .as_ref()
+            .is_some_and(|o| !rules.addresses.contains(o));
+    let saw = match (&event.organizer, rules.addresses.is_empty()) {
+        (None, _) => "no ORGANIZER",
+        (_, true) => "no `addresses` are configured, so the rule is skipped",
+        (Some(_), false) if foreign_organizer => "ORGANIZER is not among `addresses`",
+        (Some(_), false) => "ORGANIZER is among `addresses`",
+    };
+    rule(
+        "the account organizes it",
+        no(foreign_organizer, Why::NotOrganizer),
+        saw.to_owned(),
+    );
+
+    let wanted = |configured: bool| {
+        if tagged {
+            "tagged"
+        } else if configured {
+            "configured"
+        } else {
+            ""
+        }
+    };
+    let all_day = event.all_day && !tagged && !rules.all_day;
+    rule(
+        "it has a time of day",
+        no(all_day, Why::AllDay),
+        wanted(rules.all_day).to_owned(),
+    );
+    let transparent = event.transparent && !tagged && !rules.transparent;
+    rule(
+        "it takes up its time",
+        no(transparent, Why::Transparent),
+        wanted(rules.transparent).to_owned(),
+    );
+    let private = event.class != Class::Public && !tagged && !rules.private;
+    rule(
+        "it is public",
+        no(private, Why::Private),
+        wanted(rules.private).to_owned(),
+    );
+
+    let mark_says_no = event
+        .components
+        .iter()
+        .any(|c| c.mark == Some(Mark::OptOut));
+    let saw = if mark_says_no {
+        "the mark says opt-out"
+    } else {
+        ""
+    };
+    rule(
+        "nobody opted it out",
+        no(mark_says_no || is_opted_out(event), Why::OptedOut),
+        saw.to_owned(),
+    );
+
+    let guests = guests(event, rules);
+    let selected = tagged
+        || match rules.select {
+            Select::All => true,
+            Select::Attendees => guests > 0,
+            Select::Tagged => false,
+        };
+    let saw = format!(
+        "{guests} invited, {}",
+        if tagged { "tagged" } else { "not tagged" }
+    );
+    rule("it is selected", no(!selected, Why::NotSelected), saw);
+
+    let foreign = foreign_link(event, ours);
+    rule(
+        "it has no other conference",
+        foreign.map(Why::ForeignLink),
+        String::new(),
+    );
+
+    let settled = settled_at(unchanged_since, rules.settle).is_none_or(|at| now >= at);
+    let saw = format!("unchanged since {unchanged_since}");
+    rule("it has settled", no(!settled, Why::Settling), saw);
+    verdicts
+}
+
+/// When an event unchanged since then has settled; `None` when the calendar of chrono ends before.
+pub(super) fn settled_at(since: DateTime<Utc>, settle: Duration) -> Option<DateTime<Utc>> {
+    since.checked_add_signed(chrono::Duration::from_std(settle).ok()?)
+}
+
+/// From when on the horizon reaches an occurrence that starts at `start`.
+pub(super) fn horizon_reaches(start: DateTime<Utc>, horizon: Duration) -> Option<DateTime<Utc>> {
+    start.checked_sub_signed(chrono::Duration::from_std(horizon).ok()?)
+}
+
+/// How many are invited beside the organizer and the account itself.
+fn guests(event: &Event, rules: &Rules) -> usize {
+    let host = |a: &&String| {
+        Some(*a) == event.organizer.as_ref()
+            || (event.organizer.is_none() && rules.addresses.contains(*a))
+    };
+    event.attendees.iter().filter(|a| !host(a)).count()
+}
+
+/// The conference of somebody else that the event carries, if any. An override's own does not count
+/// as long as there is a master: it keeps that link, and the rest of the series gets ours.
+fn foreign_link(event: &Event, ours: &[&JoinUrl]) -> Option<Provider> {
+    let has_master = event.components.iter().any(|c| !c.is_override);
+    event
+        .components
+        .iter()
+        .filter(|c| !has_master || !c.is_override)
+        .flat_map(|c| &c.links)
+        .find(|link| !ours.iter().any(|url| url.expose() == link.url))
+        .map(|link| link.provider)
 }

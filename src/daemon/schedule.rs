@@ -1,0 +1,168 @@
+//! When a calendar is passed over: one task per calendar.
+//!
+//! At once when it says that something changed, when an event is due, and in full every `rescan` as
+//! the safety net. A calendar that cannot be read is tried again, ever more slowly.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::calendar::Scope;
+use crate::log;
+use crate::sync::{Bridge, PassError, Report, Watched};
+
+/// The first and the longest wait after a pass that failed.
+const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+
+/// How long at most nothing is looked at: the wall clock may jump meanwhile.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// How long a resource is left alone that changed under our hands.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a summary line is logged.
+const SUMMARY: Duration = Duration::from_secs(15 * 60);
+
+/// Passes over `calendar` until `stop`; a pass that has begun is finished.
+pub async fn watch(
+    bridge: &Bridge,
+    calendar: &Watched,
+    rescan: Duration,
+    stop: &CancellationToken,
+) {
+    let mut agenda = Agenda::new(rescan, bridge.clock.elapsed());
+    let mut failing = log::Lasting::default();
+    let mut scope = Scope::All;
+    loop {
+        let full = scope == Scope::All;
+        let result = bridge.pass(calendar, scope).await;
+        let now = bridge.clock.elapsed();
+        report_failure(&mut failing, calendar, &result);
+        agenda.passed(&result, full, now);
+        agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
+        if agenda.summary_is_due(now) {
+            summarise(bridge, calendar);
+        }
+        scope = loop {
+            let wait = agenda.wait(bridge.clock.elapsed(), bridge.clock.now());
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                changed = calendar.port.changed() => break agenda.widen(changed),
+                () = bridge.clock.sleep(wait) => {}
+            }
+            let now = bridge.clock.now();
+            if let Some(next) = agenda.next(bridge.clock.elapsed()) {
+                break next;
+            }
+            match bridge.state.due(&calendar.name, now) {
+                Ok(due) if !due.is_empty() => break Scope::Only(due.into_iter().collect()),
+                Ok(_) => agenda.due = bridge.state.next_due(&calendar.name).ok().flatten(),
+                Err(_) => agenda.due = None,
+            }
+        };
+    }
+}
+
+/// What is to be done next, and when.
+struct Agenda {
+    rescan: Duration,
+    /// When the next full pass is due, on the monotonic clock.
+    full: Duration,
+    /// When an event is due, on the wall clock.
+    due: Option<DateTime<Utc>>,
+    /// What the last pass left to be done at once.
+    again: Option<Scope>,
+    /// How long that waits: nothing while it makes progress.
+    pause: Duration,
+    /// How long the next failure is waited out.
+    retry: Duration,
+    /// When the next summary is logged.
+    summary: Duration,
+}
+
+impl Agenda {
+    fn new(rescan: Duration, now: Duration) -> Self {
+        Self { rescan, full: now, due: None, again: None, pause: PAUSE, retry: RETRY.0, summary: now + SUMMARY }
+    }
+
+    fn passed(&mut self, result: &Result<Report, PassError>, full: bool, now: Duration) {
+        self.again = None;
+        match result {
+            Ok(report) => {
+                self.retry = RETRY.0;
+                if full {
+                    self.full = now + self.rescan;
+                }
+                if !report.again.is_empty() {
+                    self.again = Some(Scope::Only(report.again.clone()));
+                    let progress = report.written + report.created > 0;
+                    self.pause = if progress { Duration::ZERO } else { PAUSE };
+                }
+            }
+            Err(_) => {
+                self.full = now + self.retry;
+                self.retry = (self.retry * 2).min(RETRY.1);
+            }
+        }
+    }
+
+    /// A change that came while a full pass was owed is part of it.
+    fn widen(&self, changed: Scope) -> Scope {
+        match (&self.again, changed) {
+            (Some(Scope::Only(again)), Scope::Only(ids)) => {
+                Scope::Only(again.iter().cloned().chain(ids).collect())
+            }
+            (_, changed) => changed,
+        }
+    }
+
+    fn wait(&self, now: Duration, wall: DateTime<Utc>) -> Duration {
+        if self.again.is_some() {
+            return self.pause;
+        }
+        let due = self.due.map(|due| (due - wall).to_std().unwrap_or_default());
+        let full = self.full.saturating_sub(now);
+        full.min(due.unwrap_or(LONGEST_SLEEP)).min(LONGEST_SLEEP)
+    }
+
+    fn next(&mut self, now: Duration) -> Option<Scope> {
+        if let Some(again) = self.again.take() {
+            return Some(again);
+        }
+        (now >= self.full).then_some(Scope::All)
+    }
+
+    fn summary_is_due(&mut self, now: Duration) -> bool {
+        let due = now >= self.summary;
+        if due {
+            self.summary = now + SUMMARY;
+        }
+        due
+    }
+}
+
+/// A lasting failure is logged when it starts, when it changes and when it ends.
+fn report_failure(
+    failing: &mut log::Lasting,
+    calendar: &Watched,
+    result: &Result<Report, PassError>,
+) {
+    let name = &calendar.name;
+    let error = result.as_ref().err().map(|e| log::Chain(e).to_string());
+    match failing.turns(error) {
+        Some(log::Turn::Starts(text)) => log::event!(CALENDAR_FAILING, calendar = %name, error = %text),
+        Some(log::Turn::Ends) => log::event!(CALENDAR_RECOVERED, calendar = %name),
+        None => {}
+    }
+}
+
+fn summarise(bridge: &Bridge, calendar: &Watched) {
+    let Ok(overview) = bridge.state.overview() else { return };
+    let Some(own) = overview.into_iter().find(|o| o.calendar == calendar.name) else { return };
+    let outcome: Vec<String> = own.outcome.iter().map(|(name, n)| format!("{name}={n}")).collect();
+    let linked: u32 = own.links.iter().sum();
+    log::event!(CALENDAR_SUMMARY, calendar = %calendar.name, linked = linked,
+        frozen = own.record.frozen.is_some(), outcome = %outcome.join(" "));
+}

@@ -1,0 +1,414 @@
+//! Acts for the events of one resource: meetings first, then one write.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, stream};
+
+use super::brakes::Allowed;
+use super::job::Job;
+use super::understand::{Planned, Understood, log_left, tally};
+use super::{AT_ONCE, Bridge, PassError, Report, Watched, sooner};
+use crate::calendar::{Found, Known, Scope};
+use crate::log;
+use crate::meeting::{Ensured, MeetingError, Wanted};
+use crate::model::{JoinUrl, Span};
+use crate::plan::{Ask, Decision, key_of, roll_at, subject};
+use crate::state::{MeetingRecord, StateError};
+
+/// How many meetings are got for a resource before it is written.
+const BATCH: usize = 200;
+
+/// How long meetings are got for a resource before it is written.
+const BATCH_TIME: Duration = Duration::from_secs(2);
+
+/// After so many transient failures in a row, the rest of the pass is put off.
+const TRANSIENT_LIMIT: u32 = 3;
+
+/// How long an event waits whose meeting could not be got, by class of the failure.
+const RETRY_TRANSIENT: Duration = Duration::from_secs(60);
+const RETRY_FAULT: Duration = Duration::from_secs(15 * 60);
+const RETRY_REQUEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Says to all workers of a pass that the meeting service is of no use until some time.
+#[derive(Default)]
+pub(super) struct Halt(Mutex<Halted>);
+
+#[derive(Default)]
+struct Halted {
+    transient: u32,
+    stop: Option<(MeetingError, DateTime<Utc>)>,
+}
+
+impl Halt {
+    /// The failure that stopped the pass, in words.
+    pub(super) fn reason(&self) -> Option<String> {
+        self.lock()
+            .stop
+            .as_ref()
+            .map(|(error, _)| error.to_string())
+    }
+
+    fn stopped(&self) -> Option<(MeetingError, DateTime<Utc>)> {
+        self.lock().stop.clone()
+    }
+
+    fn worked(&self) {
+        self.lock().transient = 0;
+    }
+
+    /// Takes note of a failure; returns when the event is to be tried again.
+    fn failed(&self, error: &MeetingError, now: DateTime<Utc>) -> DateTime<Utc> {
+        let mut halted = self.lock();
+        let until = match error {
+            MeetingError::Request(_) | MeetingError::Gone => return now + RETRY_REQUEST,
+            MeetingError::Transient(_) => {
+                halted.transient += 1;
+                now + RETRY_TRANSIENT
+            }
+            MeetingError::Throttled { until } => *until,
+            MeetingError::Organizer(_) | MeetingError::Credential(_) => now + RETRY_FAULT,
+        };
+        let hopeless =
+            !matches!(error, MeetingError::Transient(_)) || halted.transient >= TRANSIENT_LIMIT;
+        if hopeless && halted.stop.is_none() {
+            halted.stop = Some((error.clone(), until));
+        }
+        until
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Halted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An event whose link is to be written.
+pub(super) struct Ready {
+    pub(super) planned: Planned,
+    pub(super) meeting: MeetingRecord,
+    pub(super) replaces: Option<JoinUrl>,
+}
+
+/// How acting for one event ended, short of the write.
+enum Acted {
+    Ready(Box<Ready>),
+    /// Nothing to write; its name in the outcome, and when to decide again.
+    Done(&'static str, Option<DateTime<Utc>>),
+}
+
+impl Bridge {
+    /// Acts for all events of a resource, then writes it once.
+    pub(super) async fn carry_out(
+        &self,
+        calendar: &Watched,
+        job: Job,
+        allowed: &Allowed,
+        halt: &Halt,
+    ) -> Result<Report, PassError> {
+        let mut report = Report::default();
+        let understood = match job.understood {
+            Some(understood) => understood,
+            None => match self.read_again(calendar, &job.id).await? {
+                Some(understood) => understood,
+                None => return Ok(report),
+            },
+        };
+        let mut record = understood.record();
+        record.outcome.clear();
+        record.due = None;
+        let Understood {
+            resource,
+            events,
+            faults,
+            ..
+        } = understood;
+        for _ in &faults {
+            tally(&mut record.outcome, "not-understood");
+        }
+
+        let began = self.clock.elapsed();
+        let (mut ready, mut acted, mut postponed) = (Vec::new(), 0, false);
+        let mut work = Vec::new();
+        for planned in events {
+            let decided = &planned.decided;
+            if !decided.what.acts() {
+                log_left(&calendar.name, &planned.event.uid, &decided.what);
+                tally(&mut record.outcome, decided.what.name());
+                record.due = sooner(record.due, decided.due);
+            } else if let Some((why, due)) = allowed.refusal(&resource.id, &planned.event.uid) {
+                log_left(
+                    &calendar.name,
+                    &planned.event.uid,
+                    &Decision::Leave(why.clone()),
+                );
+                tally(&mut record.outcome, why.name());
+                record.due = sooner(record.due, due);
+            } else if acted == BATCH {
+                postponed = true;
+            } else {
+                acted += 1;
+                work.push(planned);
+            }
+        }
+        let mut results = stream::iter(work)
+            .map(|planned| self.act(calendar, planned, halt, began))
+            .buffer_unordered(AT_ONCE);
+        while let Some(result) = results.next().await {
+            let (acted, part) = result?;
+            report.add(part);
+            match acted {
+                Some(Acted::Ready(one)) => {
+                    let held = one.meeting.meeting.span;
+                    let roll = held.and_then(|span| roll_at(&one.planned.event, span));
+                    record.due = sooner(record.due, roll);
+                    ready.push(*one);
+                }
+                Some(Acted::Done(name, due)) => {
+                    tally(&mut record.outcome, name);
+                    record.due = sooner(record.due, due);
+                }
+                None => postponed = true,
+            }
+        }
+        drop(results);
+
+        if postponed {
+            report.again.insert(resource.id.clone());
+            record.due = Some(self.clock.now());
+        }
+        for (name, n) in &record.outcome {
+            *report.outcome.entry(name.clone()).or_default() += n;
+        }
+        self.write_back(calendar, resource, ready, record, &mut report)
+            .await?;
+        Ok(report)
+    }
+
+    async fn read_again(
+        &self,
+        calendar: &Watched,
+        id: &crate::model::ResourceId,
+    ) -> Result<Option<Understood>, PassError> {
+        let scope = Scope::Only([id.clone()].into());
+        let mut finding = calendar.port.read(&scope, Known::default()).await?;
+        while let Some(found) = finding.next().await {
+            if let Found::Changed(resource) = found {
+                let understood = self.understand(calendar, resource).await?;
+                self.remember(calendar, &understood, &mut Report::default())?;
+                return Ok(Some(understood));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gets one event its meeting. `None`: there was no time left, the next pass goes on.
+    async fn act(
+        &self,
+        calendar: &Watched,
+        planned: Planned,
+        halt: &Halt,
+        began: Duration,
+    ) -> Result<(Option<Acted>, Report), PassError> {
+        let mut report = Report::default();
+        if self.clock.elapsed().saturating_sub(began) > BATCH_TIME {
+            return Ok((None, report));
+        }
+        if let Some((_, until)) = halt.stopped() {
+            return Ok((Some(Acted::Done("waiting-for-graph", Some(until))), report));
+        }
+        let uid = planned.event.uid.clone();
+        match self.meeting_for(calendar, planned, &mut report).await {
+            Ok(acted) => {
+                halt.worked();
+                Ok((Some(acted), report))
+            }
+            Err(Failure::State(error)) => Err(error.into()),
+            Err(Failure::Meeting(error)) => {
+                report.failed += 1;
+                let due = halt.failed(&error, self.clock.now());
+                log::event!(MEETING_REFUSED, calendar = %calendar.name, uid = %uid, error = %error);
+                Ok((Some(Acted::Done("meeting-refused", Some(due))), report))
+            }
+        }
+    }
+
+    async fn meeting_for(
+        &self,
+        calendar: &Watched,
+        planned: Planned,
+        report: &mut Report,
+    ) -> Result<Acted, Failure> {
+        let known = planned.meeting.clone();
+        match planned.decided.what.clone() {
+            Decision::Link { span, replaces } => {
+                let meeting = match known.filter(|m| !behind(m, &planned, span)) {
+                    Some(known) => known,
+                    None => self.ensure(calendar, &planned, span, report).await?,
+                };
+                Ok(Acted::Ready(Box::new(Ready {
+                    planned,
+                    meeting,
+                    replaces,
+                })))
+            }
+            Decision::Write => {
+                let meeting = match known {
+                    Some(known) if known.meeting.id.is_some() => known,
+                    _ => match planned.event.next {
+                        crate::ical::event::Next::At(span) => {
+                            self.ensure(calendar, &planned, span, report).await?
+                        }
+                        _ => return Ok(Acted::Done("past", None)),
+                    },
+                };
+                let replaces = replaced(&planned, &meeting);
+                Ok(Acted::Ready(Box::new(Ready {
+                    planned,
+                    meeting,
+                    replaces,
+                })))
+            }
+            Decision::Update { span } => self.update(calendar, planned, span, report).await,
+            left @ (Decision::Leave(_) | Decision::Adopt { .. }) => {
+                Ok(Acted::Done(left.name(), None))
+            }
+        }
+    }
+
+    /// Makes or finds the event's meeting and remembers it.
+    async fn ensure(
+        &self,
+        calendar: &Watched,
+        planned: &Planned,
+        span: Span,
+        report: &mut Report,
+    ) -> Result<MeetingRecord, Failure> {
+        let wanted = self.wanted(calendar, planned, span);
+        let Ensured { meeting, created } = self.meetings.ensure(&wanted).await?;
+        let mut record = self.record_of(planned, &wanted, meeting);
+        if let Some(known) = &planned.meeting {
+            record.created = known.created;
+        }
+        self.state.put_meeting(&record)?;
+        if created {
+            report.created += 1;
+            let today = self.clock.now().date_naive();
+            self.state
+                .count_creation(&calendar.name, &wanted.organizer, today)?;
+            log::event!(LINK_CREATED, calendar = %calendar.name, uid = %planned.event.uid, organizer = %wanted.organizer);
+        }
+        Ok(record)
+    }
+
+    /// Brings the meeting's times and title up to date. A meeting that is gone is got anew.
+    async fn update(
+        &self,
+        calendar: &Watched,
+        planned: Planned,
+        span: Span,
+        report: &mut Report,
+    ) -> Result<Acted, Failure> {
+        let Some(known) = &planned.meeting else {
+            return Ok(Acted::Done("in-step", None));
+        };
+        let wanted = self.wanted(calendar, &planned, span);
+        match self.meetings.update(&known.meeting, &wanted).await {
+            Ok(meeting) => {
+                let mut record = self.record_of(&planned, &wanted, meeting);
+                record.created = known.created;
+                self.state.put_meeting(&record)?;
+                report.updated += 1;
+                log::event!(MEETING_UPDATED, calendar = %calendar.name, uid = %planned.event.uid);
+                Ok(Acted::Done("in-step", roll_at(&planned.event, span)))
+            }
+            Err(MeetingError::Gone) => {
+                let meeting = self.ensure(calendar, &planned, span, report).await?;
+                let replaces = replaced(&planned, &meeting);
+                Ok(Acted::Ready(Box::new(Ready {
+                    planned,
+                    meeting,
+                    replaces,
+                })))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn wanted(&self, calendar: &Watched, planned: &Planned, span: Span) -> Wanted {
+        let (organizer, external_id) = match &planned.link {
+            Some(link) => (link.organizer.clone(), link.external_id.clone()),
+            None => {
+                let key = key_of(&self.key_ask(calendar, planned), 0);
+                (key.organizer, key.external_id)
+            }
+        };
+        let language = calendar.language.clone();
+        Wanted {
+            organizer,
+            external_id,
+            subject: subject(&planned.event),
+            span,
+            language,
+        }
+    }
+
+    fn key_ask<'a>(&'a self, calendar: &'a Watched, planned: &'a Planned) -> Ask<'a> {
+        self.ask(calendar, planned, None, self.clock.now())
+    }
+
+    /// What is remembered of a meeting: what the service says, with the span and title asked for.
+    fn record_of(
+        &self,
+        planned: &Planned,
+        wanted: &Wanted,
+        meeting: crate::meeting::Meeting,
+    ) -> MeetingRecord {
+        let asked = crate::meeting::Meeting {
+            span: Some(wanted.span),
+            subject: wanted.subject.clone(),
+            ..meeting
+        };
+        MeetingRecord {
+            organizer: wanted.organizer.clone(),
+            external_id: wanted.external_id.clone(),
+            uid: planned.event.uid.clone(),
+            meeting: asked,
+            schedule: planned.event.schedule.clone(),
+            created: self.clock.now(),
+        }
+    }
+}
+
+/// Why acting for an event failed.
+enum Failure {
+    Meeting(MeetingError),
+    State(StateError),
+}
+
+impl From<MeetingError> for Failure {
+    fn from(error: MeetingError) -> Self {
+        Self::Meeting(error)
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}
+
+/// Whether a known meeting has other times or another title than the event wants.
+fn behind(known: &MeetingRecord, planned: &Planned, span: Span) -> bool {
+    known.meeting.id.is_none()
+        || known.schedule != planned.event.schedule
+        || known.meeting.subject != subject(&planned.event)
+        || known.meeting.span != Some(span)
+}
+
+/// The link that the event shows and that is not the meeting's any more.
+fn replaced(planned: &Planned, meeting: &MeetingRecord) -> Option<JoinUrl> {
+    let old = planned.meeting.as_ref()?.meeting.join_url.clone();
+    (old != meeting.meeting.join_url).then_some(old)
+}

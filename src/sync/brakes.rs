@@ -1,0 +1,115 @@
+//! No mass action: consent to a large first pass, budgets, freeze (DESIGN.md, promise 8).
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
+
+use super::job::Job;
+use super::{Bridge, Watched};
+use crate::log;
+use crate::model::{ResourceId, Uid};
+use crate::plan::Why;
+use crate::state::{CalendarRecord, Frozen, StateError};
+
+/// What a pass may do.
+pub(super) struct Allowed {
+    frozen: bool,
+    denied: HashMap<(ResourceId, Uid), Why>,
+    today: NaiveDate,
+}
+
+impl Allowed {
+    /// Why an event may not be acted upon in this pass, and when it may be tried again.
+    pub(super) fn refusal(
+        &self,
+        resource: &ResourceId,
+        uid: &Uid,
+    ) -> Option<(Why, Option<DateTime<Utc>>)> {
+        if self.frozen {
+            return Some((Why::Frozen, None));
+        }
+        let why = self.denied.get(&(resource.clone(), uid.clone()))?;
+        let day = match why {
+            Why::MonthBudget => next_month(self.today),
+            _ => self.today.checked_add_days(Days::new(1)),
+        };
+        let at = day
+            .and_then(|d| d.and_hms_opt(0, 0, 0))
+            .map(|t| t.and_utc());
+        Some((why.clone(), at))
+    }
+}
+
+impl Bridge {
+    /// Applies the brakes to what the calendar wants: `jobs` now, `unsettled` more events soon.
+    pub(super) fn brake(
+        &self,
+        calendar: &Watched,
+        record: &mut CalendarRecord,
+        jobs: &[Job],
+        unsettled: usize,
+    ) -> Result<Allowed, StateError> {
+        let now = self.clock.now();
+        let today = now.date_naive();
+        let mut wants: Vec<_> = jobs
+            .iter()
+            .flat_map(|j| j.wants.iter().map(move |(at, uid)| (*at, uid, &j.id)))
+            .collect();
+
+        let large = wants.len() + unsettled;
+        let limit = self.first_pass_limit as usize;
+        if !record.first_pass_done && !record.consented && record.frozen.is_none() && large > limit
+        {
+            record.frozen = Some(Frozen {
+                since: now,
+                why: format!(
+                    "its first pass would link {large} events, more than {limit}; \
+                     look at `meetbridge plan`, then run `meetbridge resume {}`",
+                    calendar.name
+                ),
+            });
+            self.state.put_calendar(&calendar.name, record)?;
+            log::event!(CALENDAR_WAITING, calendar = %calendar.name, events = large, limit = limit);
+        }
+        let mut allowed = Allowed {
+            frozen: record.frozen.is_some(),
+            denied: HashMap::new(),
+            today,
+        };
+        if allowed.frozen || wants.is_empty() {
+            return Ok(allowed);
+        }
+
+        let day_left = left(
+            calendar.new_links_per_day,
+            self.state.created_on(&calendar.name, today)?,
+        );
+        let month_left = left(
+            self.meetings_per_month,
+            self.state.created_in_month(&calendar.organizer, today)?,
+        );
+        if wants.len() > day_left.min(month_left) {
+            wants.sort();
+            let why = if month_left <= day_left {
+                Why::MonthBudget
+            } else {
+                Why::DayBudget
+            };
+            let rest = wants.split_off(day_left.min(month_left));
+            log::event!(BUDGET_EXHAUSTED, calendar = %calendar.name, budget = why.name(), waiting = rest.len());
+            allowed.denied = rest
+                .into_iter()
+                .map(|(_, uid, id)| ((id.clone(), uid.clone()), why.clone()))
+                .collect();
+        }
+        Ok(allowed)
+    }
+}
+
+fn left(budget: u32, used: u32) -> usize {
+    budget.saturating_sub(used) as usize
+}
+
+fn next_month(day: NaiveDate) -> Option<NaiveDate> {
+    day.with_day(1)?.checked_add_months(chrono::Months::new(1))
+}

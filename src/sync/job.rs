@@ -1,0 +1,49 @@
+//! What a pass has to do about one resource, held while the rest of the calendar is read.
+
+use chrono::{DateTime, Utc};
+
+use super::understand::Understood;
+use crate::model::{ResourceId, Uid};
+use crate::plan::Decision;
+
+/// How many bytes of resources are held between deciding and acting; what does not fit is read again.
+const ROOM: usize = 8 << 20;
+
+/// The room that is taken.
+#[derive(Default)]
+pub(super) struct Room {
+    taken: usize,
+}
+
+/// One resource that needs something done.
+pub(super) struct Job {
+    /// Which resource.
+    pub(super) id: ResourceId,
+    /// The events that want a meeting made, with the start of the occurrence.
+    pub(super) wants: Vec<(DateTime<Utc>, Uid)>,
+    /// What was understood, if there was room for it.
+    pub(super) understood: Option<Understood>,
+}
+
+impl Job {
+    pub(super) fn new(understood: Understood, room: &mut Room) -> Self {
+        let wants = understood
+            .events
+            .iter()
+            .filter_map(|p| match (&p.decided.what, &p.meeting) {
+                (Decision::Link { span, .. }, None) => Some((span.start, p.event.uid.clone())),
+                _ => None,
+            });
+        let (id, wants) = (understood.resource.id.clone(), wants.collect());
+        let size = understood.resource.bytes.len();
+        let fits = room.taken == 0 || room.taken + size <= ROOM;
+        if fits {
+            room.taken += size;
+        }
+        Self {
+            id,
+            wants,
+            understood: fits.then_some(understood),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! One pass over one calendar, on one screen:
+//! read resources → understand → decide each event → act at the meeting service → remember → write
+//! each resource once.
+//!
+//! In: a calendar and where to look. Out: a [`Report`]. What goes wrong with one resource stays there;
+//! a calendar that cannot be read or a state that cannot be used ends the pass.
+
+mod act;
+mod brakes;
+mod job;
+mod understand;
+mod write_back;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::calendar::{Calendar, Found, Known, ReadError, Scope};
+use crate::clock::Clock;
+use crate::ical::block::Show;
+use crate::ical::write::Location;
+use crate::log;
+use crate::meeting::Meetings;
+use crate::model::{CalendarName, OrganizerId};
+use crate::plan::Rules;
+use crate::state::{CalendarRecord, State, StateError};
+use job::Job;
+pub use understand::{Planned, Understood};
+
+/// How many resources of a calendar are worked on at once. The meeting service has its own bound.
+const AT_ONCE: usize = 50;
+
+/// What all calendars share.
+pub struct Bridge {
+    /// What is remembered.
+    pub state: Arc<State>,
+    /// The meeting service.
+    pub meetings: Arc<dyn Meetings>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The tenant, in lower case.
+    pub tenant: String,
+    /// A first pass that would link more than this waits for consent.
+    pub first_pass_limit: u32,
+    /// Meetings made per organizer and month.
+    pub meetings_per_month: u32,
+}
+
+/// A calendar that is watched, and what is configured for it.
+pub struct Watched {
+    /// Its name.
+    pub name: CalendarName,
+    /// Where its resources are.
+    pub port: Arc<dyn Calendar>,
+    /// Who owns the meetings of new links.
+    pub organizer: OrganizerId,
+    /// The language of join information and labels (BCP 47).
+    pub language: String,
+    /// Which events get a link.
+    pub rules: Rules,
+    /// The zone of floating times.
+    pub zone: chrono_tz::Tz,
+    /// What goes into an empty LOCATION.
+    pub location: Location,
+    /// What the join block shows.
+    pub show: Vec<Show>,
+    /// Meetings made per day.
+    pub new_links_per_day: u32,
+}
+
+/// What a pass did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Resources that were read.
+    pub read: usize,
+    /// Resources that were listed unchanged.
+    pub unchanged: usize,
+    /// Meetings that were made.
+    pub created: usize,
+    /// Resources that were written.
+    pub written: usize,
+    /// Meetings that were brought up to date.
+    pub updated: usize,
+    /// Links found in events and remembered.
+    pub adopted: usize,
+    /// Failures of single events and resources.
+    pub failed: usize,
+    /// How the events that were read were decided: name → number.
+    pub outcome: BTreeMap<String, u32>,
+    /// A write found its resource changed, or stopped half way: pass again at once.
+    pub again: BTreeSet<crate::model::ResourceId>,
+    /// The meeting service stopped the pass: why, in words.
+    pub halted: Option<String>,
+}
+
+/// Why a pass could not be made or finished.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// The calendar cannot be read.
+    #[error(transparent)]
+    Calendar(#[from] ReadError),
+    /// The listing broke off; nothing is concluded from what it did not show.
+    #[error("the listing of the calendar broke off; the next pass lists it again")]
+    CutShort,
+    /// The state cannot be used: no outside effect may follow.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl Bridge {
+    /// Makes one pass over `calendar`.
+    ///
+    /// # Errors
+    /// See [`PassError`]; what was done before the error is remembered.
+    pub async fn pass(&self, calendar: &Watched, scope: Scope) -> Result<Report, PassError> {
+        let mut record = self.state.calendar(&calendar.name)?;
+        let mut report = Report::default();
+        let (scope, known) = self.begin(calendar, scope, &mut record)?;
+
+        let (mut jobs, mut unsettled) = (Vec::new(), 0);
+        let mut touched = BTreeSet::new();
+        let mut held = job::Room::default();
+        let mut complete = false;
+        let mut finding = calendar.port.read(&scope, known).await?;
+        while let Some(found) = finding.next().await {
+            match found {
+                Found::Changed(resource) => {
+                    report.read += 1;
+                    touched.insert(resource.id.clone());
+                    let understood = self.understand(calendar, resource).await?;
+                    self.remember(calendar, &understood, &mut report)?;
+                    unsettled += understood.unsettled();
+                    if understood.acts() {
+                        jobs.push(Job::new(understood, &mut held));
+                    } else {
+                        self.settle(calendar, &understood, &mut report)?;
+                    }
+                }
+                Found::Vanished(id) => {
+                    self.state.forget_resource(&calendar.name, &id)?;
+                    log::event!(RESOURCE_VANISHED, calendar = %calendar.name, resource = %id);
+                    touched.insert(id);
+                }
+                Found::Unreadable(id, error) => {
+                    report.failed += 1;
+                    log::event!(RESOURCE_UNREADABLE, calendar = %calendar.name, resource = %id, error = %error);
+                    touched.insert(id);
+                }
+                Found::Complete { unchanged } => {
+                    report.unchanged = unchanged;
+                    complete = true;
+                }
+            }
+        }
+        drop(finding);
+        if !complete {
+            return Err(PassError::CutShort);
+        }
+
+        let allowed = self.brake(calendar, &mut record, &jobs, unsettled)?;
+        let halt = act::Halt::default();
+        let done = stream::iter(jobs.into_iter().map(Ok::<_, PassError>))
+            .map_ok(|job| self.carry_out(calendar, job, &allowed, &halt))
+            .try_buffer_unordered(AT_ONCE)
+            .try_collect::<Vec<_>>()
+            .await?;
+        for part in done {
+            report.add(part);
+        }
+        report.halted = halt.reason();
+        self.finish(calendar, scope, record, &touched)?;
+        Ok(report)
+    }
+
+    /// Where to look and what needs no reading: everything again when the configuration changed,
+    /// the whole calendar when it was never passed over.
+    fn begin(
+        &self,
+        calendar: &Watched,
+        scope: Scope,
+        record: &mut CalendarRecord,
+    ) -> Result<(Scope, Known), StateError> {
+        let rules = calendar.fingerprint();
+        if record.rules != rules {
+            record.rules = rules;
+            self.state.put_calendar(&calendar.name, record)?;
+            self.state.forget_decisions(&calendar.name)?;
+        }
+        if let (Scope::Only(_), true) = (&scope, record.first_pass_done) {
+            return Ok((scope, Known::default()));
+        }
+        let now = self.clock.now();
+        let resources = self.state.resources(&calendar.name)?.into_iter();
+        let settled = resources.filter(|r| r.due.is_none_or(|due| now < due));
+        Ok((Scope::All, settled.map(|r| (r.id, r.version)).collect()))
+    }
+
+    /// Remembers that the pass ended well, and that a listing confirmed what had been written.
+    fn finish(
+        &self,
+        calendar: &Watched,
+        scope: Scope,
+        mut record: CalendarRecord,
+        touched: &BTreeSet<crate::model::ResourceId>,
+    ) -> Result<(), StateError> {
+        if scope != Scope::All {
+            return Ok(());
+        }
+        self.state.confirm_written(&calendar.name, touched)?;
+        if !record.first_pass_done && record.frozen.is_none() {
+            record.first_pass_done = true;
+            self.state.put_calendar(&calendar.name, &record)?;
+        }
+        Ok(())
+    }
+}
+
+impl Watched {
+    /// Stands for everything configured that decisions rest on: when it changes, every event is
+    /// decided again.
+    fn fingerprint(&self) -> String {
+        let all = format!(
+            "{} {:?} {} {} {:?} {:?} {:?} {}",
+            env!("CARGO_PKG_VERSION"),
+            self.rules,
+            self.organizer,
+            self.language,
+            self.zone,
+            self.location,
+            self.show,
+            self.new_links_per_day,
+        );
+        crate::model::hex(&crate::model::sha256([all.as_bytes()])[..8])
+    }
+}
+
+impl Report {
+    fn add(&mut self, part: Self) {
+        self.created += part.created;
+        self.written += part.written;
+        self.updated += part.updated;
+        self.failed += part.failed;
+        self.again.extend(part.again);
+        for (name, n) in part.outcome {
+            *self.outcome.entry(name).or_default() += n;
+        }
+    }
+
+    fn count(&mut self, name: &str) {
+        *self.outcome.entry(name.to_owned()).or_default() += 1;
+    }
+}
+
+/// The earlier of two times, where `None` is never.
+fn sooner(a: Option<DateTime<Utc>>, b: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    a.into_iter().chain(b).min()
+}

@@ -1,0 +1,364 @@
+//! Bytes → events → decisions, for one resource.
+
+use chrono::{DateTime, Utc};
+
+use super::{Bridge, PassError, Report, Watched, sooner};
+use crate::calendar::Resource;
+use crate::ical::document::Document;
+use crate::ical::event::{Event, Next, Provider};
+use crate::ical::mark::Mark;
+use crate::ical::{read, write};
+use crate::log;
+use crate::meeting::{Details, Meeting};
+use crate::model::{CalendarName, ExternalId, JoinUrl, ResourceId, Uid};
+use crate::plan::{Ask, Decided, Decision, Why, decide, key_of, subject};
+use crate::state::{Link, MeetingRecord, Phase, ResourceRecord, StateError};
+
+/// How many conference links of an event are looked up among the known meetings.
+const LOOKED_UP: usize = 8;
+
+/// A resource, and what each of its events needs.
+pub struct Understood {
+    /// The resource as read.
+    pub resource: Resource,
+    /// Its events.
+    pub events: Vec<Planned>,
+    /// What could not be understood: line (1-based) and reason.
+    pub faults: Vec<(usize, String)>,
+    /// When this version was first read.
+    pub first_seen: DateTime<Utc>,
+}
+
+/// One event, and what it needs.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The event as read.
+    pub event: Event,
+    /// What it needs.
+    pub decided: Decided,
+    /// Its link, remembered or found in it.
+    pub link: Option<Link>,
+    /// Its meeting, remembered or found in it.
+    pub meeting: Option<MeetingRecord>,
+    /// Link and meeting were found in the event and are not remembered yet.
+    pub adopted: bool,
+    /// Since when it is unchanged.
+    pub unchanged_since: DateTime<Utc>,
+}
+
+impl Understood {
+    /// Whether any event needs something done outside the state.
+    pub fn acts(&self) -> bool {
+        self.events.iter().any(|p| p.decided.what.acts())
+    }
+
+    /// How many events will want a link as soon as they have settled.
+    pub fn unsettled(&self) -> usize {
+        let settling = Decision::Leave(Why::Settling);
+        self.events
+            .iter()
+            .filter(|p| p.link.is_none() && p.decided.what == settling)
+            .count()
+    }
+
+    /// What is remembered of the resource when nothing (more) is done about it.
+    pub(super) fn record(&self) -> ResourceRecord {
+        let due = self
+            .events
+            .iter()
+            .fold(None, |due, p| sooner(due, p.decided.due));
+        let mut record = ResourceRecord {
+            id: self.resource.id.clone(),
+            version: self.resource.version.clone(),
+            first_seen: self.first_seen,
+            due,
+            outcome: Vec::new(),
+        };
+        for planned in &self.events {
+            tally(&mut record.outcome, planned.decided.what.name());
+        }
+        for _ in &self.faults {
+            tally(&mut record.outcome, "not-understood");
+        }
+        record
+    }
+}
+
+/// Counts one more `name`.
+pub(super) fn tally(outcome: &mut Vec<(String, u32)>, name: &str) {
+    match outcome.iter_mut().find(|(known, _)| known == name) {
+        Some((_, n)) => *n += 1,
+        None => outcome.push((name.to_owned(), 1)),
+    }
+}
+
+impl Bridge {
+    /// Understands a resource and decides each of its events. Changes nothing.
+    pub(super) async fn understand(
+        &self,
+        calendar: &Watched,
+        resource: Resource,
+    ) -> Result<Understood, PassError> {
+        let now = self.clock.now();
+        let zone = calendar.zone;
+        let bytes = resource.bytes.clone();
+        // Recurrence may take milliseconds, and a panic on hostile bytes must end here.
+        let reading = tokio::task::spawn_blocking(move || match Document::parse(&bytes) {
+            Ok(document) => {
+                let reading = read::read(&document, zone, now);
+                (
+                    reading.events,
+                    reading
+                        .faults
+                        .into_iter()
+                        .map(|f| (f.line, f.what))
+                        .collect(),
+                )
+            }
+            Err(error) => (Vec::new(), vec![(error.line(), error.to_string())]),
+        });
+        let (events, faults) = reading.await.unwrap_or_else(|_| {
+            (
+                Vec::new(),
+                vec![(
+                    1,
+                    "reading it failed inside meetbridge; please report it".to_owned(),
+                )],
+            )
+        });
+
+        let remembered = self.state.resource(&calendar.name, &resource.id)?;
+        let first_seen = match remembered {
+            Some(known) if known.version == resource.version => known.first_seen,
+            _ => now,
+        };
+        let links = self.state.links(&calendar.name, &resource.id)?;
+        let mut planned = Vec::with_capacity(events.len());
+        for event in events {
+            let link = links.iter().find(|l| l.uid == event.uid).cloned();
+            let past = |t: &DateTime<Utc>| *t <= now;
+            let changed = resource
+                .modified
+                .filter(past)
+                .max(event.last_modified.filter(past));
+            let since = changed.unwrap_or(first_seen);
+            planned.push(self.plan_event(calendar, &resource.id, event, link, since, now)?);
+        }
+        Ok(Understood {
+            resource,
+            events: planned,
+            faults,
+            first_seen,
+        })
+    }
+
+    /// Decides one event. An event that carries our link while nothing is remembered of it is decided
+    /// as if it were remembered.
+    fn plan_event(
+        &self,
+        calendar: &Watched,
+        resource: &ResourceId,
+        event: Event,
+        link: Option<Link>,
+        unchanged_since: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<Planned, StateError> {
+        let meeting = match &link {
+            Some(link) => self.state.meeting(&link.organizer, &link.external_id)?,
+            None => {
+                let external_id = ExternalId::of(&event.uid, marked_generation(&event));
+                self.state.meeting(&calendar.organizer, &external_id)?
+            }
+        };
+        let foreign_meeting = match &link {
+            Some(_) => None,
+            None => self.meeting_of_another(&event)?,
+        };
+        let mut planned = Planned {
+            event,
+            decided: Decided::default(),
+            link,
+            meeting,
+            adopted: false,
+            unchanged_since,
+        };
+        planned.decided = {
+            let ask = self.ask(calendar, &planned, foreign_meeting.as_ref(), now);
+            decide(&ask)
+        };
+        if let Decision::Adopt {
+            generation,
+            join_url,
+        } = planned.decided.what.clone()
+        {
+            let ask = self.ask(calendar, &planned, None, now);
+            let key = key_of(&ask, generation);
+            planned.link = Some(Link {
+                calendar: calendar.name.clone(),
+                resource: resource.clone(),
+                uid: planned.event.uid.clone(),
+                organizer: key.organizer.clone(),
+                external_id: key.external_id.clone(),
+                generation,
+                phase: Phase::Seen,
+                before: String::new(),
+                attempts: 0,
+            });
+            if planned.meeting.is_none() {
+                planned.meeting = Some(found_meeting(&planned.event, join_url, &key, now));
+            }
+            planned.adopted = true;
+            planned.decided = decide(&self.ask(calendar, &planned, None, now));
+        }
+        Ok(planned)
+    }
+
+    fn ask<'a>(
+        &'a self,
+        calendar: &'a Watched,
+        planned: &'a Planned,
+        foreign_meeting: Option<&'a JoinUrl>,
+        now: DateTime<Utc>,
+    ) -> Ask<'a> {
+        Ask {
+            now,
+            event: &planned.event,
+            rules: &calendar.rules,
+            location: calendar.location,
+            tenant: &self.tenant,
+            organizer: &calendar.organizer,
+            link: planned.link.as_ref(),
+            meeting: planned.meeting.as_ref(),
+            foreign_meeting,
+            unchanged_since: planned.unchanged_since,
+        }
+    }
+
+    /// A join URL in the event that is known to be the meeting of an event with another UID.
+    fn meeting_of_another(&self, event: &Event) -> Result<Option<JoinUrl>, StateError> {
+        let links = event.components.iter().flat_map(|c| &c.links);
+        for link in links
+            .filter(|l| l.provider == Provider::Teams)
+            .take(LOOKED_UP)
+        {
+            let url = JoinUrl::new(link.url.clone());
+            if self
+                .state
+                .meeting_with_url(&url)?
+                .is_some_and(|known| known.uid != event.uid)
+            {
+                return Ok(Some(url));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Remembers what reading alone has shown: links found in events, and links seen for the first
+    /// time since they were written.
+    pub(super) fn remember(
+        &self,
+        calendar: &Watched,
+        understood: &Understood,
+        report: &mut Report,
+    ) -> Result<(), StateError> {
+        let mut links = Vec::new();
+        for planned in &understood.events {
+            let (Some(link), Some(meeting)) = (&planned.link, &planned.meeting) else {
+                continue;
+            };
+            if planned.adopted {
+                self.state.put_meeting(meeting)?;
+                links.push(link.clone());
+                report.adopted += 1;
+                log::event!(LINK_ADOPTED, calendar = %calendar.name, uid = %planned.event.uid);
+            } else if link.phase != Phase::Seen
+                && write::shows(&planned.event, &meeting.meeting.join_url)
+            {
+                links.push(Link {
+                    phase: Phase::Seen,
+                    ..link.clone()
+                });
+            }
+        }
+        if links.is_empty() {
+            Ok(())
+        } else {
+            self.state.put_links(&links)
+        }
+    }
+
+    /// Remembers that nothing (more) is to be done about a resource, and says why in the log.
+    pub(super) fn settle(
+        &self,
+        calendar: &Watched,
+        understood: &Understood,
+        report: &mut Report,
+    ) -> Result<(), StateError> {
+        for planned in &understood.events {
+            report.count(planned.decided.what.name());
+            log_left(&calendar.name, &planned.event.uid, &planned.decided.what);
+        }
+        for (line, what) in &understood.faults {
+            report.count("not-understood");
+            let what = crate::model::Escaped(what);
+            log::event!(EVENT_FAULTY, calendar = %calendar.name,
+                resource = %understood.resource.id, line = line, reason = %what);
+        }
+        self.state
+            .put_resource(&calendar.name, &understood.record())
+    }
+}
+
+/// Says in the log why an event was left as it is.
+pub(super) fn log_left(calendar: &CalendarName, uid: &Uid, what: &Decision) {
+    match what {
+        Decision::Leave(Why::LinkRemoved) => {
+            log::event!(LINK_REMOVED, calendar = %calendar, uid = %uid);
+        }
+        Decision::Leave(Why::NotUnderstood(what)) => {
+            let what = crate::model::Escaped(what);
+            log::event!(EVENT_FAULTY, calendar = %calendar, uid = %uid, reason = %what);
+        }
+        Decision::Leave(why) => {
+            log::event!(EVENT_SKIPPED, calendar = %calendar, uid = %uid, reason = why.name());
+        }
+        _ => {}
+    }
+}
+
+fn marked_generation(event: &Event) -> u8 {
+    let mark = event.components.iter().find_map(|c| c.mark.as_ref());
+    match mark {
+        Some(Mark::Link { generation, .. }) => *generation,
+        _ => 0,
+    }
+}
+
+/// What an event tells of the meeting whose link it carries. Its times are taken to be right: they
+/// were when the link was written, and a later change shows in `schedule`.
+fn found_meeting(
+    event: &Event,
+    join_url: JoinUrl,
+    key: &crate::model::MeetingKey,
+    now: DateTime<Utc>,
+) -> MeetingRecord {
+    let span = match event.next {
+        Next::At(span) => Some(span),
+        Next::Past | Next::Unknown => None,
+    };
+    MeetingRecord {
+        organizer: key.organizer.clone(),
+        external_id: key.external_id.clone(),
+        uid: event.uid.clone(),
+        meeting: Meeting {
+            id: None,
+            join_url,
+            span,
+            subject: subject(event),
+            expires: None,
+            details: Details::default(),
+        },
+        schedule: event.schedule.clone(),
+        created: now,
+    }
+}

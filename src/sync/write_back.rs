@@ -1,0 +1,239 @@
+//! Writes the links of a resource, in one write, with the intent remembered before and the outcome
+//! after.
+
+use chrono::{DateTime, Utc};
+
+use super::act::Ready;
+use super::understand::tally;
+use super::{Bridge, PassError, Report, Watched, sooner};
+use crate::calendar::{Resource, Written};
+use crate::ical::document::Document;
+use crate::ical::edit::Edits;
+use crate::ical::{read, write};
+use crate::log;
+use crate::model::{MeetingKey, Uid};
+use crate::state::{Link, Phase, ResourceRecord};
+
+/// How long a write that failed is put off.
+const RETRY_WRITE: chrono::Duration = chrono::Duration::minutes(1);
+
+/// How long a write that was refused is put off.
+const RETRY_REFUSED: chrono::Duration = chrono::Duration::hours(1);
+
+/// The new bytes of a resource, and the events that could not be edited, with the reason.
+struct Edited {
+    bytes: Option<Vec<u8>>,
+    unfit: Vec<(Uid, String)>,
+}
+
+impl Bridge {
+    /// Writes the links of `ready` into the resource and settles it as `record`.
+    pub(super) async fn write_back(
+        &self,
+        calendar: &Watched,
+        resource: Resource,
+        ready: Vec<Ready>,
+        mut record: ResourceRecord,
+        report: &mut Report,
+    ) -> Result<(), PassError> {
+        if ready.is_empty() {
+            return Ok(self.state.put_resource(&calendar.name, &record)?);
+        }
+        let now = self.clock.now();
+        let links: Vec<Link> = ready
+            .iter()
+            .map(|r| intent(calendar, &resource, r))
+            .collect();
+        let (edited, links) = self.edit(calendar, &resource, ready, links, now).await;
+        for (uid, reason) in edited.unfit {
+            report.failed += 1;
+            report.count("not-understood");
+            tally(&mut record.outcome, "not-understood");
+            let reason = crate::model::Escaped(&reason);
+            log::event!(EVENT_FAULTY, calendar = %calendar.name, uid = %uid, reason = %reason);
+        }
+        let Some(bytes) = edited.bytes else {
+            return Ok(self.state.put_resource(&calendar.name, &record)?);
+        };
+
+        self.state.put_links(&links)?;
+        let (id, name) = (&resource.id, &calendar.name);
+        match calendar.port.write(id, &resource.version, &bytes).await {
+            Written::Stored(version) => {
+                report.written += 1;
+                let written: Vec<Link> = links.into_iter().map(landed).collect();
+                self.state.put_links(&written)?;
+                for link in &written {
+                    report.count("in-step");
+                    tally(&mut record.outcome, "in-step");
+                    log::event!(LINK_WRITTEN, calendar = %name, uid = %link.uid, resource = %id);
+                }
+                record.version = version;
+            }
+            Written::Changed => {
+                log::event!(WRITE_CHANGED, calendar = %name, resource = %id);
+                report.again.insert(resource.id.clone());
+                record.due = Some(now);
+            }
+            Written::Refused(why) => {
+                report.failed += 1;
+                log::event!(WRITE_REFUSED, calendar = %name, resource = %id, error = %crate::log::Chain(&why));
+                tally(&mut record.outcome, "write-refused");
+                record.due = sooner(record.due, now.checked_add_signed(RETRY_REFUSED));
+            }
+            Written::Failed(why) => {
+                report.failed += 1;
+                log::event!(WRITE_FAILED, calendar = %name, resource = %id, error = %crate::log::Chain(&why));
+                tally(&mut record.outcome, "write-failed");
+                record.due = sooner(record.due, now.checked_add_signed(RETRY_WRITE));
+            }
+            Written::Unknown(why) => {
+                report.failed += 1;
+                log::event!(WRITE_UNKNOWN, calendar = %name, resource = %id, error = %crate::log::Chain(&why));
+                report.again.insert(resource.id.clone());
+                record.due = Some(now);
+            }
+        }
+        Ok(self.state.put_resource(name, &record)?)
+    }
+
+    /// Makes the new bytes and checks them: every link is whole in them, and nothing else differs.
+    async fn edit(
+        &self,
+        calendar: &Watched,
+        resource: &Resource,
+        ready: Vec<Ready>,
+        links: Vec<Link>,
+        now: DateTime<Utc>,
+    ) -> (Edited, Vec<Link>) {
+        let context = EditContext {
+            tenant: self.tenant.clone(),
+            show: calendar.show.clone(),
+            language: calendar.language.clone(),
+            location: calendar.location,
+            zone: calendar.zone,
+            now,
+        };
+        let bytes = resource.bytes.clone();
+        let uids: Vec<Uid> = links.iter().map(|l| l.uid.clone()).collect();
+        let work = tokio::task::spawn_blocking(move || edit_bytes(&bytes, &ready, links, &context));
+        work.await.unwrap_or_else(|_| {
+            let why = "editing it failed inside meetbridge; please report it".to_owned();
+            let unfit = uids.into_iter().map(|uid| (uid, why.clone())).collect();
+            (Edited { bytes: None, unfit }, Vec::new())
+        })
+    }
+}
+
+struct EditContext {
+    tenant: String,
+    show: Vec<crate::ical::block::Show>,
+    language: String,
+    location: write::Location,
+    zone: chrono_tz::Tz,
+    now: DateTime<Utc>,
+}
+
+fn edit_bytes(
+    bytes: &[u8],
+    ready: &[Ready],
+    links: Vec<Link>,
+    context: &EditContext,
+) -> (Edited, Vec<Link>) {
+    let fail = |why: String| {
+        let unfit = ready
+            .iter()
+            .map(|r| (r.planned.event.uid.clone(), why.clone()))
+            .collect();
+        (Edited { bytes: None, unfit }, Vec::new())
+    };
+    let document = match Document::parse(bytes) {
+        Ok(document) => document,
+        Err(error) => return fail(error.to_string()),
+    };
+    let (mut edits, mut unfit, mut kept) = (Edits::new(), Vec::new(), Vec::new());
+    for (one, link) in ready.iter().zip(links) {
+        let key = MeetingKey {
+            tenant: context.tenant.clone(),
+            organizer: link.organizer.clone(),
+            external_id: link.external_id.clone(),
+        };
+        let attachment = write::Attachment {
+            key: &key,
+            generation: link.generation,
+            join_url: &one.meeting.meeting.join_url,
+            details: &one.meeting.meeting.details,
+            show: &context.show,
+            language: &context.language,
+            location: context.location,
+        };
+        let replaces = one.replaces.as_ref();
+        match write::attach(
+            &document,
+            &one.planned.event,
+            &attachment,
+            replaces,
+            context.now,
+        ) {
+            Ok(part) => {
+                edits.merge(part);
+                kept.push((one, link));
+            }
+            Err(error) => unfit.push((link.uid, error.to_string())),
+        }
+    }
+    if edits.is_empty() {
+        return (Edited { bytes: None, unfit }, Vec::new());
+    }
+    let after = edits.apply(bytes);
+    let Ok(changed) = Document::parse(&after) else {
+        return fail("the edited calendar could not be read back; nothing was written".to_owned());
+    };
+    let events = read::read(&changed, context.zone, context.now).events;
+    for (one, _) in &kept {
+        let whole = events
+            .iter()
+            .find(|e| e.uid == one.planned.event.uid)
+            .is_some_and(|e| {
+                !write::is_missing(e, &one.meeting.meeting.join_url, context.location)
+            });
+        if !whole {
+            return fail("the link could not be read back; nothing was written".to_owned());
+        }
+    }
+    (
+        Edited {
+            bytes: Some(after),
+            unfit,
+        },
+        kept.into_iter().map(|(_, link)| link).collect(),
+    )
+}
+
+/// What is remembered before the write.
+fn intent(calendar: &Watched, resource: &Resource, ready: &Ready) -> Link {
+    let content = &ready.planned.event.content;
+    let known = ready.planned.link.as_ref();
+    Link {
+        calendar: calendar.name.clone(),
+        resource: resource.id.clone(),
+        uid: ready.planned.event.uid.clone(),
+        organizer: ready.meeting.organizer.clone(),
+        external_id: ready.meeting.external_id.clone(),
+        generation: known.map_or(0, |l| l.generation),
+        phase: Phase::Intended,
+        before: content.clone(),
+        attempts: known
+            .filter(|l| l.before == *content)
+            .map_or(0, |l| l.attempts),
+    }
+}
+
+/// What is remembered when the write has landed.
+fn landed(link: Link) -> Link {
+    Link {
+        phase: Phase::Written,
+        attempts: link.attempts + 1,
+        ..link
+    }
+}
