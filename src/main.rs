@@ -1,1 +1,7 @@
-fn main() {}
+//! The `meetbridge` binary: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    meetbridge::cli::main()
+}

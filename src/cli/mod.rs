@@ -1,1 +1,197 @@
-//! (in the making)
+//! The commands: parse, dispatch, exit status. Data goes to stdout, all else to stderr.
+
+mod assemble;
+mod check;
+#[cfg(feature = "simulator")]
+mod demo;
+mod explain;
+mod output;
+mod plan;
+mod resume;
+mod run;
+#[cfg(feature = "simulator")]
+mod simulator;
+mod status;
+mod sync;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::daemon::clock::{SystemClock, SystemRandom};
+use crate::log;
+
+/// Gives the events of any calendar a Microsoft Teams meeting and writes the join link back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "meetbridge",
+    version,
+    about,
+    after_help = "Exit status: 0 done, 1 something failed, 2 bad usage, 75 try again later \
+                  (the state is locked), 78 bad configuration."
+)]
+struct Cli {
+    /// The configuration file [default: /etc/meetbridge/config.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "MEETBRIDGE_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// What is logged: error, warn, info, debug or trace, or a filter such as "meetbridge=debug"
+    #[arg(long, global = true, value_name = "FILTER", env = "MEETBRIDGE_LOG")]
+    log: Option<String>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon until SIGTERM
+    Run,
+    /// Make one pass over everything, waiting once for what is still settling, then exit
+    Sync {
+        /// Only this calendar
+        #[arg(long, value_name = "NAME")]
+        calendar: Option<String>,
+    },
+    /// Print what a pass would do, event by event, with the reason; change and create nothing
+    Plan {
+        /// Only this calendar
+        #[arg(long, value_name = "NAME")]
+        calendar: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Put the events' titles into the JSON
+        #[arg(long, requires = "json")]
+        titles: bool,
+    },
+    /// Print why an event is or is not linked: every rule, and what it saw
+    Explain {
+        /// The event's UID, or its `sha256:` form from the log
+        uid: String,
+    },
+    /// Check configuration, files and permissions; touch no network
+    Check,
+    /// Print each calendar's last pass, what is linked, skipped, failing and frozen
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lift a calendar's freeze, or consent to its large first pass
+    Resume {
+        /// The calendar
+        calendar: String,
+    },
+    /// Show everything at once on this machine, without any account
+    #[cfg(feature = "simulator")]
+    Demo {
+        /// Print one event before and after, then exit
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run the embedded Microsoft Graph simulator alone, for trying a configuration
+    #[cfg(feature = "simulator")]
+    Simulator {
+        /// Where to listen; loopback only
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8765")]
+        listen: std::net::SocketAddr,
+        /// How long each answer takes, such as "100ms"
+        #[arg(long, value_name = "DURATION", default_value = "0s")]
+        latency: String,
+    },
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// Everything asked for was done.
+    Done,
+    /// Something failed.
+    Failed,
+    /// The state is locked: try again later.
+    TryAgain,
+    /// The configuration (or the state's version) is faulty.
+    Config,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::TryAgain => 75,
+            Exit::Config => 78,
+        })
+    }
+}
+
+/// Parses the command line, runs the command and says how it ended.
+pub fn main() -> ExitCode {
+    quiet_panics();
+    let cli = Cli::parse();
+    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match threads {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::say(&format!("meetbridge: the runtime cannot be started: {error}"));
+            return Exit::Failed.into();
+        }
+    };
+    runtime.block_on(dispatch(cli)).into()
+}
+
+/// A panic says where it happened and nothing else: its text may hold a piece of a calendar.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        output::say(&format!("meetbridge: internal error at {place}; please report it"));
+    }));
+}
+
+async fn dispatch(cli: Cli) -> Exit {
+    let context = Context {
+        config_file: config::path(cli.config),
+        log: cli.log,
+        clock: Arc::new(SystemClock::new()),
+        random: Arc::new(SystemRandom),
+    };
+    match cli.command {
+        Command::Run => run::run(&context).await,
+        Command::Sync { calendar } => sync::sync(&context, calendar.as_deref()).await,
+        Command::Plan { calendar, json, titles } => {
+            plan::plan(&context, calendar.as_deref(), json, titles).await
+        }
+        Command::Explain { uid } => explain::explain(&context, &uid).await,
+        Command::Check => check::check(&context),
+        Command::Status { json } => status::status(&context, json),
+        Command::Resume { calendar } => resume::resume(&context, &calendar),
+        #[cfg(feature = "simulator")]
+        Command::Demo { once } => demo::demo(&context, once).await,
+        #[cfg(feature = "simulator")]
+        Command::Simulator { listen, latency } => {
+            simulator::simulator(&context, listen, &latency).await
+        }
+    }
+}
+
+/// What every command is given.
+struct Context {
+    config_file: PathBuf,
+    log: Option<String>,
+    clock: Arc<SystemClock>,
+    random: Arc<SystemRandom>,
+}
+
+impl Context {
+    /// Reads the configuration; its faults are printed, all of them.
+    fn config(&self) -> Result<Config, Exit> {
+        Config::load(&self.config_file).map_err(|faults| {
+            output::say(&faults.to_string());
+            Exit::Config
+        })
+    }
+}

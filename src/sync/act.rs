@@ -157,7 +157,7 @@ impl Bridge {
             .buffer_unordered(AT_ONCE);
         while let Some(result) = results.next().await {
             let (acted, part) = result?;
-            report.add(part);
+            report.merge(part);
             match acted {
                 Some(Acted::Ready(one)) => {
                     let held = one.meeting.meeting.span;

@@ -41,8 +41,29 @@ impl Allowed {
 }
 
 impl Bridge {
-    /// Applies the brakes to what the calendar wants: `jobs` now, `unsettled` more events soon.
+    /// Applies the brakes to what the calendar wants, remembers a freeze and says so in the log.
     pub(super) fn brake(
+        &self,
+        calendar: &Watched,
+        record: &mut CalendarRecord,
+        jobs: &[Job],
+        unsettled: usize,
+    ) -> Result<Allowed, StateError> {
+        let was_frozen = record.frozen.is_some();
+        let allowed = self.allowance(calendar, record, jobs, unsettled)?;
+        if let (Some(frozen), false) = (&record.frozen, was_frozen) {
+            self.state.put_calendar(&calendar.name, record)?;
+            log::event!(CALENDAR_WAITING, calendar = %calendar.name, reason = %frozen.why);
+        }
+        if let Some(why) = allowed.denied.values().next() {
+            let waiting = allowed.denied.len();
+            log::event!(BUDGET_EXHAUSTED, calendar = %calendar.name, budget = why.name(), waiting = waiting);
+        }
+        Ok(allowed)
+    }
+
+    /// What of it is allowed: `jobs` now, `unsettled` more events soon. Only `record` is changed.
+    pub(super) fn allowance(
         &self,
         calendar: &Watched,
         record: &mut CalendarRecord,
@@ -68,8 +89,6 @@ impl Bridge {
                     calendar.name
                 ),
             });
-            self.state.put_calendar(&calendar.name, record)?;
-            log::event!(CALENDAR_WAITING, calendar = %calendar.name, events = large, limit = limit);
         }
         let mut allowed = Allowed {
             frozen: record.frozen.is_some(),
@@ -96,7 +115,6 @@ impl Bridge {
                 Why::DayBudget
             };
             let rest = wants.split_off(day_left.min(month_left));
-            log::event!(BUDGET_EXHAUSTED, calendar = %calendar.name, budget = why.name(), waiting = rest.len());
             allowed.denied = rest
                 .into_iter()
                 .map(|(_, uid, id)| ((id.clone(), uid.clone()), why.clone()))

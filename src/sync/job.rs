@@ -15,6 +15,13 @@ pub(super) struct Room {
     taken: usize,
 }
 
+impl Room {
+    /// No room: nothing is held.
+    pub(super) fn full() -> Self {
+        Self { taken: usize::MAX }
+    }
+}
+
 /// One resource that needs something done.
 pub(super) struct Job {
     /// Which resource.
@@ -36,7 +43,7 @@ impl Job {
             });
         let (id, wants) = (understood.resource.id.clone(), wants.collect());
         let size = understood.resource.bytes.len();
-        let fits = room.taken == 0 || room.taken + size <= ROOM;
+        let fits = room.taken == 0 || room.taken.saturating_add(size) <= ROOM;
         if fits {
             room.taken += size;
         }

@@ -8,6 +8,7 @@
 mod act;
 mod brakes;
 mod job;
+mod preview;
 mod understand;
 mod write_back;
 
@@ -27,6 +28,7 @@ use crate::model::{CalendarName, OrganizerId};
 use crate::plan::Rules;
 use crate::state::{CalendarRecord, State, StateError};
 use job::Job;
+pub use preview::{Preview, Row};
 pub use understand::{Planned, Understood};
 
 /// How many resources of a calendar are worked on at once. The meeting service has its own bound.
@@ -167,7 +169,7 @@ impl Bridge {
             .try_collect::<Vec<_>>()
             .await?;
         for part in done {
-            report.add(part);
+            report.merge(part);
         }
         report.halted = halt.reason();
         self.finish(calendar, scope, record, &touched)?;
@@ -237,7 +239,11 @@ impl Watched {
 }
 
 impl Report {
-    fn add(&mut self, part: Self) {
+    /// Adds what another pass over the same calendar did.
+    pub fn merge(&mut self, part: Self) {
+        self.read += part.read;
+        self.adopted += part.adopted;
+        self.halted = self.halted.take().or(part.halted);
         self.created += part.created;
         self.written += part.written;
         self.updated += part.updated;

@@ -1,0 +1,73 @@
+//! `meetbridge explain`: every rule about one event, and what it saw.
+
+use super::{Context, Exit, assemble, output};
+use crate::clock::Clock as _;
+use crate::model::JoinUrl;
+use crate::plan::{Decision, examine};
+use crate::state::Phase;
+use crate::sync::{Planned, Watched};
+
+pub(super) async fn explain(context: &Context, uid: &str) -> Exit {
+    match try_explain(context, uid).await {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+async fn try_explain(context: &Context, uid: &str) -> Result<Exit, Exit> {
+    let config = context.config()?;
+    let state = assemble::look_at_state(context, &config)?;
+    let calendars = assemble::calendars(context, &config, None)?;
+    let bridge = assemble::bridge(context, &config, state)?;
+    let (mut found, mut exit) = (0, Exit::Done);
+    for (calendar, _) in &calendars {
+        let result = bridge
+            .look(calendar, |understood| {
+                for planned in understood.events.iter().filter(|p| p.event.uid.is_named_by(uid)) {
+                    found += 1;
+                    output::print(&format!("{} {}", calendar.name, understood.resource.id));
+                    show(context, calendar, planned);
+                }
+            })
+            .await;
+        if let Err(error) = result {
+            output::say(&format!("{}: {}", calendar.name, crate::log::Chain(&error)));
+            exit = Exit::Failed;
+        }
+    }
+    if found == 0 {
+        output::say("meetbridge: no watched calendar holds an event with this UID");
+        exit = Exit::Failed;
+    }
+    Ok(exit)
+}
+
+fn show(context: &Context, calendar: &Watched, planned: &Planned) {
+    let own = planned.meeting.as_ref().map(|m| m.meeting.join_url.clone());
+    let copied = match &planned.decided.what {
+        Decision::Link { replaces, .. } => replaces.clone(),
+        _ => None,
+    };
+    let ours: Vec<&JoinUrl> = own.iter().chain(copied.iter()).collect();
+    let now = context.clock.now();
+    for verdict in examine(now, &planned.event, &calendar.rules, planned.unchanged_since, &ours) {
+        let answer = if verdict.refusal.is_none() { "yes" } else { "no " };
+        let saw = if verdict.saw.is_empty() { String::new() } else { format!(" ({})", verdict.saw) };
+        let saw = crate::model::Escaped(&saw).to_string();
+        output::print(&format!("  {answer} {}{saw}", verdict.rule));
+    }
+    let link = planned.link.as_ref().map_or("none", |link| match link.phase {
+        Phase::Intended => "its write has begun",
+        Phase::Written => "written",
+        Phase::Seen => "written, and seen in the event",
+    });
+    output::print(&format!("  link: {link}"));
+    let what = &planned.decided.what;
+    let reason = match what {
+        Decision::Leave(why) => format!("nothing is done: {why}"),
+        _ => format!("the next pass will: {}", what.name()),
+    };
+    output::print(&format!("  {reason}"));
+    if let Some(due) = planned.decided.due {
+        output::print(&format!("  it is decided again at {due}"));
+    }
+}

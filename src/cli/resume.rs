@@ -1,0 +1,42 @@
+//! `meetbridge resume`: lifts a freeze, or consents to a large first pass.
+
+use super::{Context, Exit, assemble, output};
+use crate::model::CalendarName;
+use crate::state::State;
+
+pub(super) fn resume(context: &Context, name: &str) -> Exit {
+    match try_resume(context, name) {
+        Ok(()) => Exit::Done,
+        Err(exit) => exit,
+    }
+}
+
+fn try_resume(context: &Context, name: &str) -> Result<(), Exit> {
+    let config = context.config()?;
+    let name = assemble::calendar_named(&config, name)?;
+    let state = assemble::open_state(context, &config)?;
+    match lift(&state, &name) {
+        Ok(was) => {
+            output::print(&match was {
+                Some(why) => format!("{name}: resumed (it was waiting because {why})"),
+                None => format!("{name}: it was not frozen; its next large first pass is consented to"),
+            });
+            Ok(())
+        }
+        Err(error) => {
+            output::say(&format!("meetbridge: {}", crate::log::Chain(&error)));
+            Err(Exit::Failed)
+        }
+    }
+}
+
+/// Lifts the freeze; returns why there was one. Every event is decided again by the next pass.
+fn lift(state: &State, name: &CalendarName) -> Result<Option<String>, crate::state::StateError> {
+    let mut record = state.calendar(name)?;
+    let was = record.frozen.take().map(|frozen| frozen.why);
+    record.consented = true;
+    state.put_calendar(name, &record)?;
+    state.forget_decisions(name)?;
+    crate::log::event!(CALENDAR_RESUMED, calendar = %name);
+    Ok(was)
+}

@@ -1,0 +1,25 @@
+//! `meetbridge run`: the daemon.
+
+use super::{Context, Exit, assemble, output};
+use crate::{daemon, log};
+
+pub(super) async fn run(context: &Context) -> Exit {
+    match daemon_of(context).await {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+async fn daemon_of(context: &Context) -> Result<Exit, Exit> {
+    let config = context.config()?;
+    context.init_log(&config)?;
+    let stop = daemon::stop_on_signal().map_err(|error| {
+        output::say(&format!("meetbridge: signals cannot be handled: {error}"));
+        Exit::Failed
+    })?;
+    let state = assemble::open_state(context, &config)?;
+    let bridge = assemble::bridge(context, &config, state)?;
+    let calendars = assemble::calendars(context, &config, None)?;
+    log::event!(DAEMON_STARTED, version = env!("CARGO_PKG_VERSION"));
+    let finished = daemon::run(bridge.into(), calendars, stop).await;
+    Ok(if finished { Exit::Done } else { Exit::Failed })
+}

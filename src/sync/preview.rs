@@ -1,0 +1,102 @@
+//! What a pass would do, without doing it.
+
+use futures_util::StreamExt;
+
+use super::brakes::Allowed;
+use super::job::{Job, Room};
+use super::understand::Understood;
+use super::{Bridge, PassError, Watched};
+use crate::calendar::{Found, Known, Scope};
+use crate::ical::event::Next;
+use crate::model::{ResourceId, Span, Uid};
+use crate::plan::Decision;
+
+/// What a pass would do about a calendar.
+#[derive(Clone, Debug, Default)]
+pub struct Preview {
+    /// Every event, in the order of reading.
+    pub rows: Vec<Row>,
+    /// What could not be read or understood: resource, and the reason with its line.
+    pub faults: Vec<(ResourceId, String)>,
+    /// The calendar is frozen, or would wait for consent: why.
+    pub waits: Option<String>,
+}
+
+/// What a pass would do about one event.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Where it is stored.
+    pub resource: ResourceId,
+    /// Which event.
+    pub uid: Uid,
+    /// Its title; for a person at a terminal only.
+    pub title: Option<String>,
+    /// Its next occurrence.
+    pub span: Option<Span>,
+    /// What would be done.
+    pub decision: Decision,
+}
+
+impl Bridge {
+    /// Reads and understands all of `calendar`, and shows each resource to `visit`. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Bridge::pass`].
+    pub async fn look(
+        &self,
+        calendar: &Watched,
+        mut visit: impl FnMut(Understood),
+    ) -> Result<Vec<(ResourceId, String)>, PassError> {
+        let mut faults = Vec::new();
+        let mut finding = calendar.port.read(&Scope::All, Known::default()).await?;
+        while let Some(found) = finding.next().await {
+            match found {
+                Found::Changed(resource) => {
+                    let understood = self.understand(calendar, resource).await?;
+                    let id = &understood.resource.id;
+                    let told = understood.faults.iter();
+                    faults.extend(told.map(|(line, what)| (id.clone(), format!("line {line}: {what}"))));
+                    visit(understood);
+                }
+                Found::Unreadable(id, error) => faults.push((id, error.to_string())),
+                Found::Complete { .. } => return Ok(faults),
+                Found::Vanished(_) => {}
+            }
+        }
+        Err(PassError::CutShort)
+    }
+
+    /// What a pass over all of `calendar` would do, brakes included. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Bridge::pass`].
+    pub async fn preview(&self, calendar: &Watched) -> Result<Preview, PassError> {
+        let (mut rows, mut jobs, mut unsettled) = (Vec::new(), Vec::new(), 0);
+        let faults = self
+            .look(calendar, |understood| {
+                unsettled += understood.unsettled();
+                rows.extend(understood.events.iter().map(|p| Row {
+                    resource: understood.resource.id.clone(),
+                    uid: p.event.uid.clone(),
+                    title: p.event.summary.clone(),
+                    span: match p.event.next {
+                        Next::At(span) => Some(span),
+                        Next::Past | Next::Unknown => None,
+                    },
+                    decision: p.decided.what.clone(),
+                }));
+                if understood.acts() {
+                    jobs.push(Job::new(understood, &mut Room::full()));
+                }
+            })
+            .await?;
+        let mut record = self.state.calendar(&calendar.name)?;
+        let allowed: Allowed = self.allowance(calendar, &mut record, &jobs, unsettled)?;
+        for row in rows.iter_mut().filter(|row| row.decision.acts()) {
+            if let Some((why, _)) = allowed.refusal(&row.resource, &row.uid) {
+                row.decision = Decision::Leave(why);
+            }
+        }
+        Ok(Preview { rows, faults, waits: record.frozen.map(|frozen| frozen.why) })
+    }
+}
