@@ -38,7 +38,7 @@ pub async fn watch(
         let full = scope == Scope::All;
         let result = bridge.pass(calendar, scope).await;
         let now = bridge.clock.elapsed();
-        report_failure(&mut failing, calendar, &result);
+        report_failure(bridge, &mut failing, calendar, &result);
         agenda.passed(&result, full, now);
         agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
         if agenda.summary_is_due(now) {
@@ -145,16 +145,26 @@ impl Agenda {
 
 /// A lasting failure is logged when it starts, when it changes and when it ends.
 fn report_failure(
+    bridge: &Bridge,
     failing: &mut log::Lasting,
     calendar: &Watched,
     result: &Result<Report, PassError>,
 ) {
     let name = &calendar.name;
     let error = result.as_ref().err().map(|e| log::Chain(e).to_string());
-    match failing.turns(error) {
-        Some(log::Turn::Starts(text)) => log::event!(CALENDAR_FAILING, calendar = %name, error = %text),
-        Some(log::Turn::Ends) => log::event!(CALENDAR_RECOVERED, calendar = %name),
-        None => {}
+    let Some(turn) = failing.turns(error) else { return };
+    let remembered = match &turn {
+        log::Turn::Starts(text) => Some(text.clone()),
+        log::Turn::Ends => None,
+    };
+    match turn {
+        log::Turn::Starts(text) => log::event!(CALENDAR_FAILING, calendar = %name, error = %text),
+        log::Turn::Ends => log::event!(CALENDAR_RECOVERED, calendar = %name),
+    }
+    // For `status`; where the state itself fails, the log has it.
+    if let Ok(mut record) = bridge.state.calendar(name) {
+        record.failing = remembered;
+        let _ = bridge.state.put_calendar(name, &record);
     }
 }
 

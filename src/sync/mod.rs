@@ -24,7 +24,7 @@ use crate::ical::block::Show;
 use crate::ical::write::Location;
 use crate::log;
 use crate::meeting::Meetings;
-use crate::model::{CalendarName, OrganizerId};
+use crate::model::{CalendarName, OrganizerId, ResourceId};
 use crate::plan::Rules;
 use crate::state::{CalendarRecord, State, StateError};
 use job::Job;
@@ -92,7 +92,7 @@ pub struct Report {
     /// How the events that were read were decided: name → number.
     pub outcome: BTreeMap<String, u32>,
     /// A write found its resource changed, or stopped half way: pass again at once.
-    pub again: BTreeSet<crate::model::ResourceId>,
+    pub again: BTreeSet<ResourceId>,
     /// The meeting service stopped the pass: why, in words.
     pub halted: Option<String>,
 }
@@ -172,7 +172,7 @@ impl Bridge {
             report.merge(part);
         }
         report.halted = halt.reason();
-        self.finish(calendar, scope, record, &touched)?;
+        self.finish(calendar, &scope, record, &touched)?;
         Ok(report)
     }
 
@@ -199,20 +199,22 @@ impl Bridge {
         Ok((Scope::All, settled.map(|r| (r.id, r.version)).collect()))
     }
 
-    /// Remembers that the pass ended well, and that a listing confirmed what had been written.
+    /// Remembers that the pass ended well, and that a listing confirmed what had been written. A pass
+    /// that found nothing remembers nothing.
     fn finish(
         &self,
         calendar: &Watched,
-        scope: Scope,
+        scope: &Scope,
         mut record: CalendarRecord,
-        touched: &BTreeSet<crate::model::ResourceId>,
+        touched: &BTreeSet<ResourceId>,
     ) -> Result<(), StateError> {
-        if scope != Scope::All {
-            return Ok(());
+        if *scope == Scope::All {
+            self.state.confirm_written(&calendar.name, touched)?;
         }
-        self.state.confirm_written(&calendar.name, touched)?;
-        if !record.first_pass_done && record.frozen.is_none() {
-            record.first_pass_done = true;
+        let first = *scope == Scope::All && !record.first_pass_done && record.frozen.is_none();
+        if first || !touched.is_empty() {
+            record.first_pass_done |= first;
+            record.last_pass = Some(self.clock.now());
             self.state.put_calendar(&calendar.name, &record)?;
         }
         Ok(())

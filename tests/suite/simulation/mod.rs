@@ -1,0 +1,135 @@
+//! A small deterministic simulation: one user, one calendar, ports in memory, and a crash, or an edit
+//! of the user, at every await point in turn. What must hold at rest are promises 1 to 6.
+
+mod user;
+mod world;
+
+use std::sync::Arc;
+
+use meetbridge::calendar::Scope;
+use meetbridge::clock::Clock as _;
+use meetbridge::state::State;
+use meetbridge::sync::Bridge;
+
+use user::Script;
+use world::{World, watched};
+
+/// What happens at the chosen await point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    /// The process dies; the state is as it was on disk.
+    Crash,
+    /// The process dies and its state is lost.
+    CrashAndLoseState,
+    /// The user saves an edit.
+    Edit,
+}
+
+#[tokio::test]
+async fn a_crash_at_every_point_is_harmless() {
+    every_point(Event::Crash).await;
+}
+
+#[tokio::test]
+async fn a_crash_that_loses_the_state_is_harmless() {
+    every_point(Event::CrashAndLoseState).await;
+}
+
+#[tokio::test]
+async fn an_edit_at_every_point_is_kept() {
+    every_point(Event::Edit).await;
+}
+
+/// Plays the script once for every await point, with `event` at that point, until a run ends without
+/// having reached its point.
+async fn every_point(event: Event) {
+    let mut point = 1;
+    while play(event, point).await {
+        point += 1;
+        assert!(point < 2_000, "the script never ends");
+    }
+    assert!(point > 40, "only {point} points: the script does too little");
+}
+
+/// Plays the whole script; returns whether the point was reached.
+async fn play(event: Event, point: usize) -> bool {
+    let world = World::new();
+    let home = tempfile::tempdir().unwrap();
+    world.arm(point, event == Event::Edit);
+    let mut script = Script::new();
+    let mut bridge = Some(start(&world, home.path()));
+    while script.step(&world) {
+        pass(&world, home.path(), event, &mut bridge).await;
+    }
+    let reached = world.reached();
+    world.disarm();
+    for _ in 0..4 {
+        pass(&world, home.path(), event, &mut bridge).await;
+    }
+    let label = format!("{event:?} at point {point}");
+    world.check_at_rest(&label);
+
+    // Promise 6: with nothing changed, a pass writes nothing and asks for nothing.
+    let before = world.effects();
+    let known = state_of(&bridge);
+    pass(&world, home.path(), event, &mut bridge).await;
+    assert_eq!(world.effects(), before, "{label}: a quiet pass has effects");
+    assert_eq!(state_of(&bridge), known, "{label}: a quiet pass writes the state");
+
+    // Promise 5: a lost state loses no link, makes no meeting, changes no event.
+    drop(bridge.take());
+    lose(home.path());
+    bridge = Some(start(&world, home.path()));
+    pass(&world, home.path(), event, &mut bridge).await;
+    assert_eq!(world.effects(), before, "{label}: a lost state has effects");
+    world.check_at_rest(&format!("{label}, state lost afterwards"));
+    reached
+}
+
+/// One pass, and, when it dies in it, a restart and another.
+async fn pass(
+    world: &Arc<World>,
+    home: &std::path::Path,
+    event: Event,
+    bridge: &mut Option<Bridge>,
+) {
+    world.clock.advance(chrono::Duration::minutes(1));
+    loop {
+        let crashed = {
+            let running = bridge.get_or_insert_with(|| start(world, home));
+            let calendar = watched(world);
+            tokio::select! {
+                biased;
+                () = world.crashed() => true,
+                result = running.pass(&calendar, Scope::All) => {
+                    result.unwrap();
+                    false
+                }
+            }
+        };
+        if !crashed {
+            return;
+        }
+        drop(bridge.take());
+        if event == Event::CrashAndLoseState {
+            lose(home);
+        }
+    }
+}
+
+fn start(world: &Arc<World>, home: &std::path::Path) -> Bridge {
+    let (state, damaged) = State::open(home, world.clock.now()).unwrap();
+    assert_eq!(damaged, None);
+    world.bridge(Arc::new(state))
+}
+
+fn lose(home: &std::path::Path) {
+    for entry in std::fs::read_dir(home).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+}
+
+fn state_of(bridge: &Option<Bridge>) -> String {
+    let state = &bridge.as_ref().unwrap().state;
+    format!("{:?}", state.overview().unwrap())
+}

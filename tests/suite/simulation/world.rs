@@ -1,0 +1,343 @@
+//! The world in memory: a calendar, a meeting service, a clock, and a point at which something happens.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeZone, Utc};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use meetbridge::calendar::*;
+use meetbridge::clock::Clock;
+use meetbridge::ical::block::Show;
+use meetbridge::ical::write::Location;
+use meetbridge::meeting::*;
+use meetbridge::model::*;
+use meetbridge::plan::{Rules, Select};
+use meetbridge::state::State;
+use meetbridge::sync::{Bridge, Watched};
+
+use super::user;
+
+const ORGANIZER: &str = "11111111-1111-1111-1111-111111111111";
+
+#[derive(Default)]
+struct Inner {
+    resources: BTreeMap<String, (u64, Vec<u8>)>,
+    /// The last bytes the user saved, by resource.
+    saved: BTreeMap<String, Vec<u8>>,
+    versions: u64,
+    meetings: BTreeMap<String, Meeting>,
+    calls: usize,
+    writes: usize,
+    points: usize,
+    armed: Option<(usize, bool)>,
+    reached: bool,
+}
+
+/// The outside: everything that survives a crash of the process.
+pub struct World {
+    inner: Mutex<Inner>,
+    pub clock: Arc<TestClock>,
+    crash: tokio::sync::Notify,
+}
+
+pub struct TestClock(Mutex<DateTime<Utc>>);
+
+impl TestClock {
+    pub fn advance(&self, by: chrono::Duration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl World {
+    pub fn new() -> Arc<Self> {
+        let start = Utc.with_ymd_and_hms(2026, 11, 2, 8, 0, 0).unwrap();
+        let clock = Arc::new(TestClock(Mutex::new(start)));
+        Arc::new(Self { inner: Mutex::default(), clock, crash: tokio::sync::Notify::new() })
+    }
+
+    pub fn bridge(self: &Arc<Self>, state: Arc<State>) -> Bridge {
+        Bridge {
+            state,
+            meetings: Arc::new(Service(self.clone())),
+            clock: self.clock.clone(),
+            tenant: "contoso.example".into(),
+            first_pass_limit: 50,
+            meetings_per_month: 1_800,
+        }
+    }
+
+    /// At the `n`th await point from now, the user edits (`edit`) or the process dies.
+    pub fn arm(&self, n: usize, edit: bool) {
+        self.inner.lock().unwrap().armed = Some((n, edit));
+    }
+
+    pub fn disarm(&self) {
+        self.inner.lock().unwrap().armed = None;
+    }
+
+    pub fn reached(&self) -> bool {
+        self.inner.lock().unwrap().reached
+    }
+
+    /// Returns when the process dies.
+    pub async fn crashed(&self) {
+        self.crash.notified().await;
+    }
+
+    /// An await point.
+    async fn point(&self) {
+        let happens = {
+            let mut inner = self.inner.lock().unwrap();
+            inner.points += 1;
+            match inner.armed {
+                Some((n, edit)) if n == inner.points => {
+                    inner.reached = true;
+                    Some(edit)
+                }
+                _ => None,
+            }
+        };
+        match happens {
+            Some(true) => user::edit_anything(self),
+            Some(false) => {
+                self.crash.notify_one();
+                std::future::pending::<()>().await;
+            }
+            None => tokio::task::yield_now().await,
+        }
+    }
+
+    /// What happened outside: calls to the service and writes to the calendar.
+    pub fn effects(&self) -> (usize, usize) {
+        let inner = self.inner.lock().unwrap();
+        (inner.calls, inner.writes)
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.inner.lock().unwrap().resources.keys().cloned().collect()
+    }
+
+    pub fn text(&self, name: &str) -> Option<String> {
+        let inner = self.inner.lock().unwrap();
+        inner.resources.get(name).map(|(_, bytes)| String::from_utf8(bytes.clone()).unwrap())
+    }
+
+    /// The user saves a resource.
+    pub fn save(&self, name: &str, text: &str) {
+        let mut inner = self.inner.lock().unwrap();
+        inner.versions += 1;
+        let version = inner.versions;
+        inner.resources.insert(name.into(), (version, text.as_bytes().to_vec()));
+        inner.saved.insert(name.into(), text.as_bytes().to_vec());
+    }
+
+    pub fn delete(&self, name: &str) {
+        let mut inner = self.inner.lock().unwrap();
+        inner.resources.remove(name);
+        inner.saved.remove(name);
+    }
+
+    pub fn rename(&self, from: &str, to: &str) {
+        let mut inner = self.inner.lock().unwrap();
+        let resource = inner.resources.remove(from).unwrap();
+        let saved = inner.saved.remove(from).unwrap();
+        inner.resources.insert(to.into(), resource);
+        inner.saved.insert(to.into(), saved);
+    }
+
+    /// Promises 1 to 4, when everything has come to rest.
+    pub fn check_at_rest(&self, label: &str) {
+        let inner = self.inner.lock().unwrap();
+        let mut of_uid: BTreeMap<String, String> = BTreeMap::new();
+        for (name, (_, bytes)) in &inner.resources {
+            let text = String::from_utf8(bytes.clone()).unwrap();
+            let saved = &inner.saved[name];
+            // Promises 2 and 3: what the user saved last is there, byte by byte.
+            user::assert_only_added(saved, bytes, &format!("{label}: {name}"));
+            let unfolded = text.replace("\r\n ", "");
+            for event in unfolded.split("BEGIN:VEVENT").skip(1) {
+                let uid = user::value(event, "UID").unwrap();
+                let shown = user::value(event, "X-MICROSOFT-SKYPETEAMSMEETINGURL");
+                let wanted = event.contains("ATTENDEE");
+                // Promise 4: in the end every event has what it should have.
+                assert_eq!(shown.is_some(), wanted, "{label}: {name}: {uid}");
+                let Some(shown) = shown else { continue };
+                // Promise 1: its own meeting, the same everywhere.
+                let meeting = &inner.meetings[&uid];
+                assert_eq!(shown, meeting.join_url.expose(), "{label}: {name}: {uid}");
+                assert_eq!(of_uid.entry(uid).or_insert_with(|| shown.clone()), &shown);
+                let marks = event.matches("X-MEETBRIDGE-MEETING").count();
+                assert_eq!(marks, 1, "{label}: {name}: marks");
+                assert_eq!(event.matches("Join: ").count(), 1, "{label}: {name}: blocks");
+                let start = user::value(event, "DTSTART").unwrap();
+                let held = meeting.span.unwrap().start.format("%Y%m%dT%H%M%SZ").to_string();
+                if !event.contains("RRULE") && !event.contains("RECURRENCE-ID") {
+                    assert_eq!(held, start, "{label}: {name}: the meeting's time");
+                    assert_eq!(meeting.subject, user::value(event, "SUMMARY"), "{label}: {name}");
+                }
+            }
+        }
+        for uid in inner.meetings.keys() {
+            assert!(user::KNOWN_UIDS.contains(&uid.as_str()), "{label}: a meeting for {uid}");
+        }
+    }
+}
+
+/// The calendar as `watched` configures it.
+pub fn watched(world: &Arc<World>) -> Watched {
+    Watched {
+        name: CalendarName::new("team"),
+        port: Arc::new(Shelf(world.clone())),
+        organizer: OrganizerId::new(ORGANIZER).unwrap(),
+        language: "en-US".into(),
+        rules: Rules {
+            select: Select::Attendees,
+            horizon: Duration::from_secs(365 * 86_400),
+            settle: Duration::ZERO,
+            addresses: Default::default(),
+            all_day: false,
+            transparent: false,
+            private: false,
+        },
+        zone: chrono_tz::UTC,
+        location: Location::Url,
+        show: Show::DEFAULT.to_vec(),
+        new_links_per_day: 500,
+    }
+}
+
+/// The calendar's port.
+struct Shelf(Arc<World>);
+
+#[async_trait]
+impl Calendar for Shelf {
+    async fn read(&self, scope: &Scope, known: Known) -> Result<Finding<'_>, ReadError> {
+        self.0.point().await;
+        let world = self.0.clone();
+        let mut found = Vec::new();
+        {
+            let inner = world.inner.lock().unwrap();
+            let asked = |name: &str| match scope {
+                Scope::All => true,
+                Scope::Only(ids) => ids.contains(&ResourceId::new(name)),
+            };
+            let mut unchanged = 0;
+            for (name, (version, _)) in inner.resources.iter().filter(|(name, _)| asked(name)) {
+                let id = ResourceId::new(name.clone());
+                if known.get(&id) == Some(&Version::new(version.to_string())) {
+                    unchanged += 1;
+                } else {
+                    found.push(Ok(id));
+                }
+            }
+            let gone = known.into_keys().filter(|id| !inner.resources.contains_key(id.as_str()));
+            found.extend(gone.map(|id| Err(Found::Vanished(id))));
+            found.push(Err(Found::Complete { unchanged }));
+        }
+        let stream = futures_util::stream::iter(found).then(move |one| {
+            let world = world.clone();
+            async move {
+                world.point().await;
+                match one {
+                    Err(found) => found,
+                    Ok(id) => match world.inner.lock().unwrap().resources.get(id.as_str()) {
+                        Some((version, bytes)) => Found::Changed(Resource {
+                            version: Version::new(version.to_string()),
+                            bytes: bytes.clone().into(),
+                            modified: None,
+                            id,
+                        }),
+                        None => Found::Vanished(id),
+                    },
+                }
+            }
+        });
+        Ok(stream.boxed())
+    }
+
+    async fn write(&self, id: &ResourceId, version: &Version, bytes: &[u8]) -> Written {
+        self.0.point().await;
+        let stored = {
+            let mut inner = self.0.inner.lock().unwrap();
+            let current = inner.resources.get(id.as_str()).map(|(v, _)| v.to_string());
+            if current.as_deref() != Some(version.as_str()) {
+                return Written::Changed;
+            }
+            inner.versions += 1;
+            inner.writes += 1;
+            let stored = inner.versions;
+            inner.resources.insert(id.as_str().into(), (stored, bytes.to_vec()));
+            stored
+        };
+        self.0.point().await;
+        Written::Stored(Version::new(stored.to_string()))
+    }
+
+    async fn changed(&self) -> Scope {
+        std::future::pending().await
+    }
+}
+
+/// The meeting service's port: createOrGet by key, as Graph does it.
+struct Service(Arc<World>);
+
+#[async_trait]
+impl Meetings for Service {
+    async fn ensure(&self, wanted: &Wanted) -> Result<Ensured, MeetingError> {
+        self.0.point().await;
+        let ensured = {
+            let mut inner = self.0.inner.lock().unwrap();
+            inner.calls += 1;
+            let key = wanted.external_id.as_str().to_owned();
+            let created = !inner.meetings.contains_key(&key);
+            let n = inner.meetings.len();
+            let meeting = inner.meetings.entry(key.clone()).or_insert_with(|| made(&key, n));
+            (meeting.span, meeting.subject) = (Some(wanted.span), wanted.subject.clone());
+            Ensured { meeting: meeting.clone(), created }
+        };
+        self.0.point().await;
+        Ok(ensured)
+    }
+
+    async fn update(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError> {
+        self.0.point().await;
+        let updated = {
+            let mut inner = self.0.inner.lock().unwrap();
+            inner.calls += 1;
+            let same = |m: &&mut Meeting| m.join_url == meeting.join_url;
+            let held = inner.meetings.values_mut().find(same).ok_or(MeetingError::Gone)?;
+            (held.span, held.subject) = (Some(wanted.span), wanted.subject.clone());
+            held.clone()
+        };
+        self.0.point().await;
+        Ok(updated)
+    }
+}
+
+fn made(key: &str, n: usize) -> Meeting {
+    Meeting {
+        id: Some(MeetingId(format!("id-{key}"))),
+        join_url: JoinUrl::new(format!("https://teams.microsoft.com/l/meetup-join/19%3ameeting_{n}%40thread.v2/0")),
+        span: None,
+        subject: None,
+        expires: None,
+        details: Details { meeting_id: Some(format!("{n}")), ..Details::default() },
+    }
+}
