@@ -8,6 +8,7 @@ pub mod block;
 pub mod document;
 pub mod edit;
 pub mod event;
+mod line;
 pub mod mark;
 pub mod read;
 pub mod write;

@@ -1,0 +1,212 @@
+//! Finds the conference links in an event's properties.
+//!
+//! A link counts by the host it really leads to, compared as whole domain labels, and by a path that
+//! joins something: a provider's help page or dial-in list is no conference.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::ical::event::{FoundLink, Place, Provider};
+
+/// How much of one text is searched, in bytes.
+const MAX_TEXT: usize = 256 << 10;
+/// How many URLs of one text are looked at.
+const MAX_URLS: usize = 64;
+/// The longest URL, in bytes.
+const MAX_URL: usize = 8 << 10;
+/// The line that fences a join block: this many underscores.
+const FENCE: usize = 80;
+
+/// How a property's text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Plain text, with URLs anywhere in it.
+    Text,
+    /// HTML.
+    Html,
+    /// A `data:` URL with HTML in it (the ALTREP of a DESCRIPTION).
+    DataUrl,
+}
+
+/// Adds the conference links in `text` to `found`, in order, each once for its place.
+pub(super) fn find(text: &str, written: Written, place: Place, found: &mut Vec<FoundLink>) {
+    let text = match written {
+        Written::Text | Written::Html => Cow::Borrowed(cut(text)),
+        Written::DataUrl => match cut(text).split_once(',') {
+            Some((head, data)) if is_html(head) => percent_decode_str(data).decode_utf8_lossy(),
+            _ => return,
+        },
+    };
+    let mut fenced = false;
+    let mut urls = 0;
+    for line in text.lines() {
+        let trimmed = line.trim_end();
+        if trimmed.len() == FENCE && trimmed.bytes().all(|b| b == b'_') {
+            fenced = !fenced;
+            continue;
+        }
+        let mut rest = line;
+        while let Some(at) = next_url(rest) {
+            let (before, from) = rest.split_at(at);
+            let ends_line = fenced && (before.is_empty() || before.ends_with(char::is_whitespace));
+            let url = match whole_line(from).filter(|_| ends_line) {
+                Some(url) => url,
+                None => url_in_text(from, written == Written::Text),
+            };
+            urls += 1;
+            if urls > MAX_URLS {
+                return;
+            }
+            add(url, written, place, found);
+            // A URL that could not be one is at least `http://` long.
+            rest = from.get(url.len().max("http://".len())..).unwrap_or("");
+        }
+    }
+}
+
+/// Whose conference `url` joins.
+fn provider(url: &str) -> Option<Provider> {
+    let outer = Url::parse(url).ok()?;
+    of_url(&outer).or_else(|| of_url(&wrapped(&outer)?))
+}
+
+fn of_url(url: &Url) -> Option<Provider> {
+    if !matches!(url.scheme(), "https" | "http") {
+        return None;
+    }
+    let host = url.host_str()?;
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let path = url.path();
+    let below = |domain: &str| {
+        host.strip_suffix(domain)
+            .is_some_and(|left| left.is_empty() || left.ends_with('.'))
+    };
+    let begins = |starts: &[&str]| starts.iter().any(|start| path.starts_with(start));
+    match host {
+        "teams.microsoft.com"
+        | "gov.teams.microsoft.us"
+        | "dod.teams.microsoft.us"
+        | "teams.cloud.microsoft"
+        | "teams.live.com" => begins(&["/l/meetup-join/", "/meet/"]).then_some(Provider::Teams),
+        "meet.google.com" => (path.len() > 1).then_some(Provider::Meet),
+        "hangouts.google.com" | "plus.google.com" => {
+            begins(&["/hangouts/_/", "/call/"]).then_some(Provider::Meet)
+        }
+        "meet.jit.si" | "8x8.vc" => (path.len() > 1).then_some(Provider::Jitsi),
+        _ if below("zoom.us") || below("zoomgov.com") => {
+            let joins = ["/j/", "/my/", "/s/", "/w/", "/wc/", "/meeting/", "/webinar/"];
+            begins(&joins).then_some(Provider::Zoom)
+        }
+        _ if below("webex.com") => {
+            let pages = ["www", "help", "support", "developer", "status", "blog"];
+            let page = host.split('.').next().is_some_and(|label| pages.contains(&label));
+            (path.len() > 1 && host != "webex.com" && !page).then_some(Provider::Webex)
+        }
+        _ => None,
+    }
+}
+
+/// The URL that a link-checking service has put into one of its own.
+fn wrapped(url: &Url) -> Option<Url> {
+    let host = url.host_str()?;
+    let key = if host.ends_with(".safelinks.protection.outlook.com") {
+        "url"
+    } else if host == "www.google.com" && url.path() == "/url" {
+        "q"
+    } else {
+        return None;
+    };
+    let (_, inner) = url.query_pairs().find(|(name, _)| name == key)?;
+    Url::parse(&inner).ok()
+}
+
+fn add(url: &str, written: Written, place: Place, found: &mut Vec<FoundLink>) {
+    if url.len() > MAX_URL {
+        return;
+    }
+    let url = match written {
+        Written::Text => Cow::Borrowed(url),
+        Written::Html | Written::DataUrl => Cow::Owned(url.replace("&amp;", "&")),
+    };
+    let Some(provider) = provider(&url) else {
+        return;
+    };
+    let link = FoundLink {
+        place,
+        provider,
+        url: url.into_owned(),
+    };
+    if !found.contains(&link) {
+        found.push(link);
+    }
+}
+
+/// Where the next `http://` or `https://` begins.
+fn next_url(text: &str) -> Option<usize> {
+    let mut from = 0;
+    while let Some(at) = text.get(from..)?.find("://") {
+        let scheme_end = from + at;
+        let before = text.get(..scheme_end)?.as_bytes();
+        for scheme in ["https", "http"] {
+            let begin = before.len().checked_sub(scheme.len());
+            let tail = begin.and_then(|begin| before.get(begin..));
+            if tail.is_some_and(|tail| tail.eq_ignore_ascii_case(scheme.as_bytes())) {
+                return begin;
+            }
+        }
+        from = scheme_end + "://".len();
+    }
+    None
+}
+
+/// The rest of a line of a join block, if it is a URL and nothing else.
+fn whole_line(from: &str) -> Option<&str> {
+    let line = from.trim_end();
+    let alone = !line.contains(|c: char| c.is_whitespace() || c == '<' || c == '>');
+    alone.then_some(line)
+}
+
+/// The URL that `from` begins with, without the punctuation of the sentence around it.
+fn url_in_text(from: &str, plain: bool) -> &str {
+    let ends = |c: char| {
+        c.is_whitespace() || c.is_control() || "<>\"\\".contains(c) || !plain && c == '\''
+    };
+    let mut url = from.split(ends).next().unwrap_or("");
+    loop {
+        let Some(last) = url.chars().next_back() else {
+            return url;
+        };
+        let opens = |open: char, close: char| url.matches(open).count() >= url.matches(close).count();
+        let belongs = match last {
+            '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '*' | '_' | '|' => false,
+            ')' => opens('(', ')'),
+            ']' => opens('[', ']'),
+            '}' => opens('{', '}'),
+            _ => true,
+        };
+        if belongs {
+            return url;
+        }
+        url = url.strip_suffix(last).unwrap_or("");
+    }
+}
+
+fn is_html(head: &str) -> bool {
+    let head = head.to_ascii_lowercase();
+    head.starts_with("data:text/html") && !head.ends_with(";base64")
+}
+
+/// At most the first [`MAX_TEXT`] bytes, cut between characters.
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(MAX_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or("")
+}
+
+#[cfg(test)]
+#[path = "conference_tests.rs"]
+mod tests;

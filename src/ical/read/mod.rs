@@ -1,0 +1,291 @@
+//! Understands the events of a document.
+//!
+//! In: a [`Document`], the zone of floating times, the time. Out: the [`Event`]s, each with all its
+//! VEVENTs, and what could not be understood, with its place. A broken VEVENT never hides another.
+//!
+//! [`vevent`] reads one VEVENT, [`guard`] stands before the parser of its dates, [`time`] and
+//! [`recurrence`] know when it takes place, [`conference`] finds the links in it. Takes CPU time in
+//! proportion to the document: not for an async thread.
+
+mod conference;
+mod guard;
+mod recurrence;
+mod time;
+mod vevent;
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+use self::recurrence::{Series, Without};
+use self::time::{Frame, Length, When};
+use self::vevent::Vevent;
+pub use super::document::Fault;
+use super::document::{Component, Document};
+use super::event::{Event, Next};
+use crate::model::{Span, Uid, hex, sha256};
+
+/// The longest span a meeting gets.
+const LONGEST: TimeDelta = TimeDelta::hours(24);
+
+/// What a document says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Its events, in the order of their first VEVENT.
+    pub events: Vec<Event>,
+    /// What is not understood and belongs to no event, by line: the document's own faults, and VEVENTs
+    /// without UID.
+    pub faults: Vec<Fault>,
+}
+
+/// Reads the events of `document`. Floating times and days are those of `zone`; occurrences that have
+/// ended by `now` are past.
+pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
+    let components = document.components();
+    let calendars = calendars(document);
+    let mut faults = document.faults().to_vec();
+    let mut groups: Vec<(Uid, Vec<Vevent>)> = Vec::new();
+    let mut places: HashMap<Uid, usize> = HashMap::new();
+    for (index, component) in components.iter().enumerate() {
+        if component.name != "VEVENT" {
+            continue;
+        }
+        let vevent = Vevent::read(document, index, component);
+        let Some(uid) = vevent.uid.clone() else {
+            faults.push(Fault {
+                line: component.line,
+                what: "an event with no UID".to_owned(),
+            });
+            continue;
+        };
+        let place = *places.entry(uid.clone()).or_insert_with(|| {
+            groups.push((uid, Vec::new()));
+            groups.len() - 1
+        });
+        if let Some((_, group)) = groups.get_mut(place) {
+            group.push(vevent);
+        }
+    }
+    faults.sort_by_key(|fault| fault.line);
+    let reader = Reader {
+        document,
+        calendars,
+        zone,
+        now,
+    };
+    Reading {
+        events: groups
+            .into_iter()
+            .filter_map(|(uid, group)| reader.event(uid, group))
+            .collect(),
+        faults,
+    }
+}
+
+/// What a VCALENDAR says of all that is in it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Calendar {
+    cancels: bool,
+    version_1: bool,
+}
+
+fn calendars(document: &Document<'_>) -> HashMap<usize, Calendar> {
+    let vcalendars = document.components().iter().enumerate();
+    vcalendars
+        .filter(|(_, component)| component.name == "VCALENDAR")
+        .map(|(index, _)| {
+            let mut calendar = Calendar::default();
+            for line in document.lines(index) {
+                if line.is("METHOD") {
+                    calendar.cancels |= line.value().trim().eq_ignore_ascii_case("CANCEL");
+                } else if line.is("VERSION") {
+                    calendar.version_1 |= line.value().trim() == "1.0";
+                }
+            }
+            (index, calendar)
+        })
+        .collect()
+}
+
+struct Reader<'a> {
+    document: &'a Document<'a>,
+    calendars: HashMap<usize, Calendar>,
+    zone: Tz,
+    now: DateTime<Utc>,
+}
+
+impl Reader<'_> {
+    /// `None` only for an empty group.
+    fn event(&self, uid: Uid, group: Vec<Vevent>) -> Option<Event> {
+        let masters = group.iter().filter(|vevent| !vevent.component.is_override);
+        let two_masters = masters.clone().count() > 1;
+        let master = masters.clone().next();
+        let lead = master.or(group.first())?;
+        let next = self
+            .fault(&group, two_masters)
+            .map_or_else(|| self.next(master, &group), Err);
+        let cancelled = self.calendar(lead).cancels
+            || match master {
+                Some(master) => master.component.cancelled,
+                None => group.iter().all(|vevent| vevent.component.cancelled),
+            };
+        let mut known = HashSet::new();
+        Some(Event {
+            uid,
+            summary: lead.summary.clone(),
+            cancelled,
+            class: lead.class,
+            transparent: lead.transparent,
+            all_day: matches!(lead.times.start, Some(When::Date(_))),
+            categories: group.iter().flat_map(|v| v.categories.iter().cloned()).collect(),
+            location: lead.location.clone(),
+            organizer: lead
+                .organizer
+                .clone()
+                .or_else(|| group.iter().find_map(|vevent| vevent.organizer.clone())),
+            attendees: group
+                .iter()
+                .flat_map(|vevent| &vevent.attendees)
+                .filter(|attendee| known.insert(attendee.as_str()))
+                .cloned()
+                .collect(),
+            recurring: group
+                .iter()
+                .any(|vevent| !(vevent.times.rules.is_empty() && vevent.times.extra.is_empty())),
+            next: match &next {
+                Ok(Some(span)) => Next::At(*span),
+                Ok(None) => Next::Past,
+                Err(_) => Next::Unknown,
+            },
+            last_modified: group.iter().filter_map(|vevent| vevent.last_modified).max(),
+            stamped: group.iter().filter_map(|vevent| vevent.stamped).max(),
+            sequence: group.iter().map(|vevent| vevent.sequence).max().unwrap_or(0),
+            schedule: self.schedule(&group),
+            content: self.content(&group),
+            fault: next.err(),
+            components: group.into_iter().map(|vevent| vevent.component).collect(),
+        })
+    }
+
+    /// What keeps the event as a whole from being understood.
+    fn fault(&self, group: &[Vevent], two_masters: bool) -> Option<String> {
+        if group.iter().any(|vevent| self.calendar(vevent).version_1) {
+            return Some("vCalendar 1.0 is not supported".to_owned());
+        }
+        if two_masters {
+            return Some("the UID is used by two events".to_owned());
+        }
+        group.iter().find_map(|vevent| vevent.fault.clone())
+    }
+
+    /// The occurrence that decides the meeting's time, cut to 24 hours.
+    fn next(&self, master: Option<&Vevent>, group: &[Vevent]) -> Result<Option<Span>, String> {
+        let now = self.now;
+        let wanted = |span: &Span| span.end > now || span.start == span.end && span.start >= now;
+        let mut overrides: Vec<&Vevent> = group
+            .iter()
+            .filter(|vevent| vevent.component.is_override)
+            .collect();
+        // Of two overrides of one occurrence the one with the higher SEQUENCE counts, else the later.
+        overrides.sort_by_key(|vevent| vevent.sequence);
+        let frame = master.and_then(|master| Some(Frame::of(master.times.start?, self.zone)));
+        let mut places = HashMap::new();
+        let mut without = Without::default();
+        for vevent in overrides {
+            let Some(id) = vevent.times.recurrence_id else {
+                continue;
+            };
+            if let Some(frame) = frame {
+                without.add(frame, id);
+            }
+            let own = Frame::of(id, self.zone);
+            let frame = frame.unwrap_or(own);
+            places.insert(frame.instant(frame.local(id)), vevent);
+        }
+        let mut next = None;
+        for vevent in places.into_values() {
+            if !vevent.component.cancelled {
+                let single = self.series(vevent, &[], Without::default())?;
+                next = earliest(next, single.first(now, wanted)?);
+            }
+        }
+        if let Some(master) = master {
+            if let Some(frame) = frame {
+                for &when in &master.times.except {
+                    without.add(frame, when);
+                }
+            }
+            let series = self.series(master, &master.times.rules, without)?;
+            next = earliest(next, series.first(now, wanted)?);
+        }
+        Ok(next.map(|span| Span {
+            end: span.end.min(span.start + LONGEST),
+            ..span
+        }))
+    }
+
+    /// A VEVENT's own occurrences.
+    fn series(&self, vevent: &Vevent, rules: &[String], without: Without) -> Result<Series, String> {
+        let times = &vevent.times;
+        let start = times.start.ok_or("it has no DTSTART")?;
+        let frame = Frame::of(start, self.zone);
+        let local = frame.local(start);
+        let length = match (times.end, times.duration) {
+            (Some(end), _) => Length::between(frame, local, end, self.zone),
+            (None, Some(duration)) => duration,
+            (None, None) if frame.all_day => Length::days(1),
+            (None, None) => Length::ZERO,
+        };
+        Series::new(frame, local, length, rules, &times.extra, without)
+    }
+
+    /// The VCALENDAR a VEVENT stands in.
+    fn calendar(&self, vevent: &Vevent) -> Calendar {
+        let mut at = Some(vevent.component.index);
+        while let Some(index) = at {
+            if let Some(calendar) = self.calendars.get(&index) {
+                return *calendar;
+            }
+            at = self.component(index).and_then(|component| component.parent);
+        }
+        Calendar::default()
+    }
+
+    fn component(&self, index: usize) -> Option<&Component> {
+        self.document.components().get(index)
+    }
+
+    fn schedule(&self, group: &[Vevent]) -> String {
+        let mut lines = Vec::new();
+        for vevent in group {
+            lines.extend_from_slice(b"VEVENT\n");
+            lines.extend_from_slice(&vevent.schedule);
+        }
+        digest(&lines)
+    }
+
+    fn content(&self, group: &[Vevent]) -> String {
+        let bytes = self.document.bytes();
+        let ranges = group
+            .iter()
+            .filter_map(|vevent| bytes.get(self.component(vevent.component.index)?.range.clone()));
+        match group {
+            [_] => digest(ranges.into_iter().next().unwrap_or_default()),
+            _ => digest(&ranges.flatten().copied().collect::<Vec<u8>>()),
+        }
+    }
+}
+
+fn earliest(one: Option<Span>, other: Option<Span>) -> Option<Span> {
+    [one, other].into_iter().flatten().min()
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let mut digest = hex(&sha256([bytes]));
+    digest.truncate(16);
+    digest
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,365 @@
+//! What one VEVENT says, by itself.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::conference::{self, Written};
+use super::guard;
+use super::time::{self, Length, When};
+use crate::ical::document::{self, ContentLine, Document, unescape_text};
+use crate::ical::event::{Class, Component, Place};
+use crate::ical::mark::Mark;
+use crate::model::{Escaped, Uid};
+
+/// How much of a time zone's name is shown.
+const SHOWN_ZONE: usize = 60;
+
+/// One VEVENT.
+#[derive(Debug)]
+pub(super) struct Vevent {
+    pub(super) component: Component,
+    pub(super) uid: Option<Uid>,
+    pub(super) summary: Option<String>,
+    pub(super) class: Class,
+    pub(super) transparent: bool,
+    pub(super) categories: Vec<String>,
+    pub(super) location: Option<String>,
+    pub(super) organizer: Option<String>,
+    pub(super) attendees: Vec<String>,
+    pub(super) sequence: u32,
+    pub(super) last_modified: Option<DateTime<Utc>>,
+    pub(super) stamped: Option<DateTime<Utc>>,
+    pub(super) times: Times,
+    /// The lines that decide its times, unfolded, each with a line feed.
+    pub(super) schedule: Vec<u8>,
+    /// The first thing that keeps it from being understood.
+    pub(super) fault: Option<String>,
+}
+
+/// When a VEVENT takes place.
+#[derive(Debug, Default)]
+pub(super) struct Times {
+    pub(super) start: Option<When>,
+    pub(super) end: Option<When>,
+    pub(super) duration: Option<Length>,
+    pub(super) recurrence_id: Option<When>,
+    pub(super) rules: Vec<String>,
+    pub(super) extra: Vec<When>,
+    pub(super) except: Vec<When>,
+}
+
+/// A property that holds dates or times.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dated {
+    Start,
+    End,
+    RecurrenceId,
+    Extra,
+    Except,
+    LastModified,
+    Stamped,
+}
+
+impl Dated {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Start => "DTSTART",
+            Self::End => "DTEND",
+            Self::RecurrenceId => "RECURRENCE-ID",
+            Self::Extra => "RDATE",
+            Self::Except => "EXDATE",
+            Self::LastModified => "LAST-MODIFIED",
+            Self::Stamped => "DTSTAMP",
+        }
+    }
+}
+
+/// The values that are still to be read, and where each belongs.
+#[derive(Default)]
+struct Pending {
+    values: Vec<(&'static str, String)>,
+    places: Vec<(Dated, Option<usize>)>,
+    zones: Vec<String>,
+}
+
+impl Vevent {
+    /// Reads the VEVENT with that index; `zone` is where its floating times are.
+    pub(super) fn read(document: &Document<'_>, index: usize, component: &document::Component) -> Self {
+        let mut vevent = Self::empty(index);
+        let mut pending = Pending::default();
+        for line in document.lines(index) {
+            vevent.take(&line, &mut pending);
+        }
+        vevent.resolve(pending);
+        if vevent.times.start.is_none() {
+            vevent.blame("it has no DTSTART");
+        }
+        if !component.closed {
+            vevent.blame("its END:VEVENT is missing");
+        }
+        vevent
+    }
+
+    fn empty(index: usize) -> Self {
+        Self {
+            component: Component {
+                index,
+                is_override: false,
+                cancelled: false,
+                mark: None,
+                links: Vec::new(),
+                location_empty: true,
+                url_absent: true,
+            },
+            uid: None,
+            summary: None,
+            class: Class::Public,
+            transparent: false,
+            categories: Vec::new(),
+            location: None,
+            organizer: None,
+            attendees: Vec::new(),
+            sequence: 0,
+            last_modified: None,
+            stamped: None,
+            times: Times::default(),
+            schedule: Vec::new(),
+            fault: None,
+        }
+    }
+
+    fn blame(&mut self, fault: impl Into<String>) {
+        self.fault.get_or_insert_with(|| fault.into());
+    }
+
+    fn take(&mut self, line: &ContentLine<'_>, pending: &mut Pending) {
+        let name = line.name().to_ascii_uppercase();
+        match name.as_str() {
+            "UID" => {
+                let uid = Uid::new(line.text().trim());
+                if self.uid.is_some() && uid != self.uid {
+                    self.blame("it has two UIDs");
+                } else {
+                    self.uid = uid;
+                }
+            }
+            "SUMMARY" => {
+                self.summary.get_or_insert_with(|| line.text());
+            }
+            "CLASS" => {
+                self.class = match line.value().trim().to_ascii_uppercase().as_str() {
+                    "PUBLIC" | "" => Class::Public,
+                    "CONFIDENTIAL" => Class::Confidential,
+                    _ => Class::Private,
+                }
+            }
+            "TRANSP" => self.transparent = line.value().trim().eq_ignore_ascii_case("TRANSPARENT"),
+            "CATEGORIES" => self.categories.extend(texts(&line.value())),
+            "ORGANIZER" => self.organizer = self.organizer.take().or_else(|| address(line)),
+            "ATTENDEE" => self.attendees.extend(address(line)),
+            "SEQUENCE" => self.sequence = line.value().trim().parse().unwrap_or(self.sequence),
+            "LAST-MODIFIED" => pending.add(Dated::LastModified, line),
+            "DTSTAMP" => pending.add(Dated::Stamped, line),
+            "X-MEETBRIDGE-MEETING" => self.component.mark = mark(line),
+            "LOCATION" => {
+                let location = line.text();
+                self.component.location_empty &= location.trim().is_empty();
+                self.links(&location, Written::Text, Place::Location);
+                self.location.get_or_insert(location);
+            }
+            "STATUS" | "DTSTART" | "DTEND" | "DURATION" | "RECURRENCE-ID" | "RRULE" | "RDATE"
+            | "EXDATE" | "EXRULE" => {
+                self.schedule.extend_from_slice(&line.logical());
+                self.schedule.push(b'\n');
+                self.take_time(&name, line, pending);
+            }
+            _ => self.take_links(&name, line),
+        }
+    }
+
+    fn take_time(&mut self, name: &str, line: &ContentLine<'_>, pending: &mut Pending) {
+        match name {
+            "STATUS" => {
+                self.component.cancelled = line.value().trim().eq_ignore_ascii_case("CANCELLED");
+            }
+            "DTSTART" => pending.add(Dated::Start, line),
+            "DTEND" => pending.add(Dated::End, line),
+            "DURATION" => match Length::parse(&line.value()) {
+                Some(length) => self.times.duration = Some(length),
+                None => self.blame("DURATION cannot be read"),
+            },
+            "RECURRENCE-ID" => {
+                self.component.is_override = true;
+                if line.param("RANGE").is_some() {
+                    self.blame("RECURRENCE-ID with RANGE is not understood");
+                }
+                pending.add(Dated::RecurrenceId, line);
+            }
+            "RRULE" => self.times.rules.push(line.value()),
+            "RDATE" => {
+                let period = line
+                    .param("VALUE")
+                    .is_some_and(|value| value.eq_ignore_ascii_case("PERIOD"));
+                if period || line.value().contains('/') {
+                    self.blame("RDATE with periods is not understood");
+                } else {
+                    pending.add(Dated::Extra, line);
+                }
+            }
+            "EXDATE" => pending.add(Dated::Except, line),
+            _ => self.blame("EXRULE is not understood"),
+        }
+    }
+
+    fn take_links(&mut self, name: &str, line: &ContentLine<'_>) {
+        let (written, place) = match name {
+            "DESCRIPTION" => {
+                if let Some(twin) = line.param("ALTREP") {
+                    self.links(&twin, Written::DataUrl, Place::Other);
+                }
+                (Written::Text, Place::Description)
+            }
+            "URL" => {
+                self.component.url_absent = false;
+                (Written::Text, Place::Url)
+            }
+            "CONFERENCE" => (Written::Text, Place::Conference),
+            "X-MICROSOFT-SKYPETEAMSMEETINGURL" => (Written::Text, Place::SkypeTeams),
+            "X-ALT-DESC" | "STYLED-DESCRIPTION" => (Written::Html, Place::Other),
+            _ if holds_conference(name) => (Written::Text, Place::Other),
+            _ => return,
+        };
+        self.links(&line.text(), written, place);
+    }
+
+    fn links(&mut self, text: &str, written: Written, place: Place) {
+        conference::find(text, written, place, &mut self.component.links);
+    }
+
+    /// Reads the pending dates and puts each where it belongs.
+    fn resolve(&mut self, pending: Pending) {
+        if pending.values.len() > guard::MAX_DATES {
+            self.blame(format!("it has more than {} dates", guard::MAX_DATES));
+            return;
+        }
+        // Few names stand in a VEVENT: each is looked up once.
+        let zones: Vec<Option<Tz>> = pending.zones.iter().map(|name| time::zone(name)).collect();
+        let read = guard::dates(&pending.values);
+        for (&(dated, tzid), written) in pending.places.iter().zip(read) {
+            let zone = tzid.map(|at| zones.get(at).copied().flatten());
+            let when = match (written, zone) {
+                (Some(guard::Written::Date(date)), _) => Some(When::Date(date)),
+                (Some(guard::Written::Utc(at)), _) => Some(When::Utc(at)),
+                (Some(guard::Written::Local(local)), None) => Some(When::Floating(local)),
+                (Some(guard::Written::Local(local)), Some(Some(zone))) => {
+                    Some(When::Zoned(local, zone))
+                }
+                (Some(guard::Written::Local(_)), Some(None)) => {
+                    let name = tzid.and_then(|at| pending.zones.get(at));
+                    let name: String = name.into_iter().flat_map(|n| n.chars()).take(SHOWN_ZONE).collect();
+                    self.blame(format!("the time zone \"{}\" is not understood", Escaped(&name)));
+                    continue;
+                }
+                (None, _) => None,
+            };
+            self.put(dated, when);
+        }
+    }
+
+    fn put(&mut self, dated: Dated, when: Option<When>) {
+        let stamp = match when {
+            Some(When::Utc(at)) => Some(at),
+            Some(When::Floating(local)) => Some(local.and_utc()),
+            Some(When::Zoned(local, zone)) => Some(time::instant(local, zone)),
+            Some(When::Date(_)) | None => None,
+        };
+        let times = &mut self.times;
+        let (once, when) = match (dated, when) {
+            (Dated::LastModified, _) => return self.last_modified = self.last_modified.max(stamp),
+            (Dated::Stamped, _) => return self.stamped = self.stamped.max(stamp),
+            (_, None) => return self.blame(format!("{} cannot be read", dated.name())),
+            (Dated::Extra, Some(when)) => return times.extra.push(when),
+            (Dated::Except, Some(when)) => return times.except.push(when),
+            (Dated::Start, Some(when)) => (&mut times.start, when),
+            (Dated::End, Some(when)) => (&mut times.end, when),
+            (Dated::RecurrenceId, Some(when)) => (&mut times.recurrence_id, when),
+        };
+        if *once.get_or_insert(when) != when {
+            self.blame(format!("it has two different {}", dated.name()));
+        }
+    }
+}
+
+impl Pending {
+    fn add(&mut self, dated: Dated, line: &ContentLine<'_>) {
+        let zone = line.param("TZID").map(|name| {
+            let known = self.zones.iter().position(|zone| *zone == name);
+            known.unwrap_or_else(|| {
+                self.zones.push(name);
+                self.zones.len() - 1
+            })
+        });
+        let value = line.value();
+        let many = matches!(dated, Dated::Extra | Dated::Except);
+        let values = value.split(',').take(if many { usize::MAX } else { 1 });
+        for part in values {
+            if self.values.len() > guard::MAX_DATES {
+                return;
+            }
+            if many && part.trim().is_empty() {
+                continue;
+            }
+            let part = if many { part } else { &value };
+            self.values.push((dated.name(), part.to_owned()));
+            self.places.push((dated, zone));
+        }
+    }
+}
+
+/// Properties of other programs that hold a conference's URL.
+fn holds_conference(name: &str) -> bool {
+    matches!(
+        name,
+        "X-GOOGLE-CONFERENCE"
+            | "X-GOOGLE-HANGOUT"
+            | "X-CONFERENCE-URL"
+            | "X-ONLINE-MEETING-URL"
+            | "X-MEETING-URL"
+            | "X-PM-CONFERENCE-URL"
+            | "X-APPLE-CONFERENCE"
+            | "X-MICROSOFT-ONLINEMEETINGEXTERNALLINK"
+            | "X-MICROSOFT-ONLINEMEETINGCONFLINK"
+            | "X-SKYPE-TEAMS-MEETING-URL"
+    ) || name.starts_with("X-ZOOM-")
+        || name.starts_with("X-WEBEX-")
+}
+
+/// The parts of a list of TEXT values, unescaped, blank ones left out.
+fn texts(value: &str) -> Vec<String> {
+    let mut escaped = false;
+    value
+        .split(|c| {
+            let separates = c == ',' && !escaped;
+            escaped = c == '\\' && !escaped;
+            separates
+        })
+        .map(|part| unescape_text(part).trim().to_owned())
+        .filter(|part| !part.is_empty())
+        .collect()
+}
+
+/// The calendar address of an ORGANIZER or ATTENDEE: `mailto:` taken off, in lower case; its EMAIL
+/// parameter (RFC 7986, 6.2) where the value is no mail address.
+fn address(line: &ContentLine<'_>) -> Option<String> {
+    let value = line.value().trim().to_lowercase();
+    if let Some(mail) = value.strip_prefix("mailto:") {
+        let mail = mail.trim();
+        return (!mail.is_empty()).then(|| mail.to_owned());
+    }
+    let email = line.param("EMAIL").map(|email| email.trim().to_lowercase());
+    let email = email.map(|email| email.strip_prefix("mailto:").unwrap_or(&email).to_owned());
+    email
+        .filter(|email| !email.is_empty())
+        .or((!value.is_empty()).then_some(value))
+}
+fn mark(_: &ContentLine<'_>) -> Option<Mark> { None }
