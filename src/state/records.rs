@@ -1,0 +1,110 @@
+//! What is remembered. Plain data, nothing of SQLite.
+
+use chrono::{DateTime, Utc};
+
+use crate::meeting::Meeting;
+use crate::model::{CalendarName, ExternalId, Generation, OrganizerId, ResourceId, Uid, Version};
+
+/// How far the write-back of a link is known to have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The write is about to be made, or was made and nobody knows how it ended.
+    Intended,
+    /// The calendar said that it is stored.
+    Written,
+    /// A later read, or a listing of the version we wrote, showed it in the event.
+    Seen,
+}
+
+/// An event's relation to its meeting: one per (calendar, resource, UID).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The calendar that holds the event.
+    pub calendar: CalendarName,
+    /// The resource that holds it.
+    pub resource: ResourceId,
+    /// The event.
+    pub uid: Uid,
+    /// Who owns the meeting; stays when the configured organizer changes.
+    pub organizer: OrganizerId,
+    /// The meeting's key.
+    pub external_id: ExternalId,
+    /// The generation that the key was made with.
+    pub generation: Generation,
+    /// How far it has come.
+    pub phase: Phase,
+    /// [`crate::ical::event::Event::content`] as it was when the last write was decided.
+    pub before: String,
+    /// How many writes that were decided on `before` have landed: what a calendar drops again and
+    /// again is not written for ever.
+    pub attempts: u32,
+}
+
+/// A meeting, as it was last made or updated: one per (organizer, externalId).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeetingRecord {
+    /// Who owns it.
+    pub organizer: OrganizerId,
+    /// Its key.
+    pub external_id: ExternalId,
+    /// The event it belongs to.
+    pub uid: Uid,
+    /// What the service last said, with the span and subject that were last asked for.
+    pub meeting: Meeting,
+    /// [`crate::ical::event::Event::schedule`] that the span was computed from.
+    pub schedule: String,
+    /// When it was first remembered.
+    pub created: DateTime<Utc>,
+}
+
+/// What the last passes found out about one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceRecord {
+    /// Which one.
+    pub id: ResourceId,
+    /// The version that was decided upon.
+    pub version: Version,
+    /// When this version was first read.
+    pub first_seen: DateTime<Utc>,
+    /// When its events have to be decided again although nothing changed.
+    pub due: Option<DateTime<Utc>>,
+    /// How its events were decided: reason → number, e.g. `[("in-step", 3), ("past", 1)]`.
+    pub outcome: Vec<(String, u32)>,
+}
+
+/// What is remembered of a calendar as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CalendarRecord {
+    /// A pass over all of it has ended well: the first-pass limit does not apply any more.
+    pub first_pass_done: bool,
+    /// An operator consented to a large first pass.
+    pub consented: bool,
+    /// It is frozen: nothing is made or written until an operator resumes it.
+    pub frozen: Option<Frozen>,
+    /// When the last pass over all of it ended.
+    pub last_pass: Option<DateTime<Utc>>,
+    /// Why the last pass failed, in words, if it did.
+    pub failing: Option<String>,
+}
+
+/// Since when and why a calendar is frozen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Why, in words for `status`.
+    pub why: String,
+}
+
+/// One calendar in `status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overview {
+    /// Which.
+    pub calendar: CalendarName,
+    /// Its record.
+    pub record: CalendarRecord,
+    /// Reason → number of events, over all its resources.
+    pub outcome: Vec<(String, u32)>,
+    /// Links that are intended, written, seen.
+    pub links: [u32; 3],
+}

@@ -1,0 +1,161 @@
+//! The tables, their versions, and whose file it is.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::means_damage;
+
+/// SQLite's `application_id` of our files: "MTBR".
+const APPLICATION: i64 = 0x4d54_4252;
+
+/// One entry per schema version, in order; each runs once, in a transaction. Entries are never
+/// changed after a release, only added.
+///
+/// Times are microseconds since 1970 in UTC, days are counted from the common era, phases are 0
+/// (intended), 1 (written), 2 (seen).
+const STEPS: &[&str] = &["
+    CREATE TABLE calendars (
+        calendar TEXT PRIMARY KEY,
+        first_pass_done INTEGER NOT NULL,
+        consented INTEGER NOT NULL,
+        frozen_since INTEGER,
+        frozen_why TEXT,
+        last_pass INTEGER,
+        failing TEXT
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE resources (
+        calendar TEXT NOT NULL,
+        resource TEXT NOT NULL,
+        version TEXT NOT NULL,
+        first_seen INTEGER NOT NULL,
+        due INTEGER,
+        outcome TEXT NOT NULL,
+        PRIMARY KEY (calendar, resource)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE links (
+        calendar TEXT NOT NULL,
+        resource TEXT NOT NULL,
+        uid TEXT NOT NULL,
+        organizer TEXT NOT NULL,
+        external_id TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        phase INTEGER NOT NULL,
+        before TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        PRIMARY KEY (calendar, resource, uid)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Nearly always empty, so that asking for what is to be confirmed costs nothing.
+    CREATE INDEX links_written ON links (calendar) WHERE phase = 1;
+
+    -- With a rowid: its rows are too long to stand in the inner pages of a tree.
+    CREATE TABLE meetings (
+        organizer TEXT NOT NULL,
+        external_id TEXT NOT NULL,
+        uid TEXT NOT NULL,
+        meeting TEXT NOT NULL,
+        url_sha256 BLOB NOT NULL,
+        schedule TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        PRIMARY KEY (organizer, external_id)
+    ) STRICT;
+
+    CREATE INDEX meetings_by_url ON meetings (url_sha256);
+
+    CREATE TABLE creations (
+        scope TEXT NOT NULL,
+        day INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (scope, day)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE INDEX creations_by_day ON creations (day);
+
+    CREATE TABLE windows (
+        scope TEXT PRIMARY KEY,
+        until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// Every table of the newest version.
+const TABLES: [&str; 6] = [
+    "calendars",
+    "resources",
+    "links",
+    "meetings",
+    "creations",
+    "windows",
+];
+
+/// The schema version that this program writes.
+pub(super) const KNOWN: i64 = STEPS.len() as i64;
+
+/// What a file turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// An empty database, to be filled.
+    Empty,
+    /// Ours, of this version, which is [`KNOWN`] or older.
+    Ours(i64),
+    /// Ours, of this version, which is newer.
+    Newer(i64),
+    /// No database, a broken one, or one of another program.
+    Damaged,
+}
+
+/// Looks at the file's header, its list of tables and the first page of each; not at every page,
+/// which takes seconds where there are a million links. What lies deeper shows when it is read.
+pub(super) fn look(connection: &Connection) -> rusqlite::Result<Found> {
+    match try_look(connection) {
+        Err(e) if means_damage(&e) => Ok(Found::Damaged),
+        result => result,
+    }
+}
+
+fn try_look(connection: &Connection) -> rusqlite::Result<Found> {
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let application = number("PRAGMA application_id")?;
+    let version = number("PRAGMA user_version")?;
+    let tables = number("SELECT COUNT(*) FROM sqlite_schema")?;
+    Ok(match (application, version) {
+        (0, 0) if tables == 0 => Found::Empty,
+        (APPLICATION, newer) if newer > KNOWN => Found::Newer(newer),
+        (APPLICATION, KNOWN) => {
+            for table in TABLES {
+                if !connection.table_exists(None, table)? {
+                    return Ok(Found::Damaged);
+                }
+                number(&format!("SELECT EXISTS (SELECT 1 FROM {table})"))?;
+            }
+            Found::Ours(KNOWN)
+        }
+        (APPLICATION, older) if older > 0 => Found::Ours(older),
+        _ => Found::Damaged,
+    })
+}
+
+/// Brings the schema from version `from` to [`KNOWN`].
+pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
+    migrate_by(STEPS, connection, from)
+}
+
+/// Takes those of `steps` that a file of version `from` has not seen; a crash between two of them
+/// leaves a file of a version in between.
+pub(super) fn migrate_by(
+    steps: &[&str],
+    connection: &mut Connection,
+    from: i64,
+) -> rusqlite::Result<()> {
+    for (version, step) in (1_i64..).zip(steps) {
+        if version <= from {
+            continue;
+        }
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
