@@ -1,1 +1,15 @@
-//! (in the making)
+//! What all network code shares. Network.
+//!
+//! - [`client`]: requests out, bounded answers in; errors without URL, secret or body.
+//! - [`windows`]: the Retry-After windows that every task obeys, also after a restart.
+//! - [`retry`]: how long to wait between tries.
+
+pub mod client;
+pub mod retry;
+pub mod windows;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use client::{Answer, Client, ClientOptions, SendError};
+pub use windows::{Throttled, WindowStore, Windows};

@@ -1,0 +1,276 @@
+//! The one HTTP client: requests out, bounded answers in.
+//!
+//! TLS by rustls with ring and the system's CA certificates, HTTP/1.1, gzip, no redirects. Plain
+//! `http://` to this machine itself goes without a proxy and needs no CA certificates.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{ClientBuilder, Request, StatusCode};
+use url::{Host, Url};
+
+use crate::model::Escaped;
+
+/// The longest part of a foreign error text that is shown, in characters.
+const SHOWN_CAUSE: usize = 200;
+
+/// What all connections share; the configuration's `[network]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// The proxy for everything but this machine itself; `None`: the usual environment variables.
+    pub proxy: Option<Url>,
+    /// A PEM file of CA certificates that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+    /// How long a server may stay silent within an answer.
+    pub read_timeout: Duration,
+    /// How long a request may take in all, its answer's body included.
+    pub total_timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            proxy: None,
+            ca_file: None,
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            total_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why there is no client with these options.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The CA file cannot be read.
+    #[error("{path}: cannot be read; `ca-file` needs a PEM file of CA certificates")]
+    UnreadableCa {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The CA file holds no usable certificate.
+    #[error("{path}: holds no CA certificate in PEM form (-----BEGIN CERTIFICATE-----)")]
+    UselessCa {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The proxy's URL cannot be used.
+    #[error("the proxy's URL cannot be used; give `proxy` the form http://HOST:PORT")]
+    Proxy,
+    /// The HTTP client does not come about.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Setup(String),
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, decompressed. Complete when the status is a success; else as much as came and fits.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer. Names the host, never the rest of a URL, nor a body.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SendError {
+    /// No connection came about: nothing was sent.
+    #[error(
+        "cannot reach {host}: {cause}; check the network, the proxy and the host's name in the \
+         configuration"
+    )]
+    Unreachable {
+        /// Where to.
+        host: String,
+        /// The cause, in the words of the system.
+        cause: String,
+    },
+    /// No answer came in time. The request may have had its effect.
+    #[error("{host} did not answer in time")]
+    Timeout {
+        /// Where to.
+        host: String,
+    },
+    /// The connection broke. The request may have had its effect.
+    #[error("the connection to {host} broke off: {cause}")]
+    Broken {
+        /// Where to.
+        host: String,
+        /// The cause, in the words of the system.
+        cause: String,
+    },
+    /// The answer's body is larger than allowed. The request may have had its effect.
+    #[error("{host} answered with more than {limit} bytes")]
+    TooLarge {
+        /// Where to.
+        host: String,
+        /// What was allowed.
+        limit: usize,
+    },
+}
+
+impl SendError {
+    /// Whether the request cannot have had an effect.
+    pub fn never_sent(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
+
+/// Sends requests. Cheap to clone; clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// For everywhere else; without CA certificates on the system, the reason why there is none.
+    outside: Result<reqwest::Client, String>,
+    /// For `http://` to this machine.
+    loopback: reqwest::Client,
+}
+
+impl Client {
+    /// Sets up a client.
+    ///
+    /// A system without CA certificates is no error here: [`Client::send`] says so when they are
+    /// needed.
+    ///
+    /// # Errors
+    /// When the CA file or the proxy's URL cannot be used.
+    pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
+        // The first one stays; it does the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut outside = builder(options);
+        if let Some(path) = &options.ca_file {
+            let pem = std::fs::read(path).map_err(|source| ClientError::UnreadableCa {
+                path: path.clone(),
+                source,
+            })?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+                .ok()
+                .filter(|found| !found.is_empty())
+                .ok_or_else(|| ClientError::UselessCa { path: path.clone() })?;
+            outside = outside.tls_certs_merge(certificates);
+        }
+        if let Some(proxy) = &options.proxy {
+            let proxy = reqwest::Proxy::all(proxy.as_str()).map_err(|_| ClientError::Proxy)?;
+            outside = outside.proxy(proxy);
+        }
+        let loopback = builder(options)
+            .no_proxy()
+            .tls_certs_only([])
+            .build()
+            .map_err(|error| ClientError::Setup(cause(error)))?;
+        Ok(Self {
+            outside: outside.build().map_err(cause),
+            loopback,
+        })
+    }
+
+    /// Sends one request, once, and reads its whole answer: at most `limit` bytes of body after
+    /// decompression. Redirects are answers like others.
+    ///
+    /// # Errors
+    /// When no complete answer came. The body of an error status may be incomplete without error.
+    pub async fn send(&self, request: Request, limit: usize) -> Result<Answer, SendError> {
+        let host = host_of(request.url());
+        let client = if is_plain_loopback(request.url()) {
+            &self.loopback
+        } else {
+            self.outside
+                .as_ref()
+                .map_err(|cause| SendError::Unreachable {
+                    host: host.clone(),
+                    cause: cause.clone(),
+                })?
+        };
+        let mut response = match client.execute(request).await {
+            Ok(response) => response,
+            Err(error) => return Err(failure(error, host)),
+        };
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= limit => {
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(None) => break,
+                // An error status says enough by itself.
+                Ok(Some(_)) | Err(_) if !status.is_success() => break,
+                Ok(Some(_)) => return Err(SendError::TooLarge { host, limit }),
+                Err(error) => return Err(failure(error, host)),
+            }
+        }
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
+}
+
+fn builder(options: &ClientOptions) -> ClientBuilder {
+    ClientBuilder::new()
+        .user_agent(concat!("meetbridge/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        .gzip(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(options.connect_timeout)
+        .read_timeout(options.read_timeout)
+        .timeout(options.total_timeout)
+}
+
+fn failure(error: reqwest::Error, host: String) -> SendError {
+    if error.is_connect() {
+        SendError::Unreachable {
+            host,
+            cause: cause(error),
+        }
+    } else if error.is_timeout() {
+        SendError::Timeout { host }
+    } else {
+        SendError::Broken {
+            host,
+            cause: cause(error),
+        }
+    }
+}
+
+/// The innermost cause, which says most, without any URL.
+fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let mut innermost: &dyn std::error::Error = &error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let text: String = innermost.to_string().chars().take(SHOWN_CAUSE).collect();
+    Escaped(&text).to_string()
+}
+
+fn host_of(url: &Url) -> String {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (Some(host), None) => host.to_owned(),
+        (None, _) => "the server".to_owned(),
+    }
+}
+
+fn is_plain_loopback(url: &Url) -> bool {
+    url.scheme() == "http"
+        && match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+            None => false,
+        }
+}

@@ -1,0 +1,232 @@
+//! One call to Graph: in turn, with a token, inside no window, tried again where that helps. Network.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use tokio::sync::Semaphore;
+use tracing::debug;
+
+use super::auth::{Token, Tokens};
+use super::errors::{Fault, classify};
+use super::online_meeting::Call;
+use super::pace::{Busy, Pace, pass, try_id};
+use super::settings::GraphSettings;
+use crate::clock::{Clock, Random};
+use crate::http::windows::retry_after;
+use crate::http::{Answer, Client, SendError, Windows};
+use crate::meeting::MeetingError;
+use crate::model::{Escaped, OrganizerId};
+
+/// The scope of Graph's Retry-After windows: its limits on onlineMeeting count per app, over all
+/// users (graph-api.md, section 12).
+const SCOPE: &str = "graph";
+/// The largest answer of Graph, in bytes.
+const LARGEST_ANSWER: usize = 1024 * 1024;
+/// How long an organizer's fault is remembered.
+const ORGANIZER_FAULT: Duration = Duration::from_secs(15 * 60);
+
+/// What a call came to.
+#[derive(Debug)]
+pub(super) struct Done<T> {
+    pub(super) status: StatusCode,
+    /// What was read from the answer's body.
+    pub(super) read: T,
+    /// Whether an earlier try of this call may have had its effect without an answer.
+    pub(super) repeated: bool,
+}
+
+/// Makes calls for all tasks.
+pub(super) struct Calls {
+    settings: Arc<GraphSettings>,
+    client: Client,
+    windows: Arc<Windows>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    tokens: Tokens,
+    /// The bound on requests under way.
+    turns: Semaphore,
+    /// Organizer → what is wrong, and until when that is believed on the monotonic clock.
+    organizers: Mutex<HashMap<OrganizerId, (String, Duration)>>,
+}
+
+impl Calls {
+    pub(super) fn new(
+        settings: Arc<GraphSettings>,
+        client: Client,
+        windows: Arc<Windows>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self {
+            tokens: Tokens::new(
+                Arc::clone(&settings),
+                client.clone(),
+                Arc::clone(&windows),
+                Arc::clone(&clock),
+                Arc::clone(&random),
+            ),
+            turns: Semaphore::new(settings.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            organizers: Mutex::default(),
+            settings,
+            client,
+            windows,
+            clock,
+            random,
+        }
+    }
+
+    /// Makes a call that may be repeated without harm, until it succeeds or there is no point.
+    ///
+    /// `read` takes what is needed from a successful answer's body; `None` says that the answer is
+    /// partial, which is a failure like a broken connection.
+    pub(super) async fn make<T>(
+        &self,
+        call: &Call,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Done<T>, MeetingError> {
+        let mut pace = Pace::new(SCOPE, &self.windows, &self.clock, &self.random);
+        let mut repeated = false;
+        let mut renewed = false;
+        loop {
+            let (token, outcome) = self.try_once(call).await?;
+            let fault = match outcome {
+                Ok(answer) if answer.status.is_success() => match read(&answer.body) {
+                    Some(read) => {
+                        return Ok(Done {
+                            status: answer.status,
+                            read,
+                            repeated,
+                        });
+                    }
+                    None => busy("partial answer".to_owned(), true),
+                },
+                Ok(answer) => self.classify(&answer, call),
+                Err(error) => busy(error.to_string(), !error.never_sent()),
+            };
+            match fault {
+                Fault::Busy { busy, uncertain } => {
+                    repeated |= uncertain;
+                    pace.again(busy).await?;
+                }
+                Fault::Server(text) => {
+                    repeated = true;
+                    let busy = Busy {
+                        text: text.clone(),
+                        after: None,
+                        throttled: false,
+                    };
+                    pace.again(busy).await.map_err(|error| match error {
+                        MeetingError::Transient(text) => MeetingError::Request(text),
+                        other => other,
+                    })?;
+                }
+                Fault::Unauthorized if !renewed => {
+                    renewed = true;
+                    self.tokens.discard(&token);
+                }
+                Fault::Unauthorized => {
+                    return Err(self.tokens.refuse(
+                        "Graph does not accept the token that Entra gave (HTTP 401); check that \
+                         `graph-url`, `authority-url` and `tenant` belong to the same cloud",
+                    ));
+                }
+                Fault::Gone => return Err(MeetingError::Gone),
+                Fault::Request(text) => return Err(MeetingError::Request(text)),
+                Fault::Credential(text) => return Err(self.tokens.refuse(&text)),
+                Fault::Organizer(text) => {
+                    self.remember(&call.organizer, &text);
+                    return Err(MeetingError::Organizer(text));
+                }
+            }
+        }
+    }
+
+    /// Sends the request once, when its turn has come.
+    async fn try_once(
+        &self,
+        call: &Call,
+    ) -> Result<(Token, Result<Answer, SendError>), MeetingError> {
+        // Held until the answer is there; whatever a task waits for below, all others wait for too.
+        let _turn = self
+            .turns
+            .acquire()
+            .await
+            .map_err(|_| MeetingError::Transient("calls to Graph have ended".to_owned()))?;
+        self.check(&call.organizer)?;
+        pass(&self.windows, SCOPE).await?;
+        let token = self.tokens.get().await?;
+        pass(&self.windows, SCOPE).await?;
+
+        let try_id = try_id(self.random.as_ref());
+        let request = call.request(token.bearer.clone(), &try_id);
+        let outcome = self.client.send(request, LARGEST_ANSWER).await;
+        match &outcome {
+            Ok(answer) => debug!(
+                client_request_id = try_id,
+                request_id = %Escaped(&request_id(&answer.headers)),
+                status = answer.status.as_u16(),
+                "graph answered"
+            ),
+            Err(error) => debug!(client_request_id = try_id, %error, "graph did not answer"),
+        }
+        Ok((token, outcome))
+    }
+
+    fn classify(&self, answer: &Answer, call: &Call) -> Fault {
+        let after = retry_after(&answer.headers, self.clock.now());
+        classify(
+            answer.status,
+            &answer.body,
+            after,
+            call.aim,
+            &call.organizer,
+            &self.settings.client_id,
+        )
+    }
+
+    /// Fails when the organizer is known to be at fault.
+    fn check(&self, organizer: &OrganizerId) -> Result<(), MeetingError> {
+        let now = self.clock.elapsed();
+        let organizers = self
+            .organizers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match organizers.get(organizer) {
+            Some((text, until)) if now < *until => Err(MeetingError::Organizer(text.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    fn remember(&self, organizer: &OrganizerId, text: &str) {
+        let now = self.clock.elapsed();
+        let mut organizers = self
+            .organizers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        organizers.retain(|_, (_, until)| now < *until);
+        organizers.insert(organizer.clone(), (text.to_owned(), now + ORGANIZER_FAULT));
+    }
+}
+
+fn busy(text: String, uncertain: bool) -> Fault {
+    Fault::Busy {
+        busy: Busy {
+            text,
+            after: None,
+            throttled: false,
+        },
+        uncertain,
+    }
+}
+
+/// Graph's own name for the exchange, for a support case.
+fn request_id(headers: &HeaderMap) -> String {
+    let id = headers
+        .get("request-id")
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default();
+    id.chars().take(64).collect()
+}

@@ -1,0 +1,152 @@
+//! What a refusal by Graph means (graph-api.md, section 11). Pure.
+//!
+//! Texts name what a person can act upon. They hold none of Graph's own words but an error code of
+//! plain letters, since a message may repeat a title or a URL.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::pace::Busy;
+use super::wire::get;
+use crate::model::OrganizerId;
+
+/// How deep nested `innerError`s are looked into.
+const DEEPEST: usize = 8;
+
+/// What a call is aimed at, which decides what 404 means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// The organizer, by createOrGet.
+    Organizer,
+    /// A meeting, by its id or join URL.
+    Meeting,
+}
+
+/// What to do about a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The token was not accepted.
+    Unauthorized,
+    /// The meeting is not there.
+    Gone,
+    /// This request cannot succeed unchanged.
+    Request(String),
+    /// No request for this organizer can succeed until a person acts.
+    Organizer(String),
+    /// No request can succeed until a person acts.
+    Credential(String),
+    /// Try again.
+    Busy {
+        /// Why, and when.
+        busy: Busy,
+        /// Whether the request may have had its effect.
+        uncertain: bool,
+    },
+    /// Try again a few times; then it is the request that the server cannot bear (500).
+    Server(String),
+}
+
+/// Says what the error status of an answer means for the meetings of `organizer`.
+pub(super) fn classify(
+    status: StatusCode,
+    body: &[u8],
+    after: Option<Duration>,
+    aim: Aim,
+    organizer: &OrganizerId,
+    client_id: &str,
+) -> Fault {
+    let report = Report::read(body);
+    let shown = match &report.code {
+        Some(code) => format!("HTTP {}, {code}", status.as_u16()),
+        None => format!("HTTP {}", status.as_u16()),
+    };
+    let busy = |text: String, throttled, uncertain| Fault::Busy {
+        busy: Busy {
+            text,
+            after,
+            throttled,
+        },
+        uncertain,
+    };
+    match status.as_u16() {
+        401 => Fault::Unauthorized,
+        402 => Fault::Organizer(format!(
+            "organizer {organizer}: Graph asks for a licence that is not paid for ({shown}); give \
+             the organizer a Teams licence"
+        )),
+        403 if report.lacks_policy => Fault::Organizer(format!(
+            "organizer {organizer}: Teams has no application access policy for this app ({shown}); \
+             a Teams administrator runs in PowerShell: Connect-MicrosoftTeams; \
+             New-CsApplicationAccessPolicy -Identity \"Meeting-Bridge\" -AppIds \"{client_id}\" \
+             -Description \"meetbridge\"; Grant-CsApplicationAccessPolicy -PolicyName \
+             \"Meeting-Bridge\" -Identity \"{organizer}\" (or -Global instead of -Identity, for \
+             every organizer); it takes up to 30 minutes to have an effect"
+        )),
+        403 => Fault::Organizer(format!(
+            "organizer {organizer}: Graph forbids meetings ({shown}); grant the app the application \
+             permission OnlineMeetings.ReadWrite.All with admin consent, and see that the organizer \
+             has a Teams licence and is no guest"
+        )),
+        404 if aim == Aim::Organizer => Fault::Organizer(format!(
+            "organizer {organizer}: Graph finds no such user ({shown}); `organizer` is the object \
+             id of a user in this tenant, which `az ad user show --id NAME@DOMAIN --query id` prints"
+        )),
+        404 | 410 if aim == Aim::Meeting => Fault::Gone,
+        300..=399 => Fault::Credential(format!(
+            "Graph answers with a redirect ({shown}), which is not followed; check `graph-url`"
+        )),
+        429 => busy(format!("Graph is throttling ({shown})"), true, false),
+        500 if after.is_none() => Fault::Server(format!("the server fails on it ({shown})")),
+        code @ (408 | 409 | 412 | 423 | 424 | 500 | 502..=599) => {
+            let text = format!("Graph is in trouble ({shown}); it is tried again later");
+            busy(text, false, matches!(code, 408 | 500 | 502 | 504..=599))
+        }
+        400..=499 | 501 => Fault::Request(shown),
+        _ => busy(
+            format!("Graph gave an answer without meaning ({shown})"),
+            false,
+            true,
+        ),
+    }
+}
+
+/// What is used of an error's envelope.
+struct Report {
+    code: Option<String>,
+    lacks_policy: bool,
+}
+
+impl Report {
+    /// Reads `{"error": {"code", "message", "innerError": {…}}}`; anything else is an empty report.
+    fn read(body: &[u8]) -> Self {
+        let mut report = Self {
+            code: None,
+            lacks_policy: false,
+        };
+        let answer = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        let mut level = answer.as_object().and_then(|answer| get(answer, "error"));
+        for _ in 0..DEEPEST {
+            let Some(error) = level.and_then(Value::as_object) else {
+                break;
+            };
+            let text = |key| get(error, key).and_then(Value::as_str).unwrap_or_default();
+            let code = text("code");
+            if report.code.is_none() && is_plain(code) {
+                report.code = Some(code.to_owned());
+            }
+            let message = text("message").to_ascii_lowercase();
+            // The second form is the older one (graph-api.md, section 3).
+            report.lacks_policy |= message.contains("application access policy")
+                || (message.contains("is not authorized to") && message.contains("on behalf of"));
+            level = get(error, "innerError");
+        }
+        report
+    }
+}
+
+/// Whether a foreign code may be shown: letters, digits and `_`, at most 64.
+pub(super) fn is_plain(code: &str) -> bool {
+    (1..=64).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}

@@ -1,0 +1,136 @@
+//! The requests of the online meetings API, as values. Pure.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{
+    ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue,
+};
+use reqwest::{Method, Request};
+use url::Url;
+
+use super::errors::Aim;
+use super::wire::{self, Change};
+use crate::meeting::Wanted;
+use crate::model::{JoinUrl, MeetingId, OrganizerId};
+
+/// The header that names one try of a request.
+pub(super) const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+/// What needs no encoding in a path segment; ids are encoded down to `=`, `*`, `:`, `@` and `_`.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.');
+
+/// One call, which may be tried several times.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    method: Method,
+    url: Url,
+    body: Option<Vec<u8>>,
+    /// `Accept-Language`.
+    language: String,
+    /// Whose meeting it is about.
+    pub(super) organizer: OrganizerId,
+    /// What it is aimed at.
+    pub(super) aim: Aim,
+}
+
+impl Call {
+    /// POST createOrGet.
+    pub(super) fn create_or_get(root: &Url, wanted: &Wanted) -> Self {
+        let path = format!(
+            "/v1.0/users/{}/onlineMeetings/createOrGet",
+            wanted.organizer
+        );
+        let url = below(root, &path);
+        let body = Some(wire::create_or_get(wanted));
+        Self {
+            aim: Aim::Organizer,
+            ..Self::new(Method::POST, url, body, wanted)
+        }
+    }
+
+    /// PATCH of the meeting `id`.
+    pub(super) fn patch(root: &Url, wanted: &Wanted, id: &MeetingId, change: &Change) -> Self {
+        Self::new(
+            Method::PATCH,
+            meeting(root, wanted, id),
+            Some(wire::patch(change)),
+            wanted,
+        )
+    }
+
+    /// GET of the meeting `id`.
+    pub(super) fn get(root: &Url, wanted: &Wanted, id: &MeetingId) -> Self {
+        Self::new(Method::GET, meeting(root, wanted, id), None, wanted)
+    }
+
+    /// GET of the meeting with this join URL (graph-api.md, section 6).
+    pub(super) fn find(root: &Url, wanted: &Wanted, url: &JoinUrl) -> Self {
+        let mut address = below(
+            root,
+            &format!("/v1.0/users/{}/onlineMeetings", wanted.organizer),
+        );
+        // A quote is doubled (OData), then the whole is encoded once.
+        let quoted = url.expose().replace('\'', "''");
+        let encoded = utf8_percent_encode(&quoted, NON_ALPHANUMERIC);
+        address.set_query(Some(&format!("$filter=JoinWebUrl%20eq%20'{encoded}'")));
+        Self::new(Method::GET, address, None, wanted)
+    }
+
+    fn new(method: Method, url: Url, body: Option<Vec<u8>>, wanted: &Wanted) -> Self {
+        Self {
+            method,
+            url,
+            body,
+            language: wanted.language.clone(),
+            organizer: wanted.organizer.clone(),
+            aim: Aim::Meeting,
+        }
+    }
+
+    /// One try of it, with the headers of graph-api.md, section 13.
+    pub(super) fn request(&self, bearer: HeaderValue, try_id: &str) -> Request {
+        let mut request = Request::new(self.method.clone(), self.url.clone());
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, bearer);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(
+            PREFER,
+            HeaderValue::from_static("include-unknown-enum-members"),
+        );
+        for (name, value) in [
+            (CLIENT_REQUEST_ID, try_id),
+            (ACCEPT_LANGUAGE, &self.language),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        }
+        if let Some(body) = &self.body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *request.body_mut() = Some(body.clone().into());
+        }
+        request
+    }
+}
+
+fn meeting(root: &Url, wanted: &Wanted, id: &MeetingId) -> Url {
+    let id = segment(&id.0);
+    below(
+        root,
+        &format!("/v1.0/users/{}/onlineMeetings/{id}", wanted.organizer),
+    )
+}
+
+/// `text` encoded as one path segment.
+pub(super) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+/// The URL of an encoded `path`, which begins with a slash, below `root`.
+pub(super) fn below(root: &Url, path: &str) -> Url {
+    let mut url = root.clone();
+    url.set_path(&format!("{}{path}", root.path().trim_end_matches('/')));
+    url.set_query(None);
+    url.set_fragment(None);
+    url
+}

@@ -1,0 +1,623 @@
+//! Tables on the pure parts: requests and answers against the schemas, refusals, tokens.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use boon::{Compiler, Schemas};
+use chrono::{DateTime, Utc};
+use reqwest::StatusCode;
+use reqwest::header::HeaderValue;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::errors::{Aim, Fault, classify};
+use super::online_meeting::Call;
+use super::pace::Busy;
+use super::wire::{self, Change, Found};
+use crate::meeting::{DialIn, Meeting, Wanted};
+use crate::model::{ExternalId, JoinUrl, MeetingId, OrganizerId, Span};
+
+const ID: &str = "MSphYWFhYWFhYS1iYmJiLWNjY2MtZGRkZC1lZWVlZWVlZWVlZWUqMCoqMTk6bWVldGluZ19SWGhoYlhCc1pVMWxaWFJwYm1kVWFISmxZV1F3TURBd01EQXdNREF4QHRocmVhZC52Mg==";
+
+/// The schemas and examples of Graph, which lie beside the project; says so where they do not.
+fn schemas() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    let schemas = beside.join("shared/reference/graph-schema");
+    if schemas.is_dir() {
+        return Some(schemas);
+    }
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED: {} is not there", schemas.display()).unwrap();
+    None
+}
+
+fn example(schemas: &Path, name: &str) -> Vec<u8> {
+    std::fs::read(schemas.join("examples").join(name)).unwrap()
+}
+
+fn time(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+}
+
+fn span(start: &str, end: &str) -> Span {
+    Span {
+        start: time(start),
+        end: time(end),
+    }
+}
+
+fn organizer() -> OrganizerId {
+    OrganizerId::new("aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee").unwrap()
+}
+
+fn wanted() -> Wanted {
+    Wanted {
+        organizer: organizer(),
+        external_id: ExternalId::stored("event-uid-0001@example.org"),
+        subject: Some("Planning".into()),
+        span: span("2026-11-10T09:00:00Z", "2026-11-10T10:00:00Z"),
+        language: "de-DE".into(),
+    }
+}
+
+fn found(mut change: impl FnMut(&mut Value)) -> Option<Found> {
+    let mut answer = json!({
+        "id": "1",
+        "joinWebUrl": "https://teams.example/1",
+        "startDateTime": "2026-11-10T09:00:00Z",
+        "endDateTime": "2026-11-10T10:00:00Z",
+        "subject": "Planning",
+    });
+    change(&mut answer);
+    wire::meeting(&serde_json::to_vec(&answer).unwrap())
+}
+
+#[test]
+fn the_examples_are_read_as_what_they_are() {
+    let Some(schemas) = schemas() else { return };
+    let dial_in = DialIn {
+        dialin_url: Some(
+            "https://dialin.teams.microsoft.com/00000000-1111-2222-3333-444444444444?id=111222333"
+                .into(),
+        ),
+        conference_id: Some("111222333".into()),
+        toll_numbers: vec!["+1 555-555-0100".into()],
+        ..DialIn::default()
+    };
+    let asked = Some(wanted().span);
+    let stale = Some(span("2026-10-01T09:00:00Z", "2026-10-01T10:00:00Z"));
+    let cases = [
+        ("createOrGet.201.json", asked, "Planning", Some(&dial_in)),
+        ("createOrGet.201.no-dial-in.json", asked, "Planning", None),
+        (
+            "createOrGet.201.short-url-no-dial-in-key.json",
+            asked,
+            "Planning",
+            None,
+        ),
+        ("createOrGet.200.odd.json", None, "Planning", Some(&dial_in)),
+        (
+            "createOrGet.200.stale-times.json",
+            stale,
+            "Old subject",
+            Some(&dial_in),
+        ),
+    ];
+    for (name, span, subject, dial_in) in cases {
+        let body = example(&schemas, name);
+        let verbatim: Value = serde_json::from_slice(&body).unwrap();
+        let meeting = wire::meeting(&body).unwrap().complete().unwrap();
+        assert_eq!(meeting.id, Some(MeetingId(ID.into())), "{name}");
+        assert_eq!(meeting.join_url.expose(), verbatim["joinWebUrl"], "{name}");
+        assert_eq!(meeting.span, span, "{name}");
+        assert_eq!(meeting.subject.as_deref(), Some(subject), "{name}");
+        assert_eq!(meeting.details.dial_in.as_ref(), dial_in, "{name}");
+        assert_eq!(
+            meeting.details.meeting_id.as_deref(),
+            Some("1234567890"),
+            "{name}"
+        );
+        assert_eq!(meeting.details.passcode, None, "{name}");
+        let thread = "19:meeting_RXhhbXBsZU1lZXRpbmdUaHJlYWQwMDAwMDAwMDAx@thread.v2";
+        assert_eq!(
+            meeting.details.chat_thread.as_deref(),
+            Some(thread),
+            "{name}"
+        );
+        let expires = name.contains("stale").then(|| time("2026-11-30T10:00:00Z"));
+        assert_eq!(meeting.expires, expires, "{name}");
+    }
+    let one = wire::collection(&example(&schemas, "filter.joinWebUrl.200.json"));
+    assert_eq!(one.unwrap().unwrap().id, Some(MeetingId(ID.into())));
+    let none = wire::collection(&example(&schemas, "filter.joinWebUrl.200.empty.json"));
+    assert_eq!(none, Some(None));
+}
+
+#[test]
+fn requests_fit_the_schemas() {
+    let hostile = Wanted {
+        subject: Some(format!("two\r\nlines \u{1f600}{}", "x".repeat(100_000))),
+        ..wanted()
+    };
+    let untitled = Wanted {
+        subject: None,
+        ..wanted()
+    };
+    let change = Change {
+        span: Some(wanted().span),
+        subject: Some("Planning".into()),
+    };
+    let posts = [wanted(), hostile, untitled].map(|wanted| wire::create_or_get(&wanted));
+    let patches = [
+        change.clone(),
+        Change {
+            subject: None,
+            ..change.clone()
+        },
+        Change {
+            span: None,
+            ..change
+        },
+    ]
+    .map(|change| wire::patch(&change));
+
+    let first: Value = serde_json::from_slice(&posts[0]).unwrap();
+    assert_eq!(
+        first,
+        json!({
+            "externalId": "event-uid-0001@example.org",
+            "subject": "Planning",
+            "startDateTime": "2026-11-10T09:00:00Z",
+            "endDateTime": "2026-11-10T10:00:00Z",
+        })
+    );
+    let second: Value = serde_json::from_slice(&posts[1]).unwrap();
+    let subject = second["subject"].as_str().unwrap();
+    assert!(subject.starts_with("two  lines \u{1f600}x") && subject.chars().count() == 255);
+    let third: Value = serde_json::from_slice(&posts[2]).unwrap();
+    assert_eq!(third.get("subject"), None);
+    let keys = |body: &[u8]| {
+        let body: Value = serde_json::from_slice(body).unwrap();
+        body.as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        patches.each_ref().map(|body| keys(body)),
+        [
+            "endDateTime startDateTime subject",
+            "endDateTime startDateTime",
+            "subject"
+        ]
+    );
+
+    let Some(schemas) = schemas() else { return };
+    for (schema, bodies) in [("createOrGet", posts), ("onlineMeeting.patch", patches)] {
+        let path = schemas.join(format!("v1.0/{schema}.request.schema.json"));
+        let mut compiled = Schemas::new();
+        let mut compiler = Compiler::new();
+        compiler.enable_format_assertions();
+        let index = compiler
+            .compile(path.to_str().unwrap(), &mut compiled)
+            .unwrap();
+        for body in bodies {
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert!(compiled.validate(&body, index).is_ok(), "{schema}: {body}");
+        }
+    }
+}
+
+#[test]
+fn a_partial_answer_is_no_meeting() {
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change, bool); 16] = [
+        ("whole", |_| {}, true),
+        ("no id", |m| m["id"] = Value::Null, false),
+        ("empty id", |m| m["id"] = json!(""), false),
+        ("number as id", |m| m["id"] = json!(5), false),
+        ("id of dots", |m| m["id"] = json!(".."), false),
+        ("endless id", |m| m["id"] = json!("x".repeat(3000)), false),
+        ("no url", |m| m["joinWebUrl"] = Value::Null, false),
+        (
+            "plain http",
+            |m| m["joinWebUrl"] = json!("http://teams.example/1"),
+            false,
+        ),
+        (
+            "script",
+            |m| m["joinWebUrl"] = json!("javascript:alert(1)"),
+            false,
+        ),
+        ("no host", |m| m["joinWebUrl"] = json!("https://"), false),
+        (
+            "line break",
+            |m| m["joinWebUrl"] = json!("https://teams.example/\r\nX:1"),
+            false,
+        ),
+        (
+            "space",
+            |m| m["joinWebUrl"] = json!("https://teams.example/ 1"),
+            false,
+        ),
+        (
+            "endless",
+            |m| m["joinWebUrl"] = json!(format!("https://x.example/{}", "x".repeat(8192))),
+            false,
+        ),
+        (
+            "8 KiB",
+            |m| m["joinWebUrl"] = json!(format!("https://x.example/{}", "x".repeat(8174))),
+            true,
+        ),
+        (
+            "odd case of keys",
+            |m| {
+                let url = m.as_object_mut().unwrap().remove("joinWebUrl").unwrap();
+                m["JoinWebURL"] = url;
+            },
+            true,
+        ),
+        (
+            "unknown things",
+            |m| m["allowedPresenters"] = json!({"someday": [1]}),
+            true,
+        ),
+    ];
+    for (name, change, whole) in cases {
+        assert_eq!(found(change).unwrap().complete().is_some(), whole, "{name}");
+    }
+    for body in ["", "[]", "null", "{\"id\":", "<html>"] {
+        assert_eq!(wire::meeting(body.as_bytes()), None, "{body}");
+        assert_eq!(wire::collection(body.as_bytes()), None, "{body}");
+    }
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(wire::meeting(deep.as_bytes()), None);
+}
+
+#[test]
+fn dial_in_data_is_bounded_and_cleaned() {
+    let many: Vec<_> = (0..1000).map(|n| n.to_string()).collect();
+    let found = found(|m| {
+        m["audioConferencing"] = json!({
+            "ConferenceId": "12\u{7}3",
+            "tollNumber": "+1",
+            "tollNumbers": many,
+            "tollFreeNumbers": ["+2", "+2", "", 3, "evil\r\nX:1", "+4"],
+            "dialinUrl": "ftp://example.org",
+        });
+    });
+    let dial_in = found.unwrap().details.dial_in.unwrap();
+    assert_eq!(dial_in.conference_id, None);
+    assert_eq!(dial_in.dialin_url, None);
+    assert_eq!(
+        (dial_in.toll_numbers.len(), dial_in.toll_numbers[0].as_str()),
+        (20, "+1")
+    );
+    assert_eq!(dial_in.toll_free_numbers, ["+2", "+4"]);
+}
+
+#[test]
+fn a_found_meeting_is_changed_only_where_it_differs() {
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change, Option<(bool, bool)>); 9] = [
+        ("as wanted", |_| {}, None),
+        (
+            "fractions",
+            |m| m["startDateTime"] = json!("2026-11-10T09:00:00.1234567Z"),
+            None,
+        ),
+        (
+            "offset",
+            |m| m["startDateTime"] = json!("2026-11-10T10:00:00+01:00"),
+            None,
+        ),
+        (
+            "moved",
+            |m| m["endDateTime"] = json!("2026-11-10T11:00:00Z"),
+            Some((true, false)),
+        ),
+        (
+            "renamed",
+            |m| m["subject"] = json!("Old"),
+            Some((false, true)),
+        ),
+        (
+            "untitled",
+            |m| m["subject"] = Value::Null,
+            Some((false, true)),
+        ),
+        (
+            "subject left out",
+            |m| drop(m.as_object_mut().unwrap().remove("subject")),
+            None,
+        ),
+        (
+            "year 1",
+            |m| {
+                m["startDateTime"] = json!("0001-01-01T00:00:00Z");
+                m["endDateTime"] = json!("0001-01-01T00:00:00Z");
+                m["subject"] = json!("None");
+            },
+            None,
+        ),
+        (
+            "no times",
+            |m| drop(m.as_object_mut().unwrap().remove("endDateTime")),
+            None,
+        ),
+    ];
+    for (name, change, expected) in cases {
+        let change = found(change).unwrap().change_to(&wanted());
+        let change = change.map(|change| (change.span.is_some(), change.subject.is_some()));
+        assert_eq!(change, expected, "{name}");
+    }
+    let untitled = Wanted {
+        subject: None,
+        ..wanted()
+    };
+    assert_eq!(
+        found(|m| m["subject"] = json!("Old"))
+            .unwrap()
+            .change_to(&untitled),
+        None
+    );
+}
+
+#[test]
+fn what_an_answer_leaves_out_stays_known() {
+    let known = Meeting {
+        details: crate::meeting::Details {
+            passcode: Some("abc".into()),
+            meeting_id: Some("1".into()),
+            dial_in: Some(DialIn {
+                quick_dial: Some("+1,,2#".into()),
+                ..DialIn::default()
+            }),
+            ..Default::default()
+        },
+        ..found(|_| {}).unwrap().complete().unwrap()
+    };
+    let answer = found(|m| {
+        m["joinWebUrl"] = json!("https://teams.example/another");
+        m["joinMeetingIdSettings"] = json!({"joinMeetingId": "2", "passcode": null});
+        m["audioConferencing"] = Value::Null;
+        m["subject"] = json!("New");
+    });
+    let meeting = answer.unwrap().over(&known);
+    assert_eq!(meeting.join_url, known.join_url);
+    assert_eq!(meeting.details.meeting_id.as_deref(), Some("2"));
+    assert_eq!(meeting.details.passcode, known.details.passcode);
+    assert_eq!(meeting.details.dial_in, known.details.dial_in);
+    assert_eq!(meeting.subject.as_deref(), Some("New"));
+}
+
+#[test]
+fn requests_go_where_graph_expects_them() {
+    let id = MeetingId("a/b=*:@_?#%2".into());
+    let url = JoinUrl::new("https://teams.example/19%3am?x='y'&p=1");
+    let change = Change {
+        span: Some(wanted().span),
+        subject: None,
+    };
+    for root in [
+        "https://graph.example",
+        "https://graph.example/",
+        "https://graph.example/base/",
+    ] {
+        let base = root.trim_end_matches('/');
+        let users = format!("{base}/v1.0/users/{}/onlineMeetings", organizer());
+        let root = Url::parse(root).unwrap();
+        let one = format!("{users}/a%2Fb%3D%2A%3A%40%5F%3F%23%252");
+        let cases = [
+            (
+                Call::create_or_get(&root, &wanted()),
+                "POST",
+                format!("{users}/createOrGet"),
+            ),
+            (
+                Call::patch(&root, &wanted(), &id, &change),
+                "PATCH",
+                one.clone(),
+            ),
+            (Call::get(&root, &wanted(), &id), "GET", one),
+        ];
+        for (call, method, url) in cases {
+            let request = call.request(HeaderValue::from_static("Bearer t"), "try-1");
+            assert_eq!(
+                (request.method().as_str(), request.url().as_str()),
+                (method, &*url)
+            );
+            let header = |name| {
+                request
+                    .headers()
+                    .get(name)
+                    .map(|value| value.to_str().unwrap())
+            };
+            assert_eq!(header("authorization"), Some("Bearer t"));
+            assert_eq!(header("accept"), Some("application/json"));
+            assert_eq!(header("accept-language"), Some("de-DE"));
+            assert_eq!(header("client-request-id"), Some("try-1"));
+            assert_eq!(header("prefer"), Some("include-unknown-enum-members"));
+            let typed = (method != "GET").then_some("application/json");
+            assert_eq!(header("content-type"), typed);
+        }
+        let find = Call::find(&root, &wanted(), &url)
+            .request(HeaderValue::from_static("Bearer t"), "try-1");
+        let decoded: Vec<_> = find.url().query_pairs().collect();
+        let filter = "JoinWebUrl eq 'https://teams.example/19%3am?x=''y''&p=1'";
+        assert_eq!(decoded, [("$filter".into(), filter.into())]);
+        assert!(
+            find.url().as_str().contains("%253am"),
+            "encoded once, as a whole"
+        );
+    }
+}
+
+#[test]
+fn refusals_are_classified() {
+    const POLICY: &str =
+        "New-CsApplicationAccessPolicy -Identity \"Meeting-Bridge\" -AppIds \"app\"";
+    const GRANT: &str = "Grant-CsApplicationAccessPolicy -PolicyName \"Meeting-Bridge\" -Identity \
+                         \"aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee\"";
+    let error = |code: &str, message: &str| {
+        json!({"error": {"code": code, "message": message, "innerError": {"date": "x"}}})
+            .to_string()
+    };
+    let nested = json!({"error": {"code": "", "message": "", "innererror": {
+        "innerError": {"code": "Forbidden", "message": "No APPLICATION access Policy found"}}}});
+    let old = error(
+        "Unauthorized",
+        "App x is not authorized to Create meeting on behalf of user y",
+    );
+    let cases = [
+        (
+            400,
+            error("BadRequest", "1026: An error has occurred."),
+            Aim::Organizer,
+            "Request",
+            "HTTP 400, BadRequest",
+        ),
+        (
+            401,
+            error("InvalidAuthenticationToken", ""),
+            Aim::Organizer,
+            "Unauthorized",
+            "",
+        ),
+        (402, String::new(), Aim::Organizer, "Organizer", "licence"),
+        (
+            403,
+            error(
+                "Forbidden",
+                "No application access policy found for this app.",
+            ),
+            Aim::Organizer,
+            "Organizer",
+            POLICY,
+        ),
+        (
+            403,
+            error(
+                "General",
+                "No application access policy found for this app.",
+            ),
+            Aim::Meeting,
+            "Organizer",
+            GRANT,
+        ),
+        (403, old, Aim::Organizer, "Organizer", POLICY),
+        (403, nested.to_string(), Aim::Organizer, "Organizer", POLICY),
+        (
+            403,
+            error("", "You do not have the required permissions"),
+            Aim::Organizer,
+            "Organizer",
+            "OnlineMeetings.ReadWrite.All",
+        ),
+        (
+            404,
+            error("UnknownError", ""),
+            Aim::Organizer,
+            "Organizer",
+            "az ad user show --id NAME@DOMAIN --query id",
+        ),
+        (404, error("NotFound", ""), Aim::Meeting, "Gone", ""),
+        (410, String::new(), Aim::Meeting, "Gone", ""),
+        (405, String::new(), Aim::Organizer, "Request", "HTTP 405"),
+        (406, String::new(), Aim::Organizer, "Request", ""),
+        (411, String::new(), Aim::Organizer, "Request", ""),
+        (413, String::new(), Aim::Organizer, "Request", ""),
+        (415, String::new(), Aim::Organizer, "Request", ""),
+        (422, String::new(), Aim::Organizer, "Request", ""),
+        (501, String::new(), Aim::Organizer, "Request", ""),
+        (408, String::new(), Aim::Organizer, "Busy", "HTTP 408"),
+        (409, String::new(), Aim::Meeting, "Busy", ""),
+        (412, String::new(), Aim::Meeting, "Busy", ""),
+        (423, String::new(), Aim::Organizer, "Busy", ""),
+        (424, String::new(), Aim::Organizer, "Busy", ""),
+        (
+            429,
+            error("TooManyRequests", "x"),
+            Aim::Organizer,
+            "Throttled",
+            "HTTP 429, TooManyRequests",
+        ),
+        (
+            429,
+            error("UnknownError", ""),
+            Aim::Organizer,
+            "Throttled",
+            "",
+        ),
+        (
+            500,
+            error("InternalServerError", ""),
+            Aim::Organizer,
+            "Server",
+            "HTTP 500",
+        ),
+        (502, "<html>".to_owned(), Aim::Organizer, "Busy", "HTTP 502"),
+        (503, String::new(), Aim::Organizer, "Busy", ""),
+        (504, String::new(), Aim::Organizer, "Busy", ""),
+        (507, String::new(), Aim::Organizer, "Busy", ""),
+        (509, String::new(), Aim::Organizer, "Busy", ""),
+        (
+            302,
+            String::new(),
+            Aim::Organizer,
+            "Credential",
+            "graph-url",
+        ),
+        (
+            400,
+            error("Bad\u{1b}[31m", "secret title"),
+            Aim::Organizer,
+            "Request",
+            "HTTP 400",
+        ),
+    ];
+    for (status, body, aim, class, words) in cases {
+        let status = StatusCode::from_u16(status).unwrap();
+        let fault = classify(status, body.as_bytes(), None, aim, &organizer(), "app");
+        let (found, text) = match fault {
+            Fault::Unauthorized => ("Unauthorized", String::new()),
+            Fault::Gone => ("Gone", String::new()),
+            Fault::Request(text) => ("Request", text),
+            Fault::Organizer(text) => ("Organizer", text),
+            Fault::Credential(text) => ("Credential", text),
+            Fault::Server(text) => ("Server", text),
+            Fault::Busy {
+                busy:
+                    Busy {
+                        text,
+                        throttled: true,
+                        ..
+                    },
+                ..
+            } => ("Throttled", text),
+            Fault::Busy { busy, .. } => ("Busy", busy.text),
+        };
+        assert_eq!(found, class, "{status} {body}");
+        assert!(text.contains(words), "{status}: {text}");
+        assert!(
+            !text.contains("title") && !text.contains(char::is_control),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_retry_after_comes_with_every_class_that_waits() {
+    let after = Some(Duration::from_secs(7));
+    for status in [429, 500, 503, 504] {
+        let status = StatusCode::from_u16(status).unwrap();
+        match classify(status, b"", after, Aim::Organizer, &organizer(), "app") {
+            Fault::Busy { busy, .. } => assert_eq!(busy.after, after, "{status}"),
+            fault => panic!("{status}: {fault:?}"),
+        }
+    }
+}
