@@ -294,7 +294,7 @@ fn maintain(ask: &Ask<'_>, join_url: &JoinUrl) -> Decided {
     {
         return leave(Why::NotOrganizer);
     }
-    if write::is_missing(event, join_url, ask.location) {
+    if !write::missing(event, join_url, ask.location).is_empty() {
         if event.content == link.before
             && link.phase != Phase::Intended
             && link.attempts >= ATTEMPTS

@@ -79,9 +79,11 @@ pub struct CalendarRecord {
     pub first_pass_done: bool,
     /// An operator consented to a large first pass.
     pub consented: bool,
+    /// Stands for the configuration that the last decisions rest on.
+    pub rules: String,
     /// It is frozen: nothing is made or written until an operator resumes it.
     pub frozen: Option<Frozen>,
-    /// When the last pass over all of it ended.
+    /// When the last pass ended that had anything to do.
     pub last_pass: Option<DateTime<Utc>>,
     /// Why the last pass failed, in words, if it did.
     pub failing: Option<String>,

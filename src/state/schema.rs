@@ -17,6 +17,7 @@ const STEPS: &[&str] = &["
         calendar TEXT PRIMARY KEY,
         first_pass_done INTEGER NOT NULL,
         consented INTEGER NOT NULL,
+        rules TEXT NOT NULL,
         frozen_since INTEGER,
         frozen_why TEXT,
         last_pass INTEGER,
@@ -32,6 +33,8 @@ const STEPS: &[&str] = &["
         outcome TEXT NOT NULL,
         PRIMARY KEY (calendar, resource)
     ) STRICT, WITHOUT ROWID;
+
+    CREATE INDEX resources_due ON resources (calendar, due) WHERE due IS NOT NULL;
 
     CREATE TABLE links (
         calendar TEXT NOT NULL,

@@ -138,6 +138,22 @@ impl State {
         }
     }
 
+    /// An empty state that is gone with the process, and takes nothing in.
+    ///
+    /// # Errors
+    /// [`OpenError::Unusable`] when there is no memory for it.
+    pub fn in_memory() -> Result<Self, OpenError> {
+        let path = PathBuf::from(":memory:");
+        let open = || {
+            let mut connection = Connection::open_in_memory()?;
+            schema::migrate(&mut connection, 0)?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|e| OpenError::sqlite(&path, e))?;
+        let opened = Opened { connection, still: None };
+        Ok(Self { path, connection: Mutex::new(opened), lock: None })
+    }
+
     /// Runs `call`, which does not write.
     pub(super) fn read<T>(
         &self,

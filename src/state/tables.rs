@@ -334,6 +334,53 @@ impl State {
     }
 }
 
+/// What is due.
+impl State {
+    /// When the first resource of the calendar has to be decided again; `None`: none before it changes.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn next_due(&self, calendar: &CalendarName) -> Result<Option<DateTime<Utc>>> {
+        self.read(|c| {
+            c.prepare_cached(
+                "SELECT due FROM resources WHERE calendar = ?1 AND due IS NOT NULL
+                 ORDER BY due LIMIT 1",
+            )?
+            .query_row([calendar.as_str()], |row| time(row, 0))
+            .optional()
+        })
+    }
+
+    /// The resources that have to be decided again at `now`.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn due(&self, calendar: &CalendarName, now: DateTime<Utc>) -> Result<Vec<ResourceId>> {
+        self.read(|c| {
+            c.prepare_cached(
+                "SELECT resource FROM resources
+                 WHERE calendar = ?1 AND due IS NOT NULL AND due <= ?2",
+            )?
+            .query_map((calendar.as_str(), now.timestamp_micros()), |row| {
+                row.get::<_, String>(0).map(ResourceId::new)
+            })?
+            .collect()
+        })
+    }
+
+    /// Forgets what was decided of the calendar's resources, so that the next pass decides every
+    /// event again; links and meetings stay.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn forget_decisions(&self, calendar: &CalendarName) -> Result<()> {
+        self.write(|c| {
+            c.execute("DELETE FROM resources WHERE calendar = ?1", [calendar.as_str()])?;
+            Ok(())
+        })
+    }
+}
+
 /// Calendars.
 impl State {
     /// What is remembered of the calendar; a new one's record is the default.
@@ -344,7 +391,7 @@ impl State {
         let record = self.read(|c| {
             c.prepare_cached(
                 "SELECT calendar, first_pass_done, consented, frozen_since, frozen_why, last_pass,
-                 failing FROM calendars WHERE calendar = ?1",
+                 failing, rules FROM calendars WHERE calendar = ?1",
             )?
             .query_row([calendar.as_str()], read_calendar)
             .optional()
@@ -366,16 +413,17 @@ impl State {
             frozen.map(|f| f.why.as_str()),
             record.last_pass.map(|t| t.timestamp_micros()),
             record.failing.as_deref(),
+            record.rules.as_str(),
         );
         self.write(|c| {
             put(
                 c,
                 "SELECT 1 FROM calendars WHERE calendar = ?1 AND first_pass_done = ?2
                  AND consented = ?3 AND frozen_since IS ?4 AND frozen_why IS ?5
-                 AND last_pass IS ?6 AND failing IS ?7",
+                 AND last_pass IS ?6 AND failing IS ?7 AND rules = ?8",
                 "INSERT OR REPLACE INTO calendars
                  (calendar, first_pass_done, consented, frozen_since, frozen_why, last_pass,
-                 failing) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                 failing, rules) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 std::iter::once(row),
             )
         })
@@ -392,7 +440,7 @@ impl State {
             let mut records: BTreeMap<String, CalendarRecord> = c
                 .prepare_cached(
                     "SELECT calendar, first_pass_done, consented, frozen_since, frozen_why,
-                     last_pass, failing FROM calendars",
+                     last_pass, failing, rules FROM calendars",
                 )?
                 .query_map([], read_calendar)?
                 .collect::<rusqlite::Result<_>>()?;
@@ -564,6 +612,7 @@ fn read_calendar(row: &Row<'_>) -> rusqlite::Result<(String, CalendarRecord)> {
         },
         last_pass: time_or_none(row, 5)?,
         failing: row.get(6)?,
+        rules: row.get(7)?,
     };
     Ok((row.get(0)?, record))
 }

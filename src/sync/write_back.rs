@@ -189,13 +189,17 @@ fn edit_bytes(
     let Ok(changed) = Document::parse(&after) else {
         return fail("the edited calendar could not be read back; nothing was written".to_owned());
     };
+    let additive = ready.iter().all(|one| one.replaces.is_none());
+    if additive && !write::verify(&document, &after) {
+        return fail("the edit would have changed other bytes; nothing was written".to_owned());
+    }
     let events = read::read(&changed, context.zone, context.now).events;
     for (one, _) in &kept {
         let whole = events
             .iter()
             .find(|e| e.uid == one.planned.event.uid)
             .is_some_and(|e| {
-                !write::is_missing(e, &one.meeting.meeting.join_url, context.location)
+                write::missing(e, &one.meeting.meeting.join_url, context.location).is_empty()
             });
         if !whole {
             return fail("the link could not be read back; nothing was written".to_owned());
