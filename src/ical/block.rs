@@ -1,4 +1,10 @@
-//! The join block: the fenced text at the end of DESCRIPTION.
+//! The join block: the fenced text at the end of DESCRIPTION (field-notes.md, 3.4, says why it looks
+//! the way it does). Everything but the join URL is foreign text and is checked before it is shown.
+
+use std::ops::Range;
+
+use crate::meeting::{Details, DialIn};
+use crate::model::{Escaped, JoinUrl};
 
 /// What the join block contains beside the URL, each only if Graph gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,4 +37,251 @@ impl Show {
         Self::DialinUrl,
         Self::VideoDeviceId,
     ];
+}
+
+/// The words of the join block in one language. None holds a colon, a comma, a semicolon or a quote:
+/// some also stand in a LABEL parameter.
+#[derive(Debug)]
+pub(super) struct Labels {
+    title: &'static str,
+    join: &'static str,
+    meeting_id: &'static str,
+    passcode: &'static str,
+    dial_in: &'static str,
+    dial_in_free: &'static str,
+    local_numbers: &'static str,
+    video_device: &'static str,
+    chat: &'static str,
+    options: &'static str,
+    /// LABEL of the CONFERENCE to join by audio and video.
+    pub(super) conference: &'static str,
+    /// LABEL of the CONFERENCE with a telephone number. Tells our lines from those of others.
+    pub(super) conference_phone: &'static str,
+    /// LABEL of the CONFERENCE with the page of local numbers. Tells our lines from those of others.
+    pub(super) conference_numbers: &'static str,
+}
+
+/// By BCP 47 primary language; the first is the one for every other language.
+pub(super) const LABELS: [(&str, Labels); 1] = [(
+    "en",
+    Labels {
+        title: "Microsoft Teams meeting",
+        join: "Join",
+        meeting_id: "Meeting ID",
+        passcode: "Passcode",
+        dial_in: "Dial in",
+        dial_in_free: "Dial in toll-free",
+        local_numbers: "Find a local number",
+        video_device: "Video conferencing device ID",
+        chat: "Meeting chat",
+        options: "Meeting options",
+        conference: "Join Microsoft Teams meeting",
+        conference_phone: "Dial in to Microsoft Teams meeting",
+        conference_numbers: "Find a local number for Microsoft Teams meeting",
+    },
+)];
+
+impl Labels {
+    /// The words for a BCP 47 language tag.
+    pub(super) fn of(language: &str) -> &'static Self {
+        let primary = language.split(['-', '_']).next().unwrap_or_default();
+        let [(_, fallback), ..] = &LABELS;
+        LABELS
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(primary))
+            .map_or(fallback, |(_, labels)| labels)
+    }
+}
+
+/// The line above and below the block: clients find it by exactly this.
+const FENCE: &str =
+    "________________________________________________________________________________";
+/// Which line behind the first fence holds the join URL; one more is tolerated in front of it.
+const URL_LINE: usize = 3;
+/// How many numbers of a kind are shown.
+const MAX_NUMBERS: usize = 10;
+/// The longest line of plain text that is taken from a meeting, in octets.
+const MAX_FIELD: usize = 128;
+/// The longest URL that is taken from a meeting, in octets.
+const MAX_URL: usize = 2048;
+
+/// The join block as plain text with LF line ends, from fence to fence.
+///
+/// The join URL ends its line and is the first URL. A field that holds a control character, a line
+/// break, something that is not what it should be, or too much of it, is left out.
+pub fn render(join_url: &JoinUrl, details: &Details, show: &[Show], language: &str) -> String {
+    let labels = Labels::of(language);
+    let mut lines = vec![
+        FENCE.to_owned(),
+        labels.title.to_owned(),
+        format!("{}: {}", labels.join, join_url.expose()),
+    ];
+    let mut line = |what: Show, label: &str, value: Option<String>| {
+        if let Some(value) = value.filter(|_| show.contains(&what)) {
+            lines.push(format!("{label}: {value}"));
+        }
+    };
+    line(
+        Show::MeetingId,
+        labels.meeting_id,
+        plain(&details.meeting_id),
+    );
+    line(Show::Passcode, labels.passcode, plain(&details.passcode));
+    if let Some(dial_in) = &details.dial_in {
+        for number in dialled(&dial_in.toll_numbers, dial_in) {
+            line(Show::TollNumbers, labels.dial_in, Some(number));
+        }
+        for number in dialled(&dial_in.toll_free_numbers, dial_in) {
+            line(Show::TollFreeNumbers, labels.dial_in_free, Some(number));
+        }
+        line(
+            Show::DialinUrl,
+            labels.local_numbers,
+            web(&dial_in.dialin_url),
+        );
+    }
+    line(
+        Show::VideoDeviceId,
+        labels.video_device,
+        plain(&details.video_device_id),
+    );
+    line(Show::Chat, labels.chat, chat(&details.chat_thread));
+    line(Show::Options, labels.options, web(&details.options_url));
+    lines.extend([FENCE.to_owned(), String::new()]);
+    lines.join("\n")
+}
+
+/// The numbers with the conference id, as a telephone dials them: `+49 69 1234567,,123456789#`.
+fn dialled(numbers: &[String], dial_in: &DialIn) -> Vec<String> {
+    let conference = conference_id(dial_in);
+    numbers
+        .iter()
+        .filter_map(|number| telephone(number))
+        .take(MAX_NUMBERS)
+        .map(|number| match &conference {
+            Some(id) => format!("{number},,{id}#"),
+            None => number,
+        })
+        .collect()
+}
+
+/// The `tel:` URI that dials straight into the meeting: from the quick-dial number, else from the
+/// first toll or toll-free number and the conference id.
+pub(super) fn tel_uri(dial_in: &DialIn) -> Option<String> {
+    let quick = dial_in.quick_dial.as_deref().and_then(|quick| {
+        let dialled = quick.trim().trim_start_matches("tel:");
+        (dialled.len() <= MAX_FIELD && dialled.chars().all(is_dialling)).then(|| bare(dialled))
+    });
+    let built = || {
+        let id = conference_id(dial_in)?;
+        let numbers = dial_in.toll_numbers.iter();
+        let number = numbers
+            .chain(&dial_in.toll_free_numbers)
+            .find_map(|number| telephone(number))?;
+        Some(format!("{},,{}#", bare(&number), bare(&id)))
+    };
+    quick
+        .filter(|dialled| dialled.bytes().any(|byte| byte.is_ascii_digit()))
+        .or_else(built)
+        .map(|dialled| format!("tel:{dialled}"))
+}
+
+/// The page of local numbers, if it is a web address.
+pub(super) fn dialin_url(dial_in: &DialIn) -> Option<String> {
+    web(&dial_in.dialin_url)
+}
+
+/// What a telephone dials, without what only eases reading. A plus counts at the beginning alone.
+fn bare(dialled: &str) -> String {
+    dialled
+        .char_indices()
+        .filter(|&(at, c)| c.is_ascii_digit() || ",#*".contains(c) || (at == 0 && c == '+'))
+        .map(|(_, c)| c)
+        .collect()
+}
+
+fn is_dialling(c: char) -> bool {
+    c.is_ascii_digit() || " +-.()/,#*".contains(c)
+}
+
+fn telephone(number: &str) -> Option<String> {
+    let number = number.trim();
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    let formed = number
+        .chars()
+        .all(|c| c.is_ascii_digit() || " +-.()/".contains(c));
+    (formed && number.len() <= 40 && (3..=20).contains(&digits)).then(|| number.to_owned())
+}
+
+fn conference_id(dial_in: &DialIn) -> Option<String> {
+    let id: String = dial_in
+        .conference_id
+        .as_deref()?
+        .chars()
+        .filter(|c| *c != ' ')
+        .collect();
+    let formed = !id.is_empty() && id.len() <= 20 && id.bytes().all(|byte| byte.is_ascii_digit());
+    formed.then_some(id)
+}
+
+/// One line of text that hides nothing and holds no address.
+fn plain(field: &Option<String>) -> Option<String> {
+    let text = field.as_deref()?.trim();
+    let escaped = Escaped(text).to_string();
+    let kept = !text.is_empty() && text.len() <= MAX_FIELD && escaped == text;
+    (kept && !text.contains("://")).then(|| text.to_owned())
+}
+
+/// A web address, as it was given.
+fn web(field: &Option<String>) -> Option<String> {
+    let text = field.as_deref()?.trim();
+    if text.len() > MAX_URL || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let url = url::Url::parse(text).ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.has_host()).then(|| text.to_owned())
+}
+
+fn chat(thread: &Option<String>) -> Option<String> {
+    let thread = plain(thread)?;
+    let encoded =
+        percent_encoding::utf8_percent_encode(&thread, percent_encoding::NON_ALPHANUMERIC);
+    Some(format!("https://teams.microsoft.com/l/chat/{encoded}/0"))
+}
+
+/// Where the join block with this URL stands in an unescaped DESCRIPTION: from its first fence to the
+/// line end behind its last. Tolerates CRLF, blanks at line ends, blank lines, and lines that were put
+/// into it behind the URL, which must stand close to the first fence.
+pub fn find(description: &str, join_url: &JoinUrl) -> Option<Range<usize>> {
+    let mut fence = None;
+    let mut found = false;
+    let mut lines = 0;
+    let mut at = 0;
+    for line in description.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let text = line.trim();
+        if text == FENCE {
+            match fence {
+                Some(from) if found => return Some(from..at),
+                _ => (fence, lines) = (Some(start), 0),
+            }
+        } else if !text.is_empty() {
+            lines += 1;
+            found |= fence.is_some() && lines <= URL_LINE && holds(text, join_url);
+        }
+    }
+    None
+}
+
+/// Whether the text holds the URL, as itself and not as the beginning of a longer one.
+pub fn holds(text: &str, join_url: &JoinUrl) -> bool {
+    let url = join_url.expose();
+    !url.is_empty()
+        && text.match_indices(url).any(|(at, _)| {
+            let next = text
+                .get(at + url.len()..)
+                .and_then(|rest| rest.chars().next());
+            next.is_none_or(|c| !c.is_alphanumeric() && !"%/?&=#_~-+".contains(c))
+        })
 }

@@ -95,6 +95,8 @@ pub struct Component {
     pub closed: bool,
     /// The physical line of its BEGIN, from 1.
     pub line: usize,
+    /// It is a VCALENDAR with `VERSION:1.0`: a vCalendar, whose properties mean other things.
+    pub vcalendar_1: bool,
     /// Its lines, nested components included.
     lines: Range<usize>,
 }
@@ -108,6 +110,7 @@ pub struct Document<'a> {
     faults: Vec<Fault>,
     eol: &'static [u8],
     fold: &'static [u8],
+    utf8: bool,
 }
 
 /// A logical line. `owner` is the component whose property it is; BEGIN, END, blank lines and lines
@@ -175,6 +178,35 @@ impl<'a> Document<'a> {
     /// The line end it uses most (the earlier one of two): CRLF where it has none.
     pub fn eol(&self) -> &'static [u8] {
         self.eol
+    }
+
+    /// Whether it is UTF-8 throughout.
+    pub fn is_utf8(&self) -> bool {
+        self.utf8
+    }
+
+    /// Whether the component and all components in it have an END of their own.
+    pub fn is_whole(&self, component: usize) -> bool {
+        let Some(outer) = self.components.get(component) else {
+            return false;
+        };
+        self.components
+            .iter()
+            .skip(component)
+            .take_while(|inner| inner.range.start < outer.range.end)
+            .all(|inner| inner.closed)
+    }
+
+    /// Whether the component stands in a vCalendar 1.0.
+    pub fn is_vcalendar_1(&self, component: usize) -> bool {
+        let mut at = Some(component);
+        while let Some(component) = at.and_then(|at| self.components.get(at)) {
+            if component.vcalendar_1 {
+                return true;
+            }
+            at = component.parent;
+        }
+        false
     }
 
     /// The continuation character it uses most: a space where it has none.
@@ -289,6 +321,9 @@ impl<'a> Parser<'a> {
             }
         } else if let Some(&component) = self.open.last() {
             owner = Some(component);
+            if line.is("VERSION") {
+                self.version(component, &line);
+            }
         } else {
             self.fault(number, || "a property outside of any component".to_owned());
         }
@@ -336,9 +371,17 @@ impl<'a> Parser<'a> {
             insert_at: usize::MAX,
             closed: false,
             line: line.number(),
+            vcalendar_1: false,
             lines: index..index,
         });
         Ok(())
+    }
+
+    fn version(&mut self, component: usize, line: &ContentLine<'a>) {
+        if let Some(component) = self.components.get_mut(component) {
+            component.vcalendar_1 |=
+                component.name == "VCALENDAR" && line.raw_value().trim_ascii() == b"1.0";
+        }
     }
 
     fn end(&mut self, line: &ContentLine<'a>, index: usize) {
@@ -409,6 +452,7 @@ impl<'a> Parser<'a> {
             faults: self.faults,
             eol,
             fold: if self.tabs > self.spaces { b"\t" } else { b" " },
+            utf8: std::str::from_utf8(self.bytes).is_ok(),
         }
     }
 }

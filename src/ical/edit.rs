@@ -1,1 +1,224 @@
-//! (in the making)
+//! Lossless edits: splices on the original bytes, and content lines in the style of the file.
+
+use std::ops::Range;
+
+use super::document::Document;
+use super::line::{ContentLine, after_carriage_returns};
+
+/// The longest physical line that is written, in octets, its line end apart (RFC 5545, 3.1).
+const WIDTH: usize = 75;
+
+/// What changes in a document: bytes put in and taken out at offsets of the original. The splices of
+/// all events of a resource are collected and applied once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edits {
+    splices: Vec<Splice>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Splice {
+    at: usize,
+    removed: usize,
+    inserted: Vec<u8>,
+}
+
+impl Edits {
+    /// No change.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts `bytes` in before the original byte `at`; after what was put there before.
+    pub fn insert(&mut self, at: usize, bytes: impl Into<Vec<u8>>) {
+        self.replace(at..at, bytes);
+    }
+
+    /// Takes the original bytes `range` out. Ranges of one `Edits` must not overlap.
+    pub fn remove(&mut self, range: Range<usize>) {
+        self.replace(range, Vec::new());
+    }
+
+    /// Puts `bytes` in the place of the original bytes `range`.
+    pub fn replace(&mut self, range: Range<usize>, bytes: impl Into<Vec<u8>>) {
+        let inserted = bytes.into();
+        if !range.is_empty() || !inserted.is_empty() {
+            self.splices.push(Splice {
+                at: range.start,
+                removed: range.len(),
+                inserted,
+            });
+        }
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.splices.is_empty()
+    }
+
+    /// Adds the edits of another part of the same original.
+    pub fn merge(&mut self, other: Self) {
+        self.splices.extend(other.splices);
+    }
+
+    /// The original with every edit made. Where edits overlap all the same, the earlier one has taken
+    /// its bytes.
+    pub fn apply(&self, original: &[u8]) -> Vec<u8> {
+        let mut splices: Vec<&Splice> = self.splices.iter().collect();
+        splices.sort_by_key(|splice| splice.at);
+        let grown: usize = splices.iter().map(|splice| splice.inserted.len()).sum();
+        let mut bytes = Vec::with_capacity(original.len() + grown);
+        let mut done = 0;
+        for splice in splices {
+            bytes.extend_from_slice(original.get(done..splice.at).unwrap_or_default());
+            bytes.extend_from_slice(&splice.inserted);
+            done = done.max(splice.at + splice.removed);
+        }
+        bytes.extend_from_slice(original.get(done..).unwrap_or_default());
+        bytes
+    }
+}
+
+/// How a document writes its lines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    eol: &'static [u8],
+    fold: &'static [u8],
+}
+
+impl Style {
+    pub(super) fn of(document: &Document<'_>) -> Self {
+        Self {
+            eol: document.eol(),
+            fold: document.fold(),
+        }
+    }
+
+    /// A whole content line, folded, with its line end: `head` is name and parameters.
+    pub(super) fn line(self, head: &str, value: &str) -> Vec<u8> {
+        let mut line = self.folded(0, &format!("{head}:{value}"));
+        line.extend_from_slice(self.eol);
+        line
+    }
+
+    /// `text` as it continues a physical line that holds `column` octets.
+    pub(super) fn folded(self, mut column: usize, text: &str) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(text.len() + text.len() / 24 + 8);
+        let mut buffer = [0; 4];
+        for c in text.chars() {
+            if column + c.len_utf8() > WIDTH {
+                self.fold(&mut bytes);
+                column = self.fold.len();
+            }
+            bytes.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes());
+            column += c.len_utf8();
+        }
+        bytes
+    }
+
+    /// `rest`, bytes of a logical line from where a cut ends, as they continue a physical line that
+    /// holds `column` octets: behind a line end of their own when they would be too long for it.
+    pub(super) fn joined(self, column: usize, rest: &[u8]) -> Vec<u8> {
+        let first = rest
+            .iter()
+            .position(|byte| b"\r\n".contains(byte))
+            .unwrap_or(rest.len());
+        let mut bytes = Vec::with_capacity(rest.len() + 3);
+        if first > 0 && column + first > WIDTH {
+            self.fold(&mut bytes);
+        }
+        bytes.extend_from_slice(rest);
+        bytes
+    }
+
+    fn fold(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(self.eol);
+        bytes.extend_from_slice(self.fold);
+    }
+}
+
+/// How many octets the last physical line in `bytes` holds.
+pub(super) fn column(bytes: &[u8]) -> usize {
+    let last = bytes.iter().rposition(|byte| b"\r\n".contains(byte));
+    bytes.len() - last.map_or(0, |at| at + 1)
+}
+
+/// Where the bytes begin that were appended to `line` when it ended behind the byte `from`: behind
+/// the continuations that were there already, before one that the appending made because the line
+/// was full.
+pub(super) fn appended_from(bytes: &[u8], line: &ContentLine<'_>, mut from: usize) -> usize {
+    let content = line.content_range();
+    let before = bytes.get(content.start..from).unwrap_or_default();
+    let mut filled = column(before);
+    while filled < WIDTH {
+        let eol = match bytes.get(from..content.end).and_then(<[u8]>::split_first) {
+            Some((b'\r', rest)) => 1 + after_carriage_returns(rest),
+            Some((b'\n', _)) => 1,
+            _ => break,
+        };
+        from = content.end.min(from + eol + 1);
+        filled = 1;
+    }
+    from
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn edits(splices: &[(Range<usize>, &str)]) -> Edits {
+        let mut edits = Edits::new();
+        for (range, bytes) in splices {
+            edits.replace(range.clone(), bytes.as_bytes());
+        }
+        edits
+    }
+
+    #[test]
+    fn splices_keep_every_other_byte() {
+        let cases: [(&[(Range<usize>, &str)], &str); 7] = [
+            (&[], "abcdef"),
+            (&[(0..0, "X")], "Xabcdef"),
+            (&[(6..6, "X")], "abcdefX"),
+            (&[(4..4, "Y"), (1..1, "X"), (1..1, "Z")], "aXZbcdYef"),
+            (&[(2..4, "")], "abef"),
+            (&[(2..4, "XYZ"), (4..6, "")], "abXYZ"),
+            (&[(1..4, "X"), (2..5, "Y")], "aXYf"),
+        ];
+        for (splices, expected) in cases {
+            let applied = edits(splices).apply(b"abcdef");
+            assert_eq!(String::from_utf8(applied).unwrap(), expected);
+        }
+        assert!(edits(&[(3..3, "")]).is_empty());
+        let mut merged = edits(&[(0..1, "")]);
+        merged.merge(edits(&[(5..6, "")]));
+        assert_eq!(merged.apply(b"abcdef"), b"bcde");
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_line_is_narrow_and_unfolds_to_itself(
+            value in "[a-z\u{e4}\u{20ac}\u{1f600} ]{0,400}",
+            eol in 0..3usize,
+            tab in any::<bool>(),
+        ) {
+            let style = Style {
+                eol: [&b"\r\n"[..], b"\n", b"\r"][eol],
+                fold: if tab { b"\t" } else { b" " },
+            };
+            let line = style.line("X-A;B=c", &value);
+            for physical in line.split(|byte| b"\r\n".contains(byte)) {
+                prop_assert!(physical.len() <= WIDTH);
+                prop_assert!(std::str::from_utf8(physical).is_ok());
+            }
+            let bytes = [b"BEGIN:X\n", &line[..], b"END:X\n"].concat();
+            let document = Document::parse(&bytes).unwrap();
+            let read = document.lines(0).next().unwrap();
+            prop_assert_eq!(read.value(), value);
+            let located = read.located();
+            prop_assert_eq!(&located.text, &read.text());
+            prop_assert_eq!(located.after(located.text.len()), read.content_range().end);
+        }
+    }
+}

@@ -46,6 +46,13 @@ impl<'a> ContentLine<'a> {
         self.start..self.end
     }
 
+    /// Whether its value ends with a backslash that escapes nothing.
+    pub(super) fn ends_in_escape(&self) -> bool {
+        let value = self.raw_value();
+        let backslashes = value.iter().rev().take_while(|&&byte| byte == b'\\');
+        backslashes.count() % 2 == 1
+    }
+
     /// Its bytes without the last line end: new bytes of its value go to the end of this.
     pub fn content_range(&self) -> Range<usize> {
         self.start..self.start + self.content.len()
@@ -122,6 +129,54 @@ impl<'a> ContentLine<'a> {
         unescape_text(&self.value())
     }
 
+    /// Its value as [`Self::text`], with the place of each character in the document.
+    pub(super) fn located(&self) -> Located {
+        let start = value_at(&self.logical());
+        let mut unfolded = Unfolded { rest: self.content };
+        let position = |rest: &[u8]| self.start + self.content.len() - rest.len();
+        for _ in 0..start {
+            unfolded.next();
+        }
+        let value_start = position(unfolded.rest);
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        while let Some(byte) = unfolded.next() {
+            bytes.push(byte);
+            ends.push(position(unfolded.rest));
+        }
+        let utf8 = std::str::from_utf8(&bytes).is_ok();
+        let mut located = Located {
+            text: String::new(),
+            ends: Vec::new(),
+            start: value_start,
+        };
+        let mut from = 0;
+        let mut escape = false;
+        for c in decode(&bytes).chars() {
+            from += if utf8 { c.len_utf8() } else { 1 };
+            let end = from.checked_sub(1).and_then(|last| ends.get(last));
+            let end = end.copied().unwrap_or(value_start);
+            if !escape && c == '\\' {
+                escape = true;
+                continue;
+            }
+            match c {
+                'n' | 'N' if escape => located.push('\n', end),
+                ',' | ';' | '\\' if escape => located.push(c, end),
+                _ => {
+                    if escape {
+                        located.push('\\', end - 1);
+                    }
+                    located.push(c, end);
+                }
+            }
+            escape = false;
+        }
+        if escape {
+            located.push('\\', self.content_range().end);
+        }
+        located
+    }
+
     /// The whole line, unfolded, without its line end.
     pub(super) fn logical(&self) -> Cow<'a, [u8]> {
         if memchr2(b'\r', b'\n', self.content).is_none() {
@@ -151,6 +206,36 @@ impl<'a> ContentLine<'a> {
     /// Whether nothing but blanks stands on it.
     pub(super) fn is_blank(&self) -> bool {
         self.content.iter().all(u8::is_ascii_whitespace)
+    }
+}
+
+/// A TEXT value and where it stands in the document.
+#[derive(Debug)]
+pub(super) struct Located {
+    /// The value, unescaped.
+    pub(super) text: String,
+    /// For each byte of `text`: the offset behind the bytes it was read from.
+    ends: Vec<usize>,
+    start: usize,
+}
+
+impl Located {
+    /// The offset in the document behind the first `index` bytes of the text.
+    pub(super) fn after(&self, index: usize) -> usize {
+        match index.checked_sub(1) {
+            None => self.start,
+            Some(last) => self
+                .ends
+                .get(last)
+                .or(self.ends.last())
+                .copied()
+                .unwrap_or(self.start),
+        }
+    }
+
+    fn push(&mut self, c: char, end: usize) {
+        self.text.push(c);
+        self.ends.resize(self.text.len(), end);
     }
 }
 

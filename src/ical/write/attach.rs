@@ -1,0 +1,370 @@
+//! Putting a link into an event.
+
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+
+use super::detach::{Fate, Removal, editable};
+use super::{Attachment, LOCATION_LABEL, Location, MAX_URL, SKYPE_TEAMS, WriteFault, is_written};
+use crate::ical::block::{self, Labels};
+use crate::ical::document::{ContentLine, Document, escape_text};
+use crate::ical::edit::{Edits, Style, column};
+use crate::ical::event::Event;
+use crate::ical::mark::{self, EmptyBefore, Mark};
+use crate::model::JoinUrl;
+
+/// Writes what the event lacks of the link into its master and overrides, apart from those that
+/// [`super::missing`] passes over. Nothing that is there changes, but for DTSTAMP and LAST-MODIFIED of
+/// a component that gets something else, and for the lines and blocks of the link that is replaced.
+///
+/// `replaces` is the link that came with a copy of another event. No edits: the event has it all.
+///
+/// # Errors
+/// [`WriteFault`] when a component cannot be written safely; then none is.
+pub fn attach(
+    document: &Document<'_>,
+    event: &Event,
+    attachment: &Attachment<'_>,
+    replaces: Option<&JoinUrl>,
+    now: DateTime<Utc>,
+) -> Result<Edits, WriteFault> {
+    if !is_writable(attachment.join_url) {
+        return Err(WriteFault::JoinUrl);
+    }
+    let link = Link::new(document, attachment);
+    let mut edits = Edits::new();
+    for component in &event.components {
+        if !is_written(component, attachment.join_url, replaces) {
+            continue;
+        }
+        let index = component.index;
+        let place = editable(document, index)?;
+        if document.is_vcalendar_1(index) {
+            return Err(WriteFault::VCalendar1 { line: place.line });
+        }
+        let removal = replaces
+            .filter(|replaced| *replaced != attachment.join_url)
+            .map(|replaced| Removal::of(document, index, replaced))
+            .unwrap_or_default();
+        let mut writing = Writing::new(document, index, place.insert_at, &link, removal);
+        writing.description()?;
+        writing.location();
+        writing.url();
+        writing.conferences();
+        writing.skype_teams();
+        writing.mark();
+        edits.merge(writing.finish(now));
+    }
+    Ok(edits)
+}
+
+/// Whether the URL can stand in a content line as it is, byte for byte.
+fn is_writable(url: &JoinUrl) -> bool {
+    let url = url.expose();
+    url.len() <= MAX_URL
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
+        && (url.starts_with("https://") || url.starts_with("http://"))
+}
+
+/// What is the same in all components of the event.
+struct Link<'a> {
+    attachment: &'a Attachment<'a>,
+    url: &'a str,
+    labels: &'static Labels,
+    block: String,
+    wrote: String,
+}
+
+impl<'a> Link<'a> {
+    fn new(document: &Document<'_>, attachment: &'a Attachment<'a>) -> Self {
+        let language = if document.is_utf8() {
+            attachment.language
+        } else {
+            "en"
+        };
+        let join_url = attachment.join_url;
+        let mut block = block::render(join_url, attachment.details, attachment.show, language);
+        if !document.is_utf8() {
+            block = ascii(&block);
+        }
+        Self {
+            attachment,
+            url: join_url.expose(),
+            labels: Labels::of(language),
+            wrote: Mark::digest_of(&attachment.key.external_id, join_url, &block),
+            block,
+        }
+    }
+}
+
+/// For a file in another character set than UTF-8, whose name is nowhere: what all sets share.
+fn ascii(text: &str) -> String {
+    let ascii = |c: char| if c.is_ascii() { c } else { '?' };
+    text.chars().map(ascii).collect()
+}
+
+/// The writing of one component.
+struct Writing<'a, 'd> {
+    document: &'a Document<'d>,
+    link: &'a Link<'a>,
+    /// The properties that stay, and where they stay as they are.
+    lines: Vec<ContentLine<'d>>,
+    removal: Removal,
+    style: Style,
+    empty: EmptyBefore,
+    insert_at: usize,
+    /// Whole new lines.
+    new: Vec<u8>,
+    /// Bytes at the end of a property's content, by the end of its content.
+    appended: Vec<(Range<usize>, Vec<u8>)>,
+    /// Marks that make room for ours.
+    outdated: Vec<Range<usize>>,
+}
+
+impl<'a, 'd> Writing<'a, 'd> {
+    fn new(
+        document: &'a Document<'d>,
+        index: usize,
+        insert_at: usize,
+        link: &'a Link<'a>,
+        removal: Removal,
+    ) -> Self {
+        let lines = document
+            .lines(index)
+            .filter(|line| !matches!(removal.fate(line), Some(Fate::Gone(_))))
+            .collect();
+        Self {
+            document,
+            link,
+            lines,
+            removal,
+            style: Style::of(document),
+            empty: EmptyBefore::default(),
+            insert_at,
+            new: Vec::new(),
+            appended: Vec::new(),
+            outdated: Vec::new(),
+        }
+    }
+
+    fn named(&self, name: &str) -> impl Iterator<Item = ContentLine<'d>> {
+        self.lines.iter().copied().filter(move |line| line.is(name))
+    }
+
+    /// Appends the join block.
+    fn description(&mut self) -> Result<(), WriteFault> {
+        if let Some(fault) = self.named("DESCRIPTION").find_map(|line| encoded(&line)) {
+            return Err(fault);
+        }
+        let block = escape_text(&self.link.block);
+        let Some(line) = self.named("DESCRIPTION").next() else {
+            self.empty.description = true;
+            self.put("DESCRIPTION", &block);
+            return Ok(());
+        };
+        let join_url = self.link.attachment.join_url;
+        let shown = |line: ContentLine<'_>| block::holds(&line.text(), join_url);
+        if self.named("DESCRIPTION").any(shown) {
+            // Nothing but our block: there was nothing before it.
+            let text = line.text();
+            self.empty.description =
+                block::find(&text, join_url).is_some_and(|block| block.start == 0);
+            return Ok(());
+        }
+        let kept = self.kept(&line);
+        let line = ContentLine::new(&kept, 0..kept.len(), line.number());
+        let separator = if line.raw_value().is_empty() {
+            ""
+        } else if line.ends_in_escape() {
+            // Escapes the backslash that escaped nothing; the capital tells that it is ours.
+            "\\\\N\\n"
+        } else {
+            "\\n\\n"
+        };
+        let original = self.named("DESCRIPTION").next();
+        if let Some(original) = original {
+            self.append(&original, &kept, &format!("{separator}{block}"));
+        }
+        Ok(())
+    }
+
+    fn location(&mut self) {
+        let text = match self.link.attachment.location {
+            Location::Url => self.link.url,
+            Location::Label => LOCATION_LABEL,
+            Location::Never => return,
+        };
+        let text = escape_text(text);
+        let Some(line) = self.named("LOCATION").next() else {
+            self.empty.location = true;
+            self.put("LOCATION", &text);
+            return;
+        };
+        let kept = self.kept(&line);
+        let value = ContentLine::new(&kept, 0..kept.len(), line.number()).text();
+        if value.trim() == self.link.url {
+            self.empty.location = true;
+        } else if value.trim().is_empty() && encoded(&line).is_none() {
+            self.empty.location = true;
+            self.empty.location_line = true;
+            self.append(&line, &kept, &text);
+        }
+    }
+
+    fn url(&mut self) {
+        let value = self.named("URL").next().map(|line| line.value());
+        match value {
+            None => {
+                self.empty.url = true;
+                self.put("URL", self.link.url);
+            }
+            Some(value) => self.empty.url = value.trim() == self.link.url,
+        }
+    }
+
+    /// One CONFERENCE for audio and video; with dial-in one for the page of numbers, one to dial.
+    fn conferences(&mut self) {
+        let labels = self.link.labels;
+        let dial_in = self.link.attachment.details.dial_in.as_ref();
+        let wanted = [
+            (
+                "AUDIO,VIDEO",
+                labels.conference,
+                Some(self.link.url.to_owned()),
+            ),
+            (
+                "PHONE",
+                labels.conference_numbers,
+                dial_in.and_then(block::dialin_url),
+            ),
+            (
+                "PHONE",
+                labels.conference_phone,
+                dial_in.and_then(block::tel_uri),
+            ),
+        ];
+        for (feature, label, uri) in wanted {
+            let Some(uri) = uri else { continue };
+            if !self
+                .named("CONFERENCE")
+                .any(|line| line.value().trim() == uri)
+            {
+                let head = format!("CONFERENCE;VALUE=URI;FEATURE={feature};LABEL={label}");
+                self.put(&head, &uri);
+            }
+        }
+    }
+
+    fn skype_teams(&mut self) {
+        let url = self.link.url;
+        if !self
+            .named(SKYPE_TEAMS)
+            .any(|line| line.text().trim() == url)
+        {
+            self.put(SKYPE_TEAMS, &escape_text(url));
+        }
+    }
+
+    /// Adds the mark, in the place of one of ours that says something else. One that is not
+    /// understood stays, alone.
+    fn mark(&mut self) {
+        let attachment = self.link.attachment;
+        let wanted = attachment.key.digest();
+        let mut unknown = false;
+        let mut outdated = Vec::new();
+        for line in self.named(mark::PROPERTY) {
+            match Mark::parse(&line.value()) {
+                Mark::Link {
+                    key, generation, ..
+                } if key == wanted && generation == attachment.generation => return,
+                Mark::Link { .. } | Mark::OptOut => outdated.push(line.range()),
+                Mark::Unknown => unknown = true,
+            }
+        }
+        if unknown {
+            return;
+        }
+        self.outdated = outdated;
+        let mark = Mark::Link {
+            key: wanted,
+            wrote: self.link.wrote.clone(),
+            empty: self.empty,
+            generation: attachment.generation,
+        };
+        self.put(mark::PROPERTY, &mark.to_string());
+    }
+
+    fn put(&mut self, head: &str, value: &str) {
+        self.new.extend(self.style.line(head, value));
+    }
+
+    /// The bytes of the line's content that stay.
+    fn kept(&self, line: &ContentLine<'_>) -> Vec<u8> {
+        let bytes = self.document.bytes();
+        let content = line.content_range();
+        match self.removal.fate(line) {
+            Some(Fate::Cut { from, tail, .. }) => {
+                let head = bytes.get(content.start..*from).unwrap_or_default();
+                [head, tail].concat()
+            }
+            _ => bytes.get(content).unwrap_or_default().to_vec(),
+        }
+    }
+
+    /// Puts `text` behind what stays of the line.
+    fn append(&mut self, line: &ContentLine<'_>, kept: &[u8], text: &str) {
+        let folded = self.style.folded(column(kept), text);
+        let end = line.content_range().end;
+        self.appended.push((end..end, folded));
+    }
+
+    /// The edits of this component.
+    fn finish(self, now: DateTime<Utc>) -> Edits {
+        let mut edits = Edits::new();
+        for (range, bytes) in self.removal.splices() {
+            edits.replace(range, bytes);
+        }
+        for range in self.outdated {
+            edits.remove(range);
+        }
+        for (range, bytes) in self.appended {
+            edits.replace(range, bytes);
+        }
+        edits.insert(self.insert_at, self.new);
+        if !edits.is_empty() {
+            let stamp = now.format("%Y%m%dT%H%M%SZ").to_string();
+            for line in &self.lines {
+                if (line.is("DTSTAMP") || line.is("LAST-MODIFIED")) && is_utc(&line.value()) {
+                    let value = line.located().after(0)..line.content_range().end;
+                    edits.replace(value, stamp.as_bytes());
+                }
+            }
+        }
+        edits
+    }
+}
+
+/// The fault of a property whose value is encoded as only vCalendar 1.0 has it, or as binary.
+fn encoded(line: &ContentLine<'_>) -> Option<WriteFault> {
+    let encoding = line.param("ENCODING")?.to_ascii_uppercase();
+    let encoding = match encoding.trim() {
+        "8BIT" | "7BIT" => return None,
+        "QUOTED-PRINTABLE" => "QUOTED-PRINTABLE",
+        "BASE64" | "B" => "BASE64",
+        _ => "something unknown",
+    };
+    Some(WriteFault::Encoded {
+        line: line.number(),
+        encoding,
+    })
+}
+
+/// Whether the value is a DATE-TIME in UTC (RFC 5545, 3.3.5, form 2).
+fn is_utc(value: &str) -> bool {
+    let digits =
+        |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
+    value
+        .strip_suffix('Z')
+        .and_then(|value| value.split_once('T'))
+        .is_some_and(|(date, time)| digits(date, 8) && digits(time, 6))
+}

@@ -1,0 +1,242 @@
+//! Taking a link out again.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::{LOCATION_LABEL, SKYPE_TEAMS, WriteFault};
+use crate::ical::block::{self, LABELS};
+use crate::ical::document::{Component, ContentLine, Document};
+use crate::ical::edit::{Edits, Style, appended_from, column};
+use crate::ical::event::Event;
+use crate::ical::mark::{self, EmptyBefore, Mark};
+use crate::model::JoinUrl;
+
+/// Takes out every line and block of the link with this URL, from every component of the event, and
+/// so restores the bytes that were there before; DTSTAMP and LAST-MODIFIED stay as they are. What the
+/// mark says of what was empty decides whether an emptied property goes or stays.
+///
+/// Text of the person's own that holds the URL stays.
+///
+/// # Errors
+/// [`WriteFault`] when a component is not closed or not there.
+pub fn detach(
+    document: &Document<'_>,
+    event: &Event,
+    join_url: &JoinUrl,
+) -> Result<Edits, WriteFault> {
+    let mut edits = Edits::new();
+    for component in &event.components {
+        let index = component.index;
+        editable(document, index)?;
+        let removal = Removal::of(document, index, join_url);
+        for (range, bytes) in removal.splices() {
+            edits.replace(range, bytes);
+        }
+    }
+    Ok(edits)
+}
+
+/// The component with this index, if its lines are where they seem to be.
+pub(super) fn editable<'d>(
+    document: &'d Document<'_>,
+    index: usize,
+) -> Result<&'d Component, WriteFault> {
+    let component = document
+        .components()
+        .get(index)
+        .filter(|component| component.name == "VEVENT")
+        .ok_or(WriteFault::Stale)?;
+    if document.is_whole(index) {
+        Ok(component)
+    } else {
+        Err(WriteFault::NotClosed {
+            line: component.line,
+        })
+    }
+}
+
+/// What a removal does to one component: by the start of the line, its fate.
+#[derive(Debug, Default)]
+pub(super) struct Removal(BTreeMap<usize, Fate>);
+
+/// What becomes of a line.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// It goes, and its bytes with it.
+    Gone(Range<usize>),
+    /// The bytes of its value from `from` to the end of its content become `tail`.
+    Cut {
+        /// The first byte that goes.
+        from: usize,
+        /// The end of the content.
+        end: usize,
+        /// What stays of the bytes behind, in the file's folding.
+        tail: Vec<u8>,
+    },
+}
+
+impl Removal {
+    /// What taking out the link with this URL does to the component.
+    pub(super) fn of(document: &Document<'_>, index: usize, join_url: &JoinUrl) -> Self {
+        let empty = document
+            .lines(index)
+            .filter(|line| line.is(mark::PROPERTY))
+            .find_map(|line| match Mark::parse(&line.value()) {
+                Mark::Link { empty, .. } => Some(empty),
+                Mark::OptOut | Mark::Unknown => None,
+            });
+        let linked = document
+            .lines(index)
+            .any(|line| is_link_line(&line, join_url) || is_description_with(&line, join_url));
+        if !linked {
+            return Self::default();
+        }
+        let fates = document.lines(index).filter_map(|line| {
+            let fate = if is_link_line(&line, join_url) || is_companion(&line) {
+                Some(Fate::Gone(line.range()))
+            } else if line.is("DESCRIPTION") {
+                description(document, &line, join_url, empty)
+            } else if line.is("LOCATION") {
+                location(document, &line, join_url, empty)
+            } else {
+                None
+            };
+            fate.map(|fate| (line.range().start, fate))
+        });
+        Self(fates.collect())
+    }
+
+    /// What becomes of this line; `None`: it stays as it is.
+    pub(super) fn fate(&self, line: &ContentLine<'_>) -> Option<&Fate> {
+        self.0.get(&line.range().start)
+    }
+
+    /// The splices that carry it out.
+    pub(super) fn splices(&self) -> impl Iterator<Item = (Range<usize>, Vec<u8>)> {
+        self.0.values().map(|fate| match fate {
+            Fate::Gone(range) => (range.clone(), Vec::new()),
+            Fate::Cut { from, end, tail } => (*from..*end, tail.clone()),
+        })
+    }
+}
+
+/// A line that is the link and nothing else.
+fn is_link_line(line: &ContentLine<'_>, join_url: &JoinUrl) -> bool {
+    let url = join_url.expose();
+    if line.is("CONFERENCE") || line.is("URL") {
+        line.value().trim() == url
+    } else {
+        line.is(SKYPE_TEAMS) && line.text().trim() == url
+    }
+}
+
+/// A line that we write beside the link: the mark, and joining by telephone under our labels.
+fn is_companion(line: &ContentLine<'_>) -> bool {
+    if line.is(mark::PROPERTY) {
+        return matches!(Mark::parse(&line.value()), Mark::Link { .. });
+    }
+    line.is("CONFERENCE")
+        && line.param("LABEL").is_some_and(|label| {
+            LABELS.iter().any(|(_, labels)| {
+                label == labels.conference_phone || label == labels.conference_numbers
+            })
+        })
+}
+
+fn is_description_with(line: &ContentLine<'_>, join_url: &JoinUrl) -> bool {
+    line.is("DESCRIPTION") && block::find(&line.text(), join_url).is_some()
+}
+
+/// Cuts the join block out, with the empty line before it when nothing follows.
+fn description(
+    document: &Document<'_>,
+    line: &ContentLine<'_>,
+    join_url: &JoinUrl,
+    empty: Option<EmptyBefore>,
+) -> Option<Fate> {
+    let located = line.located();
+    let block = block::find(&located.text, join_url)?;
+    let before = located.text.get(..block.start)?;
+    let behind = located.text.get(block.end..)?;
+    if !behind.trim().is_empty() {
+        return Some(cut(
+            document,
+            line,
+            located.after(block.start),
+            located.after(block.end),
+        ));
+    }
+    let kept = before.strip_suffix("\n\n").unwrap_or(before);
+    if kept.is_empty() && empty.is_none_or(|empty| empty.description) {
+        return Some(Fate::Gone(line.range()));
+    }
+    let end = line.content_range().end;
+    let mut from = located.after(kept.len());
+    // The separator behind a backslash that escaped nothing is told by its capital: see `attach`.
+    let separator = document.bytes().get(from..end).unwrap_or_default();
+    if let Some(before) = kept.strip_suffix('\\')
+        && starts_unfolded(separator, b"\\N")
+    {
+        from = behind_backslash(document.bytes(), located.after(before.len()));
+    }
+    Some(cut(document, line, from, end))
+}
+
+/// Takes out a LOCATION that holds the URL alone, or our label where the mark says that it is ours.
+fn location(
+    document: &Document<'_>,
+    line: &ContentLine<'_>,
+    join_url: &JoinUrl,
+    empty: Option<EmptyBefore>,
+) -> Option<Fate> {
+    let located = line.located();
+    let text = located.text.trim();
+    let ours = empty.is_some_and(|empty| empty.location);
+    if text != join_url.expose() && !(ours && text == LOCATION_LABEL) {
+        return None;
+    }
+    if empty.is_none_or(|empty| empty.location && !empty.location_line) {
+        return Some(Fate::Gone(line.range()));
+    }
+    let blanks = located.text.len() - located.text.trim_start().len();
+    Some(cut(
+        document,
+        line,
+        located.after(blanks),
+        line.content_range().end,
+    ))
+}
+
+/// Takes the bytes from `from` to `to` out of the line's content.
+fn cut(document: &Document<'_>, line: &ContentLine<'_>, from: usize, to: usize) -> Fate {
+    let bytes = document.bytes();
+    let content = line.content_range();
+    if to >= content.end {
+        return Fate::Cut {
+            from: appended_from(bytes, line, from),
+            end: content.end,
+            tail: Vec::new(),
+        };
+    }
+    let before = bytes.get(content.start..from).unwrap_or_default();
+    let rest = bytes.get(to..content.end).unwrap_or_default();
+    Fate::Cut {
+        from,
+        end: content.end,
+        tail: Style::of(document).joined(column(before), rest),
+    }
+}
+
+/// Whether the bytes begin with `wanted` when line ends and continuation characters are left out.
+fn starts_unfolded(bytes: &[u8], wanted: &[u8]) -> bool {
+    let probe = [b"X:", bytes.get(..16).unwrap_or(bytes)].concat();
+    ContentLine::new(&probe, 0..probe.len(), 0)
+        .raw_value()
+        .starts_with(wanted)
+}
+
+/// The offset behind the first backslash from `from` on.
+fn behind_backslash(bytes: &[u8], from: usize) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    memchr::memchr(b'\\', rest).map_or(from, |at| from + at + 1)
+}
