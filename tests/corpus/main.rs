@@ -1,2 +1,62 @@
-//! Real calendar files, read and linked.
-fn main() {}
+//! Real calendar files from `../shared/corpus`: each is read without a panic and in bounded time, and
+//! what is read agrees with what two other programs read (`expected.jsonl`).
+//!
+//! Where the folder is absent the tests are listed as ignored, and the reason is printed.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod oracle;
+mod read;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// One file of the corpus.
+#[derive(Clone)]
+struct Sample {
+    /// Its path within the corpus.
+    name: String,
+    path: PathBuf,
+}
+
+impl Sample {
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.path).map_err(|error| format!("{}: {error}", self.name))
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+    let expected = std::fs::read_to_string(corpus.join("expected.jsonl"));
+    let samples = samples(&corpus).unwrap_or_default();
+    let absent = samples.is_empty() || expected.is_err();
+    if absent {
+        eprintln!("ignored: the corpus is not there (../shared/corpus beside this crate)");
+    }
+    let expected = expected.unwrap_or_default();
+    let mut trials: Vec<Trial> = samples.iter().cloned().map(read::trial).collect();
+    trials.push(Trial::test("what is read agrees with the oracle", move || {
+        oracle::compare(&corpus, &expected).map_err(Into::into)
+    }));
+    for trial in &mut trials {
+        let taken = std::mem::replace(trial, Trial::test("", || Ok(())));
+        *trial = taken.with_ignored_flag(absent);
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Every file the manifest names, in its order.
+fn samples(corpus: &Path) -> std::io::Result<Vec<Sample>> {
+    let manifest = std::fs::read_to_string(corpus.join("MANIFEST.tsv"))?;
+    Ok(manifest
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split('\t').next())
+        .map(|name| Sample {
+            name: name.to_owned(),
+            path: corpus.join(name),
+        })
+        .collect())
+}

@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use chrono_tz::Tz as Zone;
 
 use super::*;
@@ -159,10 +157,10 @@ fn days_are_counted_as_days() {
     );
 }
 
-/// Rules made to cost time. None may panic; each ends, if only by saying that it takes too long. The
-/// bound is that of an unoptimised build on a busy machine, far from what any unbounded rule needs.
+/// Rules made to cost time: without bounds each would run for minutes, or for ever. None may panic, and
+/// each ends, if only by saying that it takes too long.
 #[test]
-fn hostile_rules_end_soon() {
+fn hostile_rules_end() {
     let rules = [
         "FREQ=SECONDLY",
         "FREQ=SECONDLY;COUNT=4000000000",
@@ -185,14 +183,10 @@ fn hostile_rules_end_soon() {
     ];
     for start in ["1601-01-01T00:00:00", "1970-01-31T23:59:59", "9999-12-31T23:59:59"] {
         for rule in rules {
-            #[expect(clippy::disallowed_methods, reason = "the time a rule takes is what is tested")]
-            let began = Instant::now();
             if let Ok(series) = series(start, rule) {
-                let _ = series.first(utc("2026-11-23"), |span| span.end > utc("2026-11-23"));
+                let now = utc("2026-11-23");
+                let _ = series.first(now, |span| span.end > now);
             }
-            let took = began.elapsed().as_secs_f32();
-            assert!(took < 10.0, "{start} {rule}: {took} s");
-            println!("{start} {rule}: {took} s");
         }
     }
 }

@@ -1,0 +1,261 @@
+//! What is read, compared with `expected.jsonl`.
+//!
+//! Disputed facts are left out, and so are events that we say we do not understand; those are counted by
+//! reason. What remains must agree, but for the [`LEDGER`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use meetbridge::ical::document::Document;
+use meetbridge::ical::event::{Event, Next};
+use meetbridge::ical::read::read;
+use serde_json::Value;
+
+/// Facts on which we differ on purpose: part of the path, the fact, and why.
+const LEDGER: &[(&str, &str, &str)] = &[];
+
+/// Compares every file. The table of what was counted goes to stdout.
+///
+/// # Errors
+/// All disagreements, one a line.
+pub fn compare(corpus: &Path, expected: &str) -> Result<(), String> {
+    let mut tally = Tally::default();
+    for line in expected.lines() {
+        let facts: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let path = facts["path"].as_str().unwrap_or_default();
+        let bytes = std::fs::read(corpus.join(path)).map_err(|error| format!("{path}: {error}"))?;
+        if facts["parsed"] == true && !disputes(&facts, "parse") {
+            compare_file(&mut tally, path, &bytes, &facts);
+        } else {
+            tally.count("file neither or only one program reads");
+        }
+    }
+    tally.print();
+    if tally.differences.is_empty() {
+        Ok(())
+    } else {
+        Err(tally.differences.join("\n"))
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    counts: BTreeMap<String, usize>,
+    differences: Vec<String>,
+}
+
+impl Tally {
+    fn count(&mut self, what: impl Into<String>) {
+        *self.counts.entry(what.into()).or_default() += 1;
+    }
+
+    /// Counts a fact that was compared, and keeps it if it differs.
+    fn fact(&mut self, place: &str, fact: &str, ours: String, theirs: String) {
+        if ours == theirs {
+            self.count(format!("agrees: {fact}"));
+        } else if LEDGER.iter().any(|(path, name, _)| place.starts_with(path) && *name == fact) {
+            self.count(format!("in the ledger: {fact}"));
+        } else {
+            self.differences
+                .push(format!("{place}: {fact}: ours {ours}, theirs {theirs}"));
+        }
+    }
+
+    fn print(&self) {
+        for (what, count) in &self.counts {
+            println!("{count:6}  {what}");
+        }
+    }
+}
+
+fn compare_file(tally: &mut Tally, path: &str, bytes: &[u8], facts: &Value) {
+    let document = match Document::parse(bytes) {
+        Ok(document) => document,
+        Err(error) => return tally.differences.push(format!("{path}: {error}")),
+    };
+    let vevents: Vec<usize> = (0..document.components().len())
+        .filter(|&at| document.components()[at].name == "VEVENT")
+        .collect();
+    let at = |now| read(&document, Tz::UTC, now).events;
+    let events = at(DateTime::UNIX_EPOCH);
+    for fact in facts["events"].as_array().into_iter().flatten() {
+        let index = fact["index"].as_u64().and_then(|at| usize::try_from(at).ok());
+        let component = index.and_then(|at| vevents.get(at));
+        let event = events.iter().find(|event| {
+            event.components.iter().any(|one| Some(&one.index) == component)
+        });
+        let place = format!("{path} #{}", fact["index"]);
+        match event {
+            Some(event) => compare_event(tally, &place, event, fact),
+            None if fact["uid"].as_str().is_none_or(|uid| uid.trim().is_empty()) => {
+                tally.count("event without UID");
+            }
+            None => tally.differences.push(format!("{place}: not found")),
+        }
+    }
+    for series in facts["series"].as_array().into_iter().flatten() {
+        let uid = series["uid"].as_str().unwrap_or_default();
+        let Some(event) = events.iter().find(|event| event.uid.as_str() == uid) else {
+            tally.count("series without a UID of its own");
+            continue;
+        };
+        let place = format!("{path} {}", event.uid);
+        if let Some(fault) = &event.fault {
+            tally.count(format!("fault: {}", without_names(fault)));
+            continue;
+        }
+        if series["error"].is_string() || disputes(series, "") {
+            tally.count("series disputed");
+            continue;
+        }
+        compare_times(tally, &place, event, facts);
+        for (fact, from) in [
+            ("first", None),
+            ("next_2020", Some("2020-01-01T00:00:00")),
+            ("next_2026", Some("2026-11-23T00:00:00")),
+        ] {
+            let theirs = time(&series[fact]);
+            let from = match (from, theirs) {
+                (Some(from), _) => time(&Value::from(from)),
+                (None, Some(first)) => Some(first - TimeDelta::days(1)),
+                (None, None) => Some(DateTime::UNIX_EPOCH),
+            };
+            let Some(from) = from else { continue };
+            let ours = at(from).into_iter().find(|other| other.uid == event.uid);
+            let ours = ours.map_or(Next::Unknown, |event| event.next);
+            if let Next::At(span) = &ours
+                && span.start < from
+            {
+                tally.count(format!("in progress: {fact}"));
+                continue;
+            }
+            let ours = match ours {
+                Next::At(span) => span.start.to_string(),
+                Next::Past => "none".to_owned(),
+                Next::Unknown => "unknown".to_owned(),
+            };
+            let theirs = theirs.map_or("none".to_owned(), |at| at.to_string());
+            tally.fact(&place, fact, ours, theirs);
+        }
+    }
+}
+
+/// What one VEVENT says beside its times; an override that has its master says less.
+fn compare_event(tally: &mut Tally, place: &str, event: &Event, fact: &Value) {
+    let disputed = |name: &str| disputes(fact, name);
+    let text = |name: &str| fact[name].as_str().map(str::trim);
+    tally.count("VEVENT");
+    if !disputed("uid") {
+        let theirs = text("uid").unwrap_or_default();
+        tally.fact(place, "uid", event.uid.as_str().to_owned(), theirs.to_owned());
+    }
+    if event.components.len() > 1 {
+        return;
+    }
+    if !disputed("summary") {
+        let ours = event.summary.as_deref().map(str::trim);
+        tally.fact(place, "summary", format!("{ours:?}"), format!("{:?}", text("summary")));
+    }
+    if !disputed("status") {
+        let theirs = text("status") == Some("CANCELLED");
+        let ours = event.components.iter().any(|one| one.cancelled);
+        tally.fact(place, "cancelled", ours.to_string(), theirs.to_string());
+    }
+    if !disputed("transp") {
+        let theirs = text("transp") == Some("TRANSPARENT");
+        tally.fact(place, "transp", event.transparent.to_string(), theirs.to_string());
+    }
+    if !disputed("sequence") {
+        let theirs = fact["sequence"].as_u64().unwrap_or(0).to_string();
+        tally.fact(place, "sequence", event.sequence.to_string(), theirs);
+    }
+    if !disputed("organizer") {
+        let theirs = text("organizer").is_some();
+        tally.fact(place, "organizer", event.organizer.is_some().to_string(), theirs.to_string());
+    }
+    if !disputed("attendees") {
+        // Theirs are lines; ours are people.
+        let (ours, theirs) = (event.attendees.len(), fact["attendees"].as_u64().unwrap_or(0));
+        let agrees = u64::try_from(ours).is_ok_and(|ours| ours <= theirs) && (ours > 0) == (theirs > 0);
+        let ours = if agrees { theirs.to_string() } else { ours.to_string() };
+        tally.fact(place, "attendees", ours, theirs.to_string());
+    }
+    if !disputed("all_day") && event.fault.is_none() {
+        let theirs = fact["all_day"] == true;
+        tally.fact(place, "all_day", event.all_day.to_string(), theirs.to_string());
+    }
+    for link in fact["conference"].as_array().into_iter().flatten() {
+        let (kind, url) = (link["kind"].as_str(), link["url"].as_str().unwrap_or_default());
+        if kind == Some("bluejeans") || url.contains("/meetingOptions/") {
+            tally.count("conference that is no link of a provider we know");
+            continue;
+        }
+        let links = event.components.iter().flat_map(|one| &one.links);
+        let found = links.clone().any(|link| link.url == url);
+        let ours = if found { url.to_owned() } else { format!("{links:?}", links = links.collect::<Vec<_>>()) };
+        tally.fact(place, "conference", ours, url.to_owned());
+    }
+}
+
+/// Start and end of an event that takes place once.
+fn compare_times(tally: &mut Tally, place: &str, event: &Event, facts: &Value) {
+    let mut same = facts["events"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|fact| fact["uid"].as_str().map(str::trim) == Some(event.uid.as_str()));
+    let (Some(fact), None) = (same.next(), same.next()) else {
+        return;
+    };
+    if event.recurring || disputes(fact, "dtstart") || disputes(fact, "dtend") {
+        return;
+    }
+    let (Some(start), Next::At(span)) = (instants(&fact["dtstart"]).into_iter().next(), &event.next) else {
+        return tally.count("before 1970, or without a start");
+    };
+    let starts = instants(&fact["dtstart"]);
+    let ours = if starts.contains(&span.start) { start } else { span.start };
+    tally.fact(place, "dtstart", ours.to_string(), start.to_string());
+    let cut = |end: DateTime<Utc>| end.clamp(span.start, span.start + TimeDelta::hours(24));
+    let ends: Vec<_> = instants(&fact["dtend"]).into_iter().map(cut).collect();
+    if let Some(&end) = ends.first() {
+        let ours = if ends.contains(&span.end) { end } else { span.end };
+        tally.fact(place, "dtend", ours.to_string(), end.to_string());
+    }
+}
+
+/// The instants a time of the oracle may stand for; local ones as if in UTC.
+fn instants(fact: &Value) -> Vec<DateTime<Utc>> {
+    let known: Vec<_> = ["utc", "utc_wellknown"]
+        .iter()
+        .filter_map(|name| time(&fact[*name]))
+        .collect();
+    if known.is_empty() {
+        return time(&fact["value"]).into_iter().collect();
+    }
+    known
+}
+
+fn time(value: &Value) -> Option<DateTime<Utc>> {
+    let text = value.as_str()?.trim_end_matches('Z');
+    let local = text.parse::<NaiveDateTime>().ok();
+    let midnight = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
+    Some(local.or_else(midnight)?.and_utc())
+}
+
+/// Whether the field is disputed; with an empty name, whether any is.
+fn disputes(fact: &Value, name: &str) -> bool {
+    let mut disputed = fact["disputed"].as_array().into_iter().flatten();
+    disputed.any(|field| name.is_empty() || field == name)
+}
+
+/// A fault without the names in it.
+fn without_names(fault: &str) -> String {
+    let mut parts = fault.split('"');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(before), Some(_), Some(after)) => format!("{before}\"…\"{after}"),
+        _ => fault.to_owned(),
+    }
+}
