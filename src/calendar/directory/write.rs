@@ -1,0 +1,363 @@
+//! Replacing a file's content, if it still is the version that was read. Blocks.
+//!
+//! The new content goes to a temporary file in the same directory, gets everything else from the old
+//! one, reaches the disk, and takes the old one's name by a rename; at any moment the name holds the
+//! old file or the new one, whole. The temporary file is locked (`flock`) while it is in use: one that
+//! nobody holds is what a crash left, and the next listing removes it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Statx};
+use rustix::io::Errno;
+
+use super::file::{self, Stamp};
+use super::keep::{self, Part};
+use super::watch::WrittenByUs;
+use super::{Place, name};
+use crate::calendar::{WriteRefusal, Written};
+use crate::model::{ResourceId, Version};
+
+/// How many names are tried for a temporary file.
+const NAMES: usize = 100;
+
+/// Why nothing was written, or nobody knows.
+enum Stop {
+    /// The file is not what was read.
+    Changed,
+    /// Nothing was written, for this reason.
+    Io(io::Error),
+    /// Something beside the content could not be kept.
+    Kept(Part, io::Error),
+    /// The file has several names.
+    Linked,
+    /// The rename was made and may not last.
+    Unsure(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        if file::is_gone(&error) {
+            Self::Changed
+        } else {
+            Self::Io(error)
+        }
+    }
+}
+
+impl From<Errno> for Stop {
+    fn from(error: Errno) -> Self {
+        io::Error::from(error).into()
+    }
+}
+
+/// Replaces the content of `id` by `bytes`, if it still is in `version`. A success is noted in
+/// `written` before anybody can be told of the change.
+pub(super) fn write(
+    place: &Place,
+    id: &ResourceId,
+    version: &Version,
+    bytes: &[u8],
+    written: &WrittenByUs,
+) -> Written {
+    let Some(path) = name::path_of(id).filter(|path| place.holds(path)) else {
+        return Written::Changed;
+    };
+    match replace(place, &path, version, bytes, written) {
+        Ok(version) => Written::Stored(version),
+        Err(stop) => told(&id.to_string(), stop),
+    }
+}
+
+fn replace(
+    place: &Place,
+    path: &Path,
+    version: &Version,
+    bytes: &[u8],
+    written: &WrittenByUs,
+) -> Result<Version, Stop> {
+    let root = file::open_root(&place.root)?;
+    let (parent, name) = file::split(path)?;
+    let directory = file::descend(root.as_fd(), parent)?;
+    unchanged(&file::stat_at(&directory, name)?, version)?;
+    let old = file::open(&directory, name)?;
+    let stat = file::stat(&old)?;
+    unchanged(&stat, version)?;
+    if stat.stx_nlink > 1 {
+        return Err(Stop::Linked);
+    }
+    // Two of us at once: the second one is told, here or by the version. Where there are no locks,
+    // the version alone must do.
+    if let Err(Errno::WOULDBLOCK) =
+        rustix::fs::flock(&old, FlockOperation::NonBlockingLockExclusive)
+    {
+        return Err(Errno::WOULDBLOCK.into());
+    }
+
+    let mut new = Temporary::create(directory.as_fd(), name)?;
+    new.file.write_all(bytes)?;
+    make_distinct(&new.file)?;
+    keep::keep(&old, &stat, &new.file).map_err(|(part, error)| Stop::Kept(part, error))?;
+    new.file.sync_all()?;
+    let before = stamp(&new.file)?;
+
+    // By its path from the root again, so that a directory that was moved counts as a change.
+    let still = file::look(root.as_fd(), path)?.map(|stamp| stamp.version());
+    if still.as_ref() != Some(version) {
+        return Err(Stop::Changed);
+    }
+    rustix::fs::renameat(&directory, &new.name, &directory, name)?;
+    new.remove = false;
+    // The rename itself stamps ctime. Size and mtime are those of what was written: an edit that
+    // came right after the rename differs in them, and a listing sees it.
+    let changed = stamp(&new.file).map_err(Stop::Unsure)?.changed;
+    let version = Stamp { changed, ..before }.version();
+    written.note(path, &version);
+    rustix::fs::fsync(&directory).map_err(|error| Stop::Unsure(error.into()))?;
+    Ok(version)
+}
+
+fn unchanged(stat: &Statx, version: &Version) -> Result<(), Stop> {
+    match file::stamp(stat) {
+        Some(stamp) if stamp.version() == *version => Ok(()),
+        _ => Err(Stop::Changed),
+    }
+}
+
+fn stamp(file: &File) -> io::Result<Stamp> {
+    file::stamp(&file::stat(file)?).ok_or_else(|| io::Error::other("not a regular file"))
+}
+
+/// Sets the modification time a nanosecond back. The kernel stamps in coarse steps: without this, an
+/// edit in the same step that keeps the size would leave the version of what was written.
+fn make_distinct(file: &File) -> io::Result<()> {
+    let (seconds, nanoseconds) = stamp(file)?.modified;
+    let since = u64::try_from(seconds)
+        .ok()
+        .map(|s| Duration::new(s, nanoseconds));
+    match since.and_then(|since| since.checked_sub(Duration::from_nanos(1))) {
+        Some(since) => file.set_modified(UNIX_EPOCH + since),
+        None => Ok(()),
+    }
+}
+
+/// A temporary file: locked, and removed when it is dropped.
+struct Temporary<'a> {
+    directory: BorrowedFd<'a>,
+    name: OsString,
+    file: File,
+    remove: bool,
+}
+
+impl<'a> Temporary<'a> {
+    fn create(directory: BorrowedFd<'a>, of: &OsStr) -> Result<Self, Stop> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let flags = OFlags::RDWR
+            | OFlags::CREATE
+            | OFlags::EXCL
+            | OFlags::NOFOLLOW
+            | OFlags::CLOEXEC
+            | OFlags::NOCTTY;
+        for _ in 0..NAMES {
+            // Two processes need not agree: a name that is taken is passed over.
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = name::temporary(of, (std::process::id() << 12).wrapping_add(count));
+            let created: OwnedFd =
+                match rustix::fs::openat(directory, &name, flags, Mode::from_raw_mode(0o600)) {
+                    Ok(created) => created,
+                    Err(Errno::EXIST) => continue,
+                    Err(error) => return Err(error.into()),
+                };
+            let new = Self {
+                directory,
+                name,
+                file: created.into(),
+                remove: true,
+            };
+            match rustix::fs::flock(&new.file, FlockOperation::NonBlockingLockExclusive) {
+                // Where there are no locks, nobody can take one to remove it either.
+                Ok(()) | Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {}
+                // A listing came between creation and lock, and removes it.
+                Err(_) => continue,
+            }
+            if file::stat(&new.file)?.stx_nlink == 1 {
+                return Ok(new);
+            }
+        }
+        Err(Stop::Io(Errno::EXIST.into()))
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if self.remove {
+            // One that stays is removed by a later listing.
+            let _ = rustix::fs::unlinkat(self.directory, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+/// What the caller is told, with a hint that says what to do.
+fn told(what: &str, stop: Stop) -> Written {
+    const OWNER: &str = "run the service as the file's owner (systemd: User= and Group=)";
+    let refusal = |hint: String, source: Option<io::Error>| WriteRefusal {
+        what: what.to_owned(),
+        hint,
+        source,
+    };
+    match stop {
+        Stop::Changed => Written::Changed,
+        Stop::Linked => Written::Refused(refusal(
+            "has several hard links, which replacing it would part; make it a file of its own \
+             (cp it and move the copy over it)"
+                .to_owned(),
+            None,
+        )),
+        Stop::Unsure(error) => Written::Unknown(refusal(
+            "was replaced, and it is not certain that this reached the disk; it is read again; \
+             look into the kernel log for disk errors"
+                .to_owned(),
+            Some(error),
+        )),
+        Stop::Kept(part, error) if !is_full(&error) => {
+            let hint = match part {
+                Part::Owner => format!("its owner and group cannot be kept; {OWNER}"),
+                Part::Mode => format!("its mode cannot be kept; {OWNER}"),
+                Part::Attributes => {
+                    format!(
+                        "its ACL or extended attributes cannot be kept; {OWNER}, or remove them"
+                    )
+                }
+            };
+            Written::Refused(refusal(hint, Some(error)))
+        }
+        Stop::Kept(_, error) | Stop::Io(error) => {
+            let (lasting, hint) = hint(Errno::from_io_error(&error));
+            let refusal = refusal(hint.to_owned(), Some(error));
+            if lasting {
+                Written::Refused(refusal)
+            } else {
+                Written::Failed(refusal)
+            }
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOSPC | Errno::DQUOT)
+    )
+}
+
+/// Whether an error stays until a person acts, and what to do about it.
+fn hint(error: Option<Errno>) -> (bool, &'static str) {
+    match error {
+        Some(Errno::NOSPC) => (
+            false,
+            "no space left on its file system; free some, it is tried again",
+        ),
+        Some(Errno::DQUOT) => (
+            false,
+            "the disk quota of its owner or of the service's user is used up; raise it or free \
+             space, it is tried again",
+        ),
+        Some(Errno::ROFS) => (
+            true,
+            "its file system is read-only for the service; list the directory in ReadWritePaths= \
+             of the systemd unit, or mount it writable",
+        ),
+        Some(Errno::ACCESS | Errno::PERM) => (
+            true,
+            "no permission to replace it; give the service's user write permission on the file's \
+             directory and read permission on the file, list the directory in ReadWritePaths= of the \
+             systemd unit, and see that neither is immutable (lsattr)",
+        ),
+        Some(Errno::FBIG) => (
+            true,
+            "larger than the service may write; raise LimitFSIZE= of the systemd unit",
+        ),
+        Some(Errno::NAMETOOLONG) => (true, "its name is too long to replace it; rename it"),
+        Some(Errno::MFILE | Errno::NFILE) => (
+            false,
+            "too many open files; raise LimitNOFILE= of the systemd unit, it is tried again",
+        ),
+        Some(Errno::WOULDBLOCK) => (
+            false,
+            "another program holds a lock on it; it is tried again",
+        ),
+        _ => (false, "could not be written; it is tried again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    enum Told {
+        Changed,
+        Refused,
+        Failed,
+        Unknown,
+    }
+
+    #[test]
+    fn each_error_is_refused_or_tried_again_and_says_what_to_do() {
+        use Told::{Changed, Failed, Refused, Unknown};
+        let io = |errno: Errno| Stop::from(errno);
+        let kept = |part, errno: Errno| Stop::Kept(part, errno.into());
+        let cases = [
+            (io(Errno::NOENT), Changed, ""),
+            (io(Errno::NOTDIR), Changed, ""),
+            (io(Errno::LOOP), Changed, ""),
+            (io(Errno::ROFS), Refused, "ReadWritePaths="),
+            (
+                io(Errno::ACCESS),
+                Refused,
+                "write permission on the file's directory",
+            ),
+            (io(Errno::PERM), Refused, "ReadWritePaths="),
+            (io(Errno::FBIG), Refused, "LimitFSIZE="),
+            (io(Errno::NAMETOOLONG), Refused, "rename it"),
+            (io(Errno::NOSPC), Failed, "free some"),
+            (io(Errno::DQUOT), Failed, "quota"),
+            (io(Errno::MFILE), Failed, "LimitNOFILE="),
+            (io(Errno::WOULDBLOCK), Failed, "lock"),
+            (io(Errno::IO), Failed, "tried again"),
+            (Stop::Linked, Refused, "hard links"),
+            (Stop::Unsure(Errno::IO.into()), Unknown, "read again"),
+            (kept(Part::Owner, Errno::PERM), Refused, "User="),
+            (kept(Part::Mode, Errno::PERM), Refused, "User="),
+            (
+                kept(Part::Attributes, Errno::OPNOTSUPP),
+                Refused,
+                "extended attributes",
+            ),
+            (kept(Part::Attributes, Errno::NOSPC), Failed, "free some"),
+        ];
+        for (stop, expected, hint) in cases {
+            let (ended, refusal) = match told("team/a.ics", stop) {
+                Written::Changed => (Changed, None),
+                Written::Refused(refusal) => (Refused, Some(refusal)),
+                Written::Failed(refusal) => (Failed, Some(refusal)),
+                Written::Unknown(refusal) => (Unknown, Some(refusal)),
+                Written::Stored(_) => panic!("nothing was stored"),
+            };
+            let text = refusal
+                .map(|refusal| refusal.to_string())
+                .unwrap_or_default();
+            assert_eq!(ended, expected, "{text}");
+            assert!(text.contains(hint), "{hint:?} is not in {text:?}");
+            assert!(
+                text.is_empty() || text.starts_with("team/a.ics: "),
+                "{text}"
+            );
+        }
+    }
+}
