@@ -15,7 +15,7 @@ use crate::log;
 use crate::meeting::graph::{GraphMeetings, GraphSettings};
 use crate::model::CalendarName;
 use crate::state::{OpenError, State};
-use crate::sync::{Bridge, Watched};
+use crate::sync::{Bridge, Troubles, Watched};
 
 /// How many Graph calls are in flight at once.
 const IN_FLIGHT: usize = 50;
@@ -85,6 +85,7 @@ pub(super) fn bridge(
         tenant: config.graph.tenant.clone(),
         first_pass_limit: config.budget.first_pass_limit,
         meetings_per_month: config.budget.meetings_per_month,
+        troubles: Troubles::default(),
     })
 }
 

@@ -3,26 +3,27 @@
 mod assemble;
 mod check;
 #[cfg(feature = "simulator")]
-mod demo;
+//mod demo;
 mod explain;
 mod output;
 mod plan;
 mod resume;
 mod run;
 #[cfg(feature = "simulator")]
-mod simulator;
+//mod simulator;
 mod status;
 mod sync;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config};
+use crate::config::{Config, Machine};
 use crate::daemon::clock::{SystemClock, SystemRandom};
-use crate::log;
+use crate::log::{self, Filter, Output};
 
 /// Gives the events of any calendar a Microsoft Teams meeting and writes the join link back.
 #[derive(Debug, Parser)]
@@ -112,6 +113,8 @@ enum Exit {
     Done,
     /// Something failed.
     Failed,
+    /// The command line is faulty.
+    Usage,
     /// The state is locked: try again later.
     TryAgain,
     /// The configuration (or the state's version) is faulty.
@@ -123,6 +126,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Done => 0,
             Exit::Failed => 1,
+            Exit::Usage => 2,
             Exit::TryAgain => 75,
             Exit::Config => 78,
         })
@@ -153,8 +157,10 @@ fn quiet_panics() {
 }
 
 async fn dispatch(cli: Cli) -> Exit {
+    let machine = Machine::of_process();
     let context = Context {
-        config_file: config::path(cli.config),
+        config_file: machine.config_path(cli.config),
+        machine,
         log: cli.log,
         clock: Arc::new(SystemClock::new()),
         random: Arc::new(SystemRandom),
@@ -181,6 +187,7 @@ async fn dispatch(cli: Cli) -> Exit {
 /// What every command is given.
 struct Context {
     config_file: PathBuf,
+    machine: Machine,
     log: Option<String>,
     clock: Arc<SystemClock>,
     random: Arc<SystemRandom>,
@@ -189,9 +196,32 @@ struct Context {
 impl Context {
     /// Reads the configuration; its faults are printed, all of them.
     fn config(&self) -> Result<Config, Exit> {
-        Config::load(&self.config_file).map_err(|faults| {
+        Config::load(&self.config_file, &self.machine).map_err(|faults| {
             output::say(&faults.to_string());
             Exit::Config
+        })
+    }
+
+    /// Sets up the log on stderr, as configured or as the command line says.
+    fn init_log(&self, config: &Config) -> Result<(), Exit> {
+        let filter = match &self.log {
+            Some(text) => Filter::parse(text).map_err(|error| {
+                output::say(&format!("meetbridge: --log: {error}"));
+                Exit::Usage
+            })?,
+            None => Filter::level(config.log.level),
+        };
+        let terminal = std::io::stderr().is_terminal();
+        let output = Output {
+            format: config.log.format,
+            filter,
+            colour: log::colour(terminal, std::env::var_os("NO_COLOR").as_deref()),
+            clock: self.clock.clone(),
+            writer: std::io::stderr,
+        };
+        log::init(output).map_err(|error| {
+            output::say(&format!("meetbridge: the log cannot be set up: {error}"));
+            Exit::Failed
         })
     }
 }

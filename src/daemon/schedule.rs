@@ -32,13 +32,12 @@ pub async fn watch(
     stop: &CancellationToken,
 ) {
     let mut agenda = Agenda::new(rescan, bridge.clock.elapsed());
-    let mut failing = log::Lasting::default();
     let mut scope = Scope::All;
     loop {
         let full = scope == Scope::All;
         let result = bridge.pass(calendar, scope).await;
         let now = bridge.clock.elapsed();
-        report_failure(bridge, &mut failing, calendar, &result);
+        report_failure(bridge, calendar, &result);
         agenda.passed(&result, full, now);
         agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
         if agenda.summary_is_due(now) {
@@ -143,28 +142,13 @@ impl Agenda {
     }
 }
 
-/// A lasting failure is logged when it starts, when it changes and when it ends.
-fn report_failure(
-    bridge: &Bridge,
-    failing: &mut log::Lasting,
-    calendar: &Watched,
-    result: &Result<Report, PassError>,
-) {
-    let name = &calendar.name;
-    let error = result.as_ref().err().map(|e| log::Chain(e).to_string());
-    let Some(turn) = failing.turns(error) else { return };
-    let remembered = match &turn {
-        log::Turn::Starts(text) => Some(text.clone()),
-        log::Turn::Ends => None,
-    };
-    match turn {
-        log::Turn::Starts(text) => log::event!(CALENDAR_FAILING, calendar = %name, error = %text),
-        log::Turn::Ends => log::event!(CALENDAR_RECOVERED, calendar = %name),
-    }
-    // For `status`; where the state itself fails, the log has it.
-    if let Ok(mut record) = bridge.state.calendar(name) {
-        record.failing = remembered;
-        let _ = bridge.state.put_calendar(name, &record);
+/// Tells the log of failures that start or end, and the state for `status`; where the state itself
+/// fails, the log alone has it.
+fn report_failure(bridge: &Bridge, calendar: &Watched, result: &Result<Report, PassError>) {
+    let Some(failing) = bridge.troubles.pass(&calendar.name, result.as_ref().err()) else { return };
+    if let Ok(mut record) = bridge.state.calendar(&calendar.name) {
+        record.failing = failing;
+        let _ = bridge.state.put_calendar(&calendar.name, &record);
     }
 }
 
@@ -174,5 +158,5 @@ fn summarise(bridge: &Bridge, calendar: &Watched) {
     let outcome: Vec<String> = own.outcome.iter().map(|(name, n)| format!("{name}={n}")).collect();
     let linked: u32 = own.links.iter().sum();
     log::event!(CALENDAR_SUMMARY, calendar = %calendar.name, linked = linked,
-        frozen = own.record.frozen.is_some(), outcome = %outcome.join(" "));
+        waiting = own.record.frozen.is_some(), reasons = %outcome.join(" "));
 }

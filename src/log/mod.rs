@@ -5,6 +5,7 @@
 //! escaped yet are escaped by the format; what is secret must not be given to it at all.
 
 pub mod catalogue;
+mod chain;
 mod format;
 mod lasting;
 
@@ -17,6 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+pub use chain::Chain;
 pub use lasting::Lasting;
 
 use crate::clock::Clock;
@@ -33,11 +35,9 @@ macro_rules! __log_event {
     ($event:ident $(, $($fields:tt)*)?) => {
         $crate::log::__tracing::event!(
             $crate::log::catalogue::$event.level,
-            {
-                event = $crate::log::catalogue::$event.id,
-                message = $crate::log::catalogue::$event.sentence,
-                $($($fields)*)?
-            }
+            event = $crate::log::catalogue::$event.id,
+            message = $crate::log::catalogue::$event.sentence,
+            $($($fields)*)?
         )
     };
 }

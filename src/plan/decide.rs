@@ -185,22 +185,13 @@ fn whose(ask: &Ask<'_>) -> Whose {
         let Some(mark) = &component.mark else {
             continue;
         };
-        let Mark::Link {
-            key,
-            generation,
-            wrote,
-            ..
-        } = mark
-        else {
+        let Mark::Link { key, generation, .. } = mark else {
             continue;
         };
         let Some(url) = marked_url(ask.event) else {
             continue;
         };
-        let own = key_of(ask, *generation);
-        let proven =
-            own.digest() == *key || write::is_own(ask.event, &own.external_id, &url, wrote);
-        return if proven {
+        return if key_of(ask, *generation).digest() == *key {
             Whose::Ours {
                 join_url: url,
                 generation: *generation,

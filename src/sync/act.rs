@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 
 use super::brakes::Allowed;
 use super::job::Job;
-use super::understand::{Planned, Understood, log_left, tally};
+use super::understand::{Planned, Understood, log_faults, log_left, tally};
 use super::{AT_ONCE, Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::{Found, Known, Scope};
 use crate::log;
@@ -115,6 +115,7 @@ impl Bridge {
                 None => return Ok(report),
             },
         };
+        log_faults(&calendar.name, &understood);
         let mut record = understood.record();
         record.outcome.clear();
         record.due = None;
@@ -219,16 +220,23 @@ impl Bridge {
             return Ok((Some(Acted::Done("waiting-for-graph", Some(until))), report));
         }
         let uid = planned.event.uid.clone();
+        let link = planned.link.as_ref();
+        let organizer = link.map_or(&calendar.organizer, |l| &l.organizer).clone();
         match self.meeting_for(calendar, planned, &mut report).await {
             Ok(acted) => {
                 halt.worked();
+                self.troubles.meeting_made(&organizer);
                 Ok((Some(acted), report))
             }
             Err(Failure::State(error)) => Err(error.into()),
             Err(Failure::Meeting(error)) => {
                 report.failed += 1;
                 let due = halt.failed(&error, self.clock.now());
-                log::event!(MEETING_REFUSED, calendar = %calendar.name, uid = %uid, error = %error);
+                self.troubles.meeting_failed(&organizer, &error);
+                if matches!(error, MeetingError::Request(_) | MeetingError::Gone) {
+                    log::event!(MEETING_REFUSED, calendar = %calendar.name, uid = %uid,
+                        organizer = %organizer, error = %error);
+                }
                 Ok((Some(Acted::Done("meeting-refused", Some(due))), report))
             }
         }

@@ -9,6 +9,7 @@ mod act;
 mod brakes;
 mod job;
 mod preview;
+mod trouble;
 mod understand;
 mod write_back;
 
@@ -29,6 +30,7 @@ use crate::plan::Rules;
 use crate::state::{CalendarRecord, State, StateError};
 use job::Job;
 pub use preview::{Preview, Row};
+pub use trouble::Troubles;
 pub use understand::{Planned, Understood};
 
 /// How many resources of a calendar are worked on at once. The meeting service has its own bound.
@@ -48,6 +50,8 @@ pub struct Bridge {
     pub first_pass_limit: u32,
     /// Meetings made per organizer and month.
     pub meetings_per_month: u32,
+    /// What fails at the moment.
+    pub troubles: Troubles,
 }
 
 /// A calendar that is watched, and what is configured for it.

@@ -54,8 +54,7 @@ impl Bridge {
                 Found::Changed(resource) => {
                     let understood = self.understand(calendar, resource).await?;
                     let id = &understood.resource.id;
-                    let told = understood.faults.iter();
-                    faults.extend(told.map(|(line, what)| (id.clone(), format!("line {line}: {what}"))));
+                    faults.extend(understood.faults.iter().map(|what| (id.clone(), what.clone())));
                     visit(understood);
                 }
                 Found::Unreadable(id, error) => faults.push((id, error.to_string())),

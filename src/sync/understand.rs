@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
-use crate::ical::document::Document;
+use crate::ical::document::{Document, Fault};
 use crate::ical::event::{Event, Next, Provider};
 use crate::ical::mark::Mark;
 use crate::ical::{read, write};
@@ -23,8 +23,8 @@ pub struct Understood {
     pub resource: Resource,
     /// Its events.
     pub events: Vec<Planned>,
-    /// What could not be understood: line (1-based) and reason.
-    pub faults: Vec<(usize, String)>,
+    /// What could not be understood: the line, and the reason.
+    pub faults: Vec<String>,
     /// When this version was first read.
     pub first_seen: DateTime<Utc>,
 }
@@ -106,25 +106,14 @@ impl Bridge {
         let reading = tokio::task::spawn_blocking(move || match Document::parse(&bytes) {
             Ok(document) => {
                 let reading = read::read(&document, zone, now);
-                (
-                    reading.events,
-                    reading
-                        .faults
-                        .into_iter()
-                        .map(|f| (f.line, f.what))
-                        .collect(),
-                )
+                let told = |fault: Fault| format!("line {}: {}", fault.line, fault.what);
+                (reading.events, reading.faults.into_iter().map(told).collect())
             }
-            Err(error) => (Vec::new(), vec![(error.line(), error.to_string())]),
+            Err(error) => (Vec::new(), vec![error.to_string()]),
         });
         let (events, faults) = reading.await.unwrap_or_else(|_| {
-            (
-                Vec::new(),
-                vec![(
-                    1,
-                    "reading it failed inside meetbridge; please report it".to_owned(),
-                )],
-            )
+            let why = "reading it failed inside meetbridge; please report it";
+            (Vec::new(), vec![why.to_owned()])
         });
 
         let remembered = self.state.resource(&calendar.name, &resource.id)?;
@@ -213,7 +202,7 @@ impl Bridge {
         Ok(planned)
     }
 
-    fn ask<'a>(
+    pub(super) fn ask<'a>(
         &'a self,
         calendar: &'a Watched,
         planned: &'a Planned,
@@ -298,14 +287,18 @@ impl Bridge {
             report.count(planned.decided.what.name());
             log_left(&calendar.name, &planned.event.uid, &planned.decided.what);
         }
-        for (line, what) in &understood.faults {
-            report.count("not-understood");
-            let what = crate::model::Escaped(what);
-            log::event!(EVENT_FAULTY, calendar = %calendar.name,
-                resource = %understood.resource.id, line = line, reason = %what);
-        }
+        understood.faults.iter().for_each(|_| report.count("not-understood"));
+        log_faults(&calendar.name, understood);
         self.state
             .put_resource(&calendar.name, &understood.record())
+    }
+}
+
+/// Says in the log what could not be understood.
+pub(super) fn log_faults(calendar: &CalendarName, understood: &Understood) {
+    for what in &understood.faults {
+        let (resource, what) = (&understood.resource.id, crate::model::Escaped(what));
+        log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, reason = %what);
     }
 }
 

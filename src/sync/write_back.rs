@@ -1,6 +1,8 @@
 //! Writes the links of a resource, in one write, with the intent remembered before and the outcome
 //! after.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use super::act::Ready;
@@ -44,6 +46,8 @@ impl Bridge {
             .iter()
             .map(|r| intent(calendar, &resource, r))
             .collect();
+        let causes: HashMap<Uid, Cause> =
+            ready.iter().map(|r| (r.planned.event.uid.clone(), Cause::of(r))).collect();
         let (edited, links) = self.edit(calendar, &resource, ready, links, now).await;
         for (uid, reason) in edited.unfit {
             report.failed += 1;
@@ -66,7 +70,15 @@ impl Bridge {
                 for link in &written {
                     report.count("in-step");
                     tally(&mut record.outcome, "in-step");
-                    log::event!(LINK_WRITTEN, calendar = %name, uid = %link.uid, resource = %id);
+                    match causes.get(&link.uid) {
+                        Some(Cause::Replaced) => {
+                            log::event!(LINK_REPLACED, calendar = %name, resource = %id, uid = %link.uid);
+                        }
+                        Some(Cause::Restored) => {
+                            log::event!(LINK_RESTORED, calendar = %name, resource = %id, uid = %link.uid);
+                        }
+                        _ => log::event!(LINK_WRITTEN, calendar = %name, resource = %id, uid = %link.uid),
+                    }
                 }
                 record.version = version;
             }
@@ -77,19 +89,19 @@ impl Bridge {
             }
             Written::Refused(why) => {
                 report.failed += 1;
-                log::event!(WRITE_REFUSED, calendar = %name, resource = %id, error = %crate::log::Chain(&why));
+                log::event!(WRITE_REFUSED, calendar = %name, resource = %id, error = %log::Chain(&why));
                 tally(&mut record.outcome, "write-refused");
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_REFUSED));
             }
             Written::Failed(why) => {
                 report.failed += 1;
-                log::event!(WRITE_FAILED, calendar = %name, resource = %id, error = %crate::log::Chain(&why));
+                log::event!(WRITE_FAILED, calendar = %name, resource = %id, error = %log::Chain(&why));
                 tally(&mut record.outcome, "write-failed");
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_WRITE));
             }
             Written::Unknown(why) => {
                 report.failed += 1;
-                log::event!(WRITE_UNKNOWN, calendar = %name, resource = %id, error = %crate::log::Chain(&why));
+                log::event!(WRITE_UNKNOWN, calendar = %name, resource = %id, error = %log::Chain(&why));
                 report.again.insert(resource.id.clone());
                 record.due = Some(now);
             }
@@ -122,6 +134,23 @@ impl Bridge {
             let unfit = uids.into_iter().map(|uid| (uid, why.clone())).collect();
             (Edited { bytes: None, unfit }, Vec::new())
         })
+    }
+}
+
+/// Why a link is written, for the log.
+enum Cause {
+    New,
+    Restored,
+    Replaced,
+}
+
+impl Cause {
+    fn of(ready: &Ready) -> Self {
+        match (&ready.replaces, &ready.planned.link) {
+            (Some(_), _) => Self::Replaced,
+            (None, Some(link)) if link.phase != Phase::Intended => Self::Restored,
+            _ => Self::New,
+        }
     }
 }
 

@@ -80,6 +80,7 @@ impl World {
             tenant: "contoso.example".into(),
             first_pass_limit: 50,
             meetings_per_month: 1_800,
+            troubles: Default::default(),
         }
     }
 
