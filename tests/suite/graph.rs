@@ -523,7 +523,7 @@ async fn one_meetings_calls_go_one_by_one() {
         effect: Effect::LostAfter,
         times: Times::Once,
     });
-    let tasks = (0..10).map(|_| graph.ensure(&wanted("a")).map(Result::unwrap).boxed());
+    let tasks = (0..10).map(|_| async { graph.ensure(&wanted("a")).await.unwrap() });
     let ensured = join_all(tasks).await;
     assert_eq!(ensured.iter().filter(|ensured| ensured.created).count(), 1);
     assert!(ensured.iter().all(|one| one.meeting == ensured[0].meeting));
