@@ -1,0 +1,329 @@
+//! One meeting of the simulated service: what is invented for it, and how it is shown. Pure.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use data_encoding::{BASE64, BASE64_NOPAD};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::reply::instant;
+use super::settings::{Organizer, UrlShape};
+use super::wording::{Language, join_information};
+
+/// How long after its end, or its last update, a meeting lives (graph-api.md, section 8).
+const LIFE: TimeDelta = TimeDelta::days(60);
+
+/// A meeting. Its invented parts follow from the seed and the key alone.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) id: String,
+    pub(super) organizer: Organizer,
+    /// `None` for a plain create.
+    pub(super) external_id: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) start: DateTime<Utc>,
+    pub(super) end: DateTime<Utc>,
+    pub(super) expires: DateTime<Utc>,
+    pub(super) created: DateTime<Utc>,
+    pub(super) attendees: Vec<Value>,
+    /// What was set by create or PATCH, over the defaults.
+    pub(super) options: Map<String, Value>,
+    pub(super) long_url: String,
+    pub(super) short_url: String,
+    pub(super) join_meeting_id: String,
+    pub(super) passcode: Option<String>,
+    thread: String,
+    conference_id: String,
+    dial_in_config: Uuid,
+    video_id: String,
+    fraction: bool,
+    shape: UrlShape,
+}
+
+/// What a new meeting is made from.
+pub(super) struct New<'a> {
+    pub(super) seed: u64,
+    pub(super) organizer: &'a Organizer,
+    pub(super) external_id: Option<&'a str>,
+    /// How many meetings were made for this key (or, without one, at all) before.
+    pub(super) earlier: u64,
+    pub(super) start: DateTime<Utc>,
+    pub(super) end: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
+    pub(super) shape: UrlShape,
+}
+
+impl Record {
+    pub(super) fn new(new: New<'_>) -> Self {
+        let organizer = new.organizer;
+        let invent = |what: &str| {
+            let mut digest = Sha256::new();
+            digest.update(new.seed.to_be_bytes());
+            digest.update(new.earlier.to_be_bytes());
+            digest.update([u8::from(new.external_id.is_some())]);
+            for part in [
+                what,
+                &organizer.tenant,
+                &organizer.id,
+                new.external_id.unwrap_or(""),
+            ] {
+                digest.update((part.len() as u64).to_be_bytes());
+                digest.update(part);
+            }
+            <[u8; 32]>::from(digest.finalize())
+        };
+        let guid = |what: &str| {
+            let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = invent(what);
+            uuid::Builder::from_random_bytes([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+                .into_uuid()
+        };
+        let name = BASE64_NOPAD.encode(guid("thread").to_string().as_bytes());
+        let thread = format!("19:meeting_{name}@thread.v2");
+        let (oid, tid) = (&organizer.id, &organizer.tenant);
+        let join_meeting_id = digits(&invent("meeting id"), 13);
+        Self {
+            id: BASE64.encode(format!("1*{oid}*0**{thread}").as_bytes()),
+            long_url: format!(
+                "https://teams.microsoft.com/l/meetup-join/19%3ameeting_{name}%40thread.v2/0\
+                 ?context=%7b%22Tid%22%3a%22{tid}%22%2c%22Oid%22%3a%22{oid}%22%7d"
+            ),
+            short_url: format!(
+                "https://teams.microsoft.com/meet/{join_meeting_id}?p={}",
+                letters(&invent("hashed passcode"), 18)
+            ),
+            passcode: Some(letters(&invent("passcode"), 8)),
+            conference_id: digits(&invent("conference"), 9),
+            dial_in_config: guid("dial-in"),
+            video_id: digits(&invent("video"), 10),
+            fraction: invent("fraction")[0].is_multiple_of(2),
+            join_meeting_id,
+            thread,
+            organizer: organizer.clone(),
+            external_id: new.external_id.map(str::to_owned),
+            subject: None,
+            start: new.start,
+            end: new.end,
+            expires: expiry(new.end, new.now),
+            created: new.now,
+            attendees: Vec::new(),
+            options: Map::new(),
+            shape: new.shape,
+        }
+    }
+
+    /// The URL by which this meeting shows itself, except in answers of the filter.
+    pub(super) fn join_web_url(&self) -> &str {
+        match self.shape {
+            UrlShape::Long => &self.long_url,
+            UrlShape::Short => &self.short_url,
+        }
+    }
+
+    /// Sets the time.
+    pub(super) fn reschedule(&mut self, start: DateTime<Utc>, end: DateTime<Utc>) {
+        (self.start, self.end) = (start, end);
+    }
+
+    /// An update puts the expiry off.
+    pub(super) fn updated(&mut self, now: DateTime<Utc>) {
+        self.expires = self.expires.max(expiry(self.end, now));
+    }
+
+    /// Sets one option; objects are merged, so that a part can be set alone.
+    pub(super) fn set(&mut self, name: &str, value: Value) {
+        let mut all = defaults();
+        let before = self.options.remove(name).or_else(|| all.remove(name));
+        let value = match (before, value) {
+            (Some(Value::Object(mut before)), Value::Object(given)) => {
+                before.extend(given.into_iter().filter(|(_, value)| !value.is_null()));
+                Value::Object(before)
+            }
+            (_, value) => value,
+        };
+        self.options.insert(name.to_owned(), value);
+    }
+
+    /// The whole onlineMeeting, without `@odata.context`.
+    pub(super) fn show(&self, view: &View) -> Map<String, Value> {
+        let Organizer {
+            id, tenant, upn, ..
+        } = &self.organizer;
+        let organizer = json!({
+            "upn": upn,
+            "role": "presenter",
+            "identity": {"user": {"id": id, "displayName": null, "tenantId": tenant,
+                                  "identityProvider": "AAD"}},
+        });
+        let url = match view.long_url {
+            true => &self.long_url,
+            false => self.join_web_url(),
+        };
+        let options_url = format!(
+            "https://teams.microsoft.com/meetingOptions/?organizerId={id}&tenantId={tenant}\
+             &threadId={}&messageId=0&language={}",
+            self.thread.replace(':', "_"),
+            view.language.tag()
+        );
+        let body = json!({
+            "id": self.id,
+            "creationDateTime": instant(self.created, true),
+            "startDateTime": instant(self.start, self.fraction),
+            "endDateTime": instant(self.end, self.fraction),
+            "expiryDateTime": instant(self.expires, true),
+            "joinWebUrl": url,
+            "subject": self.subject,
+            "externalId": self.external_id,
+            "isBroadcast": false,
+            "autoAdmittedUsers": "EveryoneInCompany",
+            "meetingOptionsWebUrl": options_url,
+            "videoTeleconferenceId": self.video(),
+            "participants": {"organizer": organizer, "attendees": self.attendees,
+                             "producers": [], "contributors": []},
+            "joinMeetingIdSettings": {
+                "isPasscodeRequired": self.passcode.is_some(),
+                "joinMeetingId": self.join_meeting_id,
+                "passcode": self.passcode,
+            },
+            "audioConferencing": self.dial_in(),
+            "chatInfo": {"threadId": self.thread, "messageId": "0", "replyChainMessageId": null},
+            "joinInformation": {
+                "content": join_information(self, url, &options_url, view.language),
+                "contentType": "Html",
+            },
+        });
+        let mut shown = match body {
+            Value::Object(body) => body,
+            _ => Map::new(),
+        };
+        shown.extend(defaults());
+        shown.extend(self.options.clone());
+        if !view.unknown_enum_members {
+            hide_unknown_members(&mut shown);
+        }
+        shown
+    }
+
+    /// `videoTeleconferenceId`, with Cloud Video Interop.
+    pub(super) fn video(&self) -> Option<&str> {
+        self.organizer
+            .video_interop
+            .then_some(self.video_id.as_str())
+    }
+
+    /// `audioConferencing`: `null` without a licence.
+    fn dial_in(&self) -> Value {
+        let Some(dial_in) = self.dial_in_facts() else {
+            return Value::Null;
+        };
+        json!({
+            "conferenceId": dial_in.conference_id,
+            "tollNumber": dial_in.toll,
+            "tollFreeNumber": dial_in.toll_free,
+            "tollNumbers": [dial_in.toll, "+49 69 5550 0101"],
+            "tollFreeNumbers": [dial_in.toll_free],
+            "dialinUrl": dial_in.url,
+        })
+    }
+
+    /// What the dial-in consists of, with a licence.
+    pub(super) fn dial_in_facts(&self) -> Option<DialInFacts<'_>> {
+        self.organizer.dial_in.then(|| DialInFacts {
+            conference_id: &self.conference_id,
+            toll: "+1 555-555-0100",
+            toll_free: "+1 800-555-0199",
+            url: format!(
+                "https://dialin.teams.microsoft.com/{}?id={}",
+                self.dial_in_config, self.conference_id
+            ),
+        })
+    }
+}
+
+/// A meeting's telephone access.
+pub(super) struct DialInFacts<'a> {
+    pub(super) conference_id: &'a str,
+    pub(super) toll: &'static str,
+    pub(super) toll_free: &'static str,
+    pub(super) url: String,
+}
+
+/// How an answer shows a meeting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    /// Of the join information.
+    pub(super) language: Language,
+    /// Whether the client asked for enum members added later.
+    pub(super) unknown_enum_members: bool,
+    /// Show the long join URL whatever the meeting's shape.
+    pub(super) long_url: bool,
+}
+
+fn expiry(end: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let last = end.max(now);
+    last.checked_add_signed(LIFE).unwrap_or(last)
+}
+
+/// What a meeting has when nobody chose otherwise.
+fn defaults() -> Map<String, Value> {
+    let body = json!({
+        "isEntryExitAnnounced": true,
+        "allowedPresenters": "everyone",
+        "allowMeetingChat": "enabled",
+        "allowTeamworkReactions": true,
+        "allowAttendeeToEnableMic": true,
+        "allowAttendeeToEnableCamera": true,
+        "recordAutomatically": false,
+        "lobbyBypassSettings": {"scope": "organization", "isDialInBypassEnabled": false},
+    });
+    match body {
+        Value::Object(body) => body,
+        _ => Map::new(),
+    }
+}
+
+/// Without `Prefer: include-unknown-enum-members` these members read `unknownFutureValue`.
+fn hide_unknown_members(meeting: &mut Map<String, Value>) {
+    const LATER: [&str; 4] = [
+        "invited",
+        "organizationExcludingGuests",
+        "producer",
+        "coorganizer",
+    ];
+    let hide = |value: Option<&mut Value>| {
+        if let Some(value) = value
+            && value.as_str().is_some_and(|text| LATER.contains(&text))
+        {
+            *value = "unknownFutureValue".into();
+        }
+    };
+    hide(
+        meeting
+            .get_mut("lobbyBypassSettings")
+            .and_then(|lobby| lobby.get_mut("scope")),
+    );
+    let participants = meeting.get_mut("participants");
+    let attendees = participants.and_then(|all| all.get_mut("attendees"));
+    for attendee in attendees
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        hide(attendee.get_mut("role"));
+    }
+}
+
+/// `count` decimal digits, the first not 0; at most 32.
+fn digits(random: &[u8; 32], count: usize) -> String {
+    let digit = |(nth, byte): (usize, &u8)| match nth {
+        0 => char::from(b'1' + byte % 9),
+        _ => char::from(b'0' + byte % 10),
+    };
+    random.iter().take(count).enumerate().map(digit).collect()
+}
+
+/// `count` letters and digits; at most 32.
+fn letters(random: &[u8; 32], count: usize) -> String {
+    const ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
+    let letter = |byte: &u8| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]);
+    random.iter().take(count).map(letter).collect()
+}

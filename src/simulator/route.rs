@@ -1,0 +1,169 @@
+//! Which endpoint a request is for: method and path to [`Target`]. Pure.
+
+use axum::http::Method;
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+
+/// The kinds of request the simulator tells apart, in counters and fault matchers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Endpoint {
+    /// `POST /{tenant}/oauth2/v2.0/token`
+    Token,
+    /// `POST .../onlineMeetings/createOrGet`
+    CreateOrGet,
+    /// `POST .../onlineMeetings`
+    Create,
+    /// `GET .../onlineMeetings/{id}`
+    Get,
+    /// `GET .../onlineMeetings?$filter=...`
+    Filter,
+    /// `PATCH .../onlineMeetings/{id}`
+    Patch,
+    /// `DELETE .../onlineMeetings/{id}`
+    Delete,
+    /// Anything else.
+    Other,
+}
+
+/// Whose meetings a request names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// `/me`: only with delegated permission.
+    Me,
+    /// `/users/{segment}`, decoded.
+    User(String),
+}
+
+/// What a request asks of an organizer's meetings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    CreateOrGet,
+    Create,
+    /// The raw query string.
+    Filter(String),
+    /// These three: the meeting id, decoded.
+    Get(String),
+    Patch(String),
+    Delete(String),
+}
+
+/// A request's method and path, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Token {
+        tenant: String,
+    },
+    Meetings(Who, Ask),
+    /// The path exists, the method does not.
+    WrongMethod,
+    /// No such path.
+    Nothing,
+}
+
+impl Target {
+    pub(super) fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Token { .. } => Endpoint::Token,
+            Self::Meetings(_, ask) => match ask {
+                Ask::CreateOrGet => Endpoint::CreateOrGet,
+                Ask::Create => Endpoint::Create,
+                Ask::Filter(_) => Endpoint::Filter,
+                Ask::Get(_) => Endpoint::Get,
+                Ask::Patch(_) => Endpoint::Patch,
+                Ask::Delete(_) => Endpoint::Delete,
+            },
+            Self::WrongMethod | Self::Nothing => Endpoint::Other,
+        }
+    }
+
+    /// The meeting id in the path, if there is one.
+    pub(super) fn meeting_id(&self) -> Option<&str> {
+        match self {
+            Self::Meetings(_, Ask::Get(id) | Ask::Patch(id) | Ask::Delete(id)) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The user in the path, if there is one.
+    pub(super) fn user(&self) -> Option<&str> {
+        match self {
+            Self::Meetings(Who::User(user), _) => Some(user),
+            _ => None,
+        }
+    }
+}
+
+/// Understands a request line. The path is split before it is decoded, so `%2F` stays in its segment.
+pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Target {
+    let mut segments = Vec::new();
+    for segment in path.strip_prefix('/').unwrap_or(path).split('/') {
+        match percent_decode_str(segment).decode_utf8() {
+            Ok(segment) if !segment.is_empty() => segments.push(segment.into_owned()),
+            _ => return Target::Nothing,
+        }
+    }
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match segments.as_slice() {
+        [tenant, "oauth2", "v2.0", "token"] if *method == Method::POST => Target::Token {
+            tenant: (*tenant).to_owned(),
+        },
+        [_, "oauth2", "v2.0", "token"] => Target::WrongMethod,
+        ["v1.0", "me", "onlineMeetings", rest @ ..] => meetings(Who::Me, method, rest, query),
+        ["v1.0", "users", user, "onlineMeetings", rest @ ..] => {
+            meetings(Who::User((*user).to_owned()), method, rest, query)
+        }
+        _ => Target::Nothing,
+    }
+}
+
+fn meetings(who: Who, method: &Method, rest: &[&str], query: Option<&str>) -> Target {
+    let ask = match (rest, method.as_str()) {
+        ([], "POST") => Ask::Create,
+        ([], "GET") => Ask::Filter(query.unwrap_or_default().to_owned()),
+        (["createOrGet"], "POST") => Ask::CreateOrGet,
+        (["createOrGet"], _) => return Target::WrongMethod,
+        ([id], "GET") => Ask::Get((*id).to_owned()),
+        ([id], "PATCH") => Ask::Patch((*id).to_owned()),
+        ([id], "DELETE") => Ask::Delete((*id).to_owned()),
+        ([] | [_], _) => return Target::WrongMethod,
+        _ => return Target::Nothing,
+    };
+    Target::Meetings(who, ask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_one_endpoint() {
+        use Endpoint::*;
+        let cases = [
+            ("POST", "/t/oauth2/v2.0/token", Token),
+            ("GET", "/t/oauth2/v2.0/token", Other),
+            (
+                "POST",
+                "/v1.0/users/u/onlineMeetings/createOrGet",
+                CreateOrGet,
+            ),
+            ("GET", "/v1.0/users/u/onlineMeetings/createOrGet", Other),
+            ("POST", "/v1.0/me/onlineMeetings", Create),
+            ("GET", "/v1.0/users/u/onlineMeetings", Filter),
+            ("GET", "/v1.0/users/u/onlineMeetings/x%2Fy", Get),
+            ("GET", "/v1.0/users/u/onlineMeetings/x/y", Other),
+            ("PATCH", "/v1.0/users/u/onlineMeetings/x", Patch),
+            ("DELETE", "/v1.0/users/u/onlineMeetings/x", Delete),
+            ("PUT", "/v1.0/users/u/onlineMeetings/x", Other),
+            ("POST", "//v1.0/users/u/onlineMeetings", Other),
+            ("POST", "/beta/users/u/onlineMeetings", Other),
+            ("GET", "/v1.0/users/%ff/onlineMeetings", Other),
+        ];
+        for (method, path, expected) in cases {
+            let target = route(&method.parse().unwrap(), path, None);
+            assert_eq!(target.endpoint(), expected, "{method} {path}");
+        }
+        let target = route(&Method::GET, "/v1.0/users/u/onlineMeetings/x%2Fy%3D", None);
+        assert_eq!(target.meeting_id(), Some("x/y="));
+    }
+}

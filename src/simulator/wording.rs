@@ -1,0 +1,154 @@
+//! `joinInformation`: the text people would see, in English or German. Pure.
+
+use std::fmt::Write as _;
+
+use url::form_urlencoded;
+
+use super::record::Record;
+
+/// A language that the simulator can write in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Language {
+    English,
+    German,
+}
+
+impl Language {
+    /// The preferred one of an `Accept-Language` header (RFC 9110, 12.5.4) that is known; else English.
+    pub(super) fn preferred(header: &str) -> Self {
+        let mut best = (0.0, Self::English);
+        for range in header.split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let primary = parts.next().unwrap_or_default().split('-').next();
+            let quality = parts.find_map(|part| part.strip_prefix("q="));
+            let quality: f32 = quality.map_or(1.0, |q| q.parse().unwrap_or(0.0));
+            let known = match primary.map(str::to_ascii_lowercase).as_deref() {
+                Some("en") => Self::English,
+                Some("de") => Self::German,
+                _ => continue,
+            };
+            if quality > best.0 {
+                best = (quality, known);
+            }
+        }
+        best.1
+    }
+
+    pub(super) fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en-US",
+            Self::German => "de-DE",
+        }
+    }
+
+    fn words(self) -> Words {
+        match self {
+            Self::English => Words {
+                title: "Microsoft Teams meeting",
+                join: "Join the meeting",
+                meeting_id: "Meeting ID:",
+                passcode: "Passcode:",
+                dial_in: "Dial in by phone",
+                numbers: "Find a local number",
+                conference: "Phone conference ID:",
+                video: "Video ID:",
+                options: "Meeting options",
+            },
+            Self::German => Words {
+                title: "Microsoft Teams-Besprechung",
+                join: "An der Besprechung teilnehmen",
+                meeting_id: "Besprechungs-ID:",
+                passcode: "Kenncode:",
+                dial_in: "Per Telefon einwählen",
+                numbers: "Lokale Nummer suchen",
+                conference: "Telefonkonferenz-ID:",
+                video: "Video-ID:",
+                options: "Besprechungsoptionen",
+            },
+        }
+    }
+}
+
+struct Words {
+    title: &'static str,
+    join: &'static str,
+    meeting_id: &'static str,
+    passcode: &'static str,
+    dial_in: &'static str,
+    numbers: &'static str,
+    conference: &'static str,
+    video: &'static str,
+    options: &'static str,
+}
+
+/// `joinInformation.content`: a form-encoded `data:text/html,` URL (graph-api.md, section 7).
+pub(super) fn join_information(
+    meeting: &Record,
+    url: &str,
+    options_url: &str,
+    language: Language,
+) -> String {
+    let words = language.words();
+    let mut html = format!(
+        "data:text/html,\r\n  <div style=\"width:100%\" lang=\"{}\">\r\n<b>{}</b><br>\r\n\
+         <a href=\"{}\">{}</a><br>\r\n{} {}<br>\r\n",
+        language.tag(),
+        words.title,
+        attribute(url),
+        words.join,
+        words.meeting_id,
+        meeting.join_meeting_id,
+    );
+    // Writing to a String cannot fail.
+    if let Some(passcode) = &meeting.passcode {
+        let _ = write!(html, "{} {passcode}<br>\r\n", words.passcode);
+    }
+    if let Some(dial_in) = meeting.dial_in_facts() {
+        let _ = write!(
+            html,
+            "<b>{}</b><br>\r\n<a href=\"tel:{}\">{}</a><br>\r\n<a href=\"{}\">{}</a><br>\r\n{} {}#<br>\r\n",
+            words.dial_in,
+            dial_in.toll.replace(' ', ""),
+            dial_in.toll,
+            attribute(&dial_in.url),
+            words.numbers,
+            words.conference,
+            dial_in.conference_id,
+        );
+    }
+    if let Some(video) = meeting.video() {
+        let _ = write!(html, "{} {video}<br>\r\n", words.video);
+    }
+    let _ = write!(
+        html,
+        "<a href=\"{}\">{}</a>\r\n</div>",
+        attribute(options_url),
+        words.options
+    );
+    form_urlencoded::byte_serialize(html.as_bytes()).collect()
+}
+
+fn attribute(url: &str) -> String {
+    url.replace('&', "&amp;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preferred_known_language_is_taken() {
+        use Language::*;
+        let cases = [
+            ("", English),
+            ("de-DE", German),
+            ("fr, de;q=0.5, en;q=0.3", German),
+            ("de;q=0.2, en-GB", English),
+            ("fr", English),
+            ("de;q=x", English),
+        ];
+        for (header, expected) in cases {
+            assert_eq!(Language::preferred(header), expected, "{header}");
+        }
+    }
+}
