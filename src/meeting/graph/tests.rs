@@ -303,7 +303,8 @@ fn dial_in_data_is_bounded_and_cleaned() {
 #[test]
 fn a_found_meeting_is_changed_only_where_it_differs() {
     type Change = fn(&mut Value);
-    let cases: [(&str, Change, Option<(bool, bool)>); 9] = [
+    type Parts = (bool, bool);
+    let cases: [(&str, Change, Option<Parts>); 9] = [
         ("as wanted", |_| {}, None),
         (
             "fractions",
