@@ -476,4 +476,4 @@ fn compact(number: usize) -> u32 {
 
 #[cfg(test)]
 #[path = "document_tests.rs"]
-mod tests;
+pub(crate) mod tests;

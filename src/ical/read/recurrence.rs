@@ -133,7 +133,9 @@ impl Series {
 impl Rule {
     fn parse(text: &str, frame: Frame, start: NaiveDateTime) -> Result<Self, String> {
         if text.len() > MAX_RULE {
-            return Err(format!("the recurrence rule has more than {MAX_RULE} bytes"));
+            return Err(format!(
+                "the recurrence rule has more than {MAX_RULE} bytes"
+            ));
         }
         let mut until = None;
         let mut kept = Vec::new();
@@ -152,10 +154,7 @@ impl Rule {
                 _ => return Err(UNREADABLE.to_owned()),
             }
         }
-        let rule: RRule<Unvalidated> = kept
-            .join(";")
-            .parse()
-            .map_err(|_| UNREADABLE.to_owned())?;
+        let rule: RRule<Unvalidated> = kept.join(";").parse().map_err(|_| UNREADABLE.to_owned())?;
         if rule.get_interval() == 0 || rule.get_count() == Some(0) {
             return Err(UNREADABLE.to_owned());
         }
