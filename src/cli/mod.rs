@@ -3,14 +3,14 @@
 mod assemble;
 mod check;
 #[cfg(feature = "simulator")]
-//mod demo;
+mod demo;
 mod explain;
 mod output;
 mod plan;
 mod resume;
 mod run;
 #[cfg(feature = "simulator")]
-//mod simulator;
+mod simulator;
 mod status;
 mod sync;
 
