@@ -1,5 +1,7 @@
 //! The Graph client against the embedded simulator, on loopback, with a clock that passes time at once.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
