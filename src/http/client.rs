@@ -274,3 +274,144 @@ fn is_plain_loopback(url: &Url) -> bool {
             None => false,
         }
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::Method;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const LIMIT: usize = 1000;
+    /// 100,000 zeros, by gzip.
+    const BOMB: &str = "H4sIAAAAAAACA+3BMQEAAADCoErrn84aHkABAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAArwaFwk3FoIYBAA==";
+
+    /// Answers one request with these bytes and closes; gives the address, and later the request.
+    async fn server(answer: Vec<u8>) -> (Url, tokio::task::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            // The client may hang up on what it does not want.
+            let _ = stream.write_all(&answer).await;
+            String::from_utf8(request).unwrap()
+        });
+        (
+            Url::parse(&format!("http://{address}/path?secret")).unwrap(),
+            task,
+        )
+    }
+
+    async fn ask(answer: &[u8]) -> (Result<Answer, SendError>, String) {
+        let (url, request) = server(answer.to_vec()).await;
+        let client = Client::new(&ClientOptions::default()).unwrap();
+        let answer = client.send(Request::new(Method::GET, url), LIMIT).await;
+        (answer, request.await.unwrap().to_lowercase())
+    }
+
+    fn gzipped(status: &str) -> Vec<u8> {
+        let body = data_encoding::BASE64.decode(BOMB.as_bytes()).unwrap();
+        assert!(body.len() < LIMIT);
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_whole_and_as_it_is() {
+        let moved =
+            b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 2\r\n\r\nok";
+        let (answer, request) = ask(moved).await;
+        let answer = answer.unwrap();
+        assert_eq!((answer.status.as_u16(), &*answer.body), (302, &b"ok"[..]));
+        assert_eq!(answer.headers["location"], "http://127.0.0.1:1/");
+        let agent = concat!("user-agent: meetbridge/", env!("CARGO_PKG_VERSION"), "\r\n");
+        for line in [
+            "get /path?secret http/1.1\r\n",
+            agent,
+            "accept-encoding: gzip\r\n",
+        ] {
+            assert!(request.contains(line), "{line}: {request}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_bounded_also_after_decompression() {
+        let plain = |length: usize| {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+            [head.into_bytes(), vec![b'x'; length]].concat()
+        };
+        assert_eq!(ask(&plain(LIMIT)).await.0.unwrap().body.len(), LIMIT);
+        for answer in [plain(LIMIT + 1), gzipped("200 OK")] {
+            let error = ask(&answer).await.0.unwrap_err();
+            assert!(matches!(error, SendError::TooLarge { .. }), "{error:?}");
+        }
+        let error = ask(&gzipped("503 Busy")).await.0.unwrap();
+        assert!(error.status.as_u16() == 503 && error.body.len() <= LIMIT);
+    }
+
+    #[tokio::test]
+    async fn failures_name_the_host_and_nothing_else_of_the_url() {
+        let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf";
+        for (answer, words) in [
+            (&cut[..], "broke off"),
+            (b"", "broke off"),
+            (b"nonsense", "broke off"),
+        ] {
+            let error = ask(answer).await.0.unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(words) && !error.never_sent(), "{text}");
+            assert!(
+                text.contains("127.0.0.1:") && !text.contains("secret"),
+                "{text}"
+            );
+            assert!(!text.contains("half") && !text.contains("path"), "{text}");
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/path?secret", listener.local_addr().unwrap());
+        drop(listener);
+        let client = Client::new(&ClientOptions::default()).unwrap();
+        let request = Request::new(Method::GET, Url::parse(&url).unwrap());
+        let error = client.send(request, LIMIT).await.unwrap_err();
+        assert!(error.never_sent() && error.to_string().starts_with("cannot reach 127.0.0.1:"));
+    }
+
+    #[tokio::test]
+    async fn this_machine_is_reached_without_the_proxy() {
+        let (url, _request) = server(b"HTTP/1.1 204 None\r\n\r\n".to_vec()).await;
+        let proxy = Some(Url::parse("http://127.0.0.1:1").unwrap());
+        let client = Client::new(&ClientOptions {
+            proxy,
+            ..ClientOptions::default()
+        })
+        .unwrap();
+        let answer = client
+            .send(Request::new(Method::GET, url), LIMIT)
+            .await
+            .unwrap();
+        assert_eq!(answer.status.as_u16(), 204);
+    }
+
+    #[test]
+    fn a_ca_file_must_hold_certificates() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let with = |path: &std::path::Path| {
+            let ca_file = Some(path.to_owned());
+            Client::new(&ClientOptions {
+                ca_file,
+                ..ClientOptions::default()
+            })
+            .unwrap_err()
+        };
+        assert!(matches!(with(file.path()), ClientError::UselessCa { .. }));
+        let missing = file.path().with_extension("missing");
+        assert!(matches!(with(&missing), ClientError::UnreadableCa { .. }));
+    }
+}
