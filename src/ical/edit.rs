@@ -200,7 +200,8 @@ mod tests {
 
     #[test]
     fn splices_keep_every_other_byte() {
-        let cases: [(&[(Range<usize>, &str)], &str); 7] = [
+        type Splices = &'static [(Range<usize>, &'static str)];
+        let cases: [(Splices, &str); 7] = [
             (&[], "abcdef"),
             (&[(0..0, "X")], "Xabcdef"),
             (&[(6..6, "X")], "abcdefX"),

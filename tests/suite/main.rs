@@ -1,4 +1,9 @@
 //! The tests that need more than one module, or the binary itself; one binary, so that it links once.
 
+mod directory;
 #[cfg(feature = "simulator")]
 mod graph;
+mod purity;
+mod simulation;
+#[cfg(feature = "simulator")]
+mod simulator;

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ical::document::ContentLine;
+use crate::ical::edit::Edits;
 use crate::ical::mark::Mark;
 use crate::ical::read::read;
 use crate::meeting::DialIn;
@@ -91,8 +92,6 @@ impl Case {
         self.edits(bytes).unwrap().apply(bytes)
     }
 }
-
-use crate::ical::edit::Edits;
 
 fn events(document: &Document<'_>) -> Vec<Event> {
     read(document, chrono_tz::UTC, now()).events
@@ -406,6 +405,22 @@ fn a_block_with_text_behind_it_leaves_that_text() {
         format!("Cake\n\nBring {}", "x".repeat(20))
     );
     assert_narrow(&after, &[]);
+}
+
+#[test]
+fn leftovers_go_unless_they_belong_to_another_link() {
+    let original = calendar("DESCRIPTION:Cake\n");
+    let linked = attached(&original);
+    let document = Document::parse(linked.as_bytes()).unwrap();
+    let mut edits = Edits::new();
+    for line in document.lines(1).filter(|line| line.value().contains(URL)) {
+        edits.remove(line.range());
+    }
+    let leftovers = edits.apply(linked.as_bytes());
+    assert_eq!(property(&leftovers, 1, "CONFERENCE").len(), 2);
+    let without_description = calendar("");
+    assert_eq!(detached(&leftovers, URL), without_description.as_bytes());
+    assert_eq!(detached(linked.as_bytes(), OTHER), linked.as_bytes());
 }
 
 #[test]
