@@ -96,12 +96,23 @@ fn of_url(url: &Url) -> Option<Provider> {
         }
         "meet.jit.si" | "8x8.vc" => (path.len() > 1).then_some(Provider::Jitsi),
         _ if below("zoom.us") || below("zoomgov.com") => {
-            let joins = ["/j/", "/my/", "/s/", "/w/", "/wc/", "/meeting/", "/webinar/"];
+            let joins = [
+                "/j/",
+                "/my/",
+                "/s/",
+                "/w/",
+                "/wc/",
+                "/meeting/",
+                "/webinar/",
+            ];
             begins(&joins).then_some(Provider::Zoom)
         }
         _ if below("webex.com") => {
             let pages = ["www", "help", "support", "developer", "status", "blog"];
-            let page = host.split('.').next().is_some_and(|label| pages.contains(&label));
+            let page = host
+                .split('.')
+                .next()
+                .is_some_and(|label| pages.contains(&label));
             (path.len() > 1 && host != "webex.com" && !page).then_some(Provider::Webex)
         }
         _ => None,
@@ -178,7 +189,8 @@ fn url_in_text(from: &str, plain: bool) -> &str {
         let Some(last) = url.chars().next_back() else {
             return url;
         };
-        let opens = |open: char, close: char| url.matches(open).count() >= url.matches(close).count();
+        let opens =
+            |open: char, close: char| url.matches(open).count() >= url.matches(close).count();
         let belongs = match last {
             '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '*' | '_' | '|' => false,
             ')' => opens('(', ')'),

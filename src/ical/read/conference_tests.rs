@@ -13,14 +13,29 @@ fn links(text: &str, written: Written) -> Vec<(Provider, String)> {
 fn a_link_is_known_by_its_host_and_path() {
     use Provider::{Jitsi, Meet, Teams, Webex, Zoom};
     let cases = [
-        ("https://teams.microsoft.com/l/meetup-join/19%3ameeting_x%40thread.v2/0?context=%7b%7d", Some(Teams)),
-        ("https://teams.microsoft.com/meet/1234567890?p=abc", Some(Teams)),
+        (
+            "https://teams.microsoft.com/l/meetup-join/19%3ameeting_x%40thread.v2/0?context=%7b%7d",
+            Some(Teams),
+        ),
+        (
+            "https://teams.microsoft.com/meet/1234567890?p=abc",
+            Some(Teams),
+        ),
         ("https://TEAMS.Microsoft.com/l/meetup-join/x", Some(Teams)),
         ("https://teams.live.com/meet/123?p=x", Some(Teams)),
-        ("https://gov.teams.microsoft.us/l/meetup-join/x", Some(Teams)),
-        ("https://dod.teams.microsoft.us/l/meetup-join/x", Some(Teams)),
+        (
+            "https://gov.teams.microsoft.us/l/meetup-join/x",
+            Some(Teams),
+        ),
+        (
+            "https://dod.teams.microsoft.us/l/meetup-join/x",
+            Some(Teams),
+        ),
         ("https://teams.cloud.microsoft/meet/1", Some(Teams)),
-        ("https://teams.microsoft.com/meetingOptions/?organizerId=x", None),
+        (
+            "https://teams.microsoft.com/meetingOptions/?organizerId=x",
+            None,
+        ),
         ("https://teams.microsoft.com/", None),
         ("https://dialin.teams.microsoft.com/l/meetup-join/x", None),
         ("https://zoom.us/j/123456", Some(Zoom)),
@@ -39,19 +54,34 @@ fn a_link_is_known_by_its_host_and_path() {
         ("https://webex.com/pricing", None),
         ("https://meet.jit.si/Room", Some(Jitsi)),
         ("https://8x8.vc/vpaas/Room", Some(Jitsi)),
-        ("https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fzoom.us%2Fj%2F1&data=x", Some(Zoom)),
-        ("https://www.google.com/url?q=https://meet.google.com/abc-defg-hij&sa=D", Some(Meet)),
+        (
+            "https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fzoom.us%2Fj%2F1&data=x",
+            Some(Zoom),
+        ),
+        (
+            "https://www.google.com/url?q=https://meet.google.com/abc-defg-hij&sa=D",
+            Some(Meet),
+        ),
         // Look-alikes.
         ("https://zoom.us.evil.example/j/1", None),
         ("https://evilzoom.us/j/1", None),
         ("https://zoom.us@evil.example/j/1", None),
-        ("https://evil.example/?x=https%3A%2F%2Fzoom.us%2Fj%2F1", None),
+        (
+            "https://evil.example/?x=https%3A%2F%2Fzoom.us%2Fj%2F1",
+            None,
+        ),
         ("https://evil.example\\@zoom.us/j/1", None),
         ("https://meet.google.com.evil.example/abc", None),
         ("https://notmeet.jit.si/x", None),
-        ("https://teams.microsoft.com.evil.example/l/meetup-join/x", None),
+        (
+            "https://teams.microsoft.com.evil.example/l/meetup-join/x",
+            None,
+        ),
         ("https://xteams.microsoft.com/l/meetup-join/x", None),
-        ("https://safelinks.protection.outlook.com.evil.example/?url=https%3A%2F%2Fzoom.us%2Fj%2F1", None),
+        (
+            "https://safelinks.protection.outlook.com.evil.example/?url=https%3A%2F%2Fzoom.us%2Fj%2F1",
+            None,
+        ),
         ("ftp://zoom.us/j/1", None),
         ("https://", None),
         ("https://[::1/j/1", None),
@@ -73,8 +103,14 @@ fn a_url_ends_where_the_text_around_it_goes_on() {
         ("<https://zoom.us/j/1>", "https://zoom.us/j/1"),
         ("Join<https://zoom.us/j/1>;", "https://zoom.us/j/1"),
         ("\"https://zoom.us/j/1\"", "https://zoom.us/j/1"),
-        ("see https://zoom.us/j/1?a=(b) and", "https://zoom.us/j/1?a=(b)"),
-        ("see https://zoom.us/j/1?a=[b]]", "https://zoom.us/j/1?a=[b]"),
+        (
+            "see https://zoom.us/j/1?a=(b) and",
+            "https://zoom.us/j/1?a=(b)",
+        ),
+        (
+            "see https://zoom.us/j/1?a=[b]]",
+            "https://zoom.us/j/1?a=[b]",
+        ),
         ("https://zoom.us/j/1\\nMore", "https://zoom.us/j/1"),
         ("**https://zoom.us/j/1**", "https://zoom.us/j/1"),
         ("HTTPS://zoom.us/j/1!", "HTTPS://zoom.us/j/1"),
@@ -95,7 +131,10 @@ fn in_a_join_block_the_url_ends_the_line() {
     let url = "https://teams.microsoft.com/l/meetup-join/x?context={\"Tid\":\"1\"})";
     let fence = "_".repeat(80);
     let block = format!("Hello\n\n{fence}\nMicrosoft Teams meeting\nJoin: {url}\n{fence}\n");
-    assert_eq!(links(&block, Written::Text), [(Provider::Teams, url.to_owned())]);
+    assert_eq!(
+        links(&block, Written::Text),
+        [(Provider::Teams, url.to_owned())]
+    );
     // Outside of one, and where something else stands on the line, it ends as in any text.
     let short = url.split('"').next().unwrap();
     let short = short.strip_suffix('{').unwrap_or(short);
@@ -116,7 +155,11 @@ fn html_is_searched_as_html() {
     assert_eq!(links(html, Written::Html), expected);
     let data = "data:text/html;charset=utf-8,%3Ca%20href%3D%22https%3A%2F%2Fzoom.us%2Fj%2F1%3Fa%3Db%26amp%3Bc%3Dd%22%3E";
     assert_eq!(links(data, Written::DataUrl), expected);
-    for other in ["data:text/html;base64,aHR0cHM6", "https://zoom.us/j/1", "data:text/html"] {
+    for other in [
+        "data:text/html;base64,aHR0cHM6",
+        "https://zoom.us/j/1",
+        "data:text/html",
+    ] {
         assert_eq!(links(other, Written::DataUrl), [], "{other}");
     }
 }

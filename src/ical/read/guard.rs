@@ -59,7 +59,8 @@ pub(super) fn dates(values: &[(&'static str, String)]) -> Vec<Option<Written>> {
 /// `value` in upper case if it has the shape of a DATE or DATE-TIME.
 fn plain(value: &str) -> Option<String> {
     let value = value.trim();
-    let digits = |part: &str, count| part.len() == count && part.bytes().all(|b| b.is_ascii_digit());
+    let digits =
+        |part: &str, count| part.len() == count && part.bytes().all(|b| b.is_ascii_digit());
     let (date, time) = match value.split_once(['T', 't']) {
         None => (value, None),
         Some((date, time)) => (date, Some(time.strip_suffix(['Z', 'z']).unwrap_or(time))),

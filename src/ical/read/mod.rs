@@ -138,7 +138,10 @@ impl Reader<'_> {
             class: lead.class,
             transparent: lead.transparent,
             all_day: matches!(lead.times.start, Some(When::Date(_))),
-            categories: group.iter().flat_map(|v| v.categories.iter().cloned()).collect(),
+            categories: group
+                .iter()
+                .flat_map(|v| v.categories.iter().cloned())
+                .collect(),
             location: lead.location.clone(),
             organizer: lead
                 .organizer
@@ -160,7 +163,11 @@ impl Reader<'_> {
             },
             last_modified: group.iter().filter_map(|vevent| vevent.last_modified).max(),
             stamped: group.iter().filter_map(|vevent| vevent.stamped).max(),
-            sequence: group.iter().map(|vevent| vevent.sequence).max().unwrap_or(0),
+            sequence: group
+                .iter()
+                .map(|vevent| vevent.sequence)
+                .max()
+                .unwrap_or(0),
             schedule: self.schedule(&group),
             content: self.content(&group),
             fault: next.err(),
@@ -226,7 +233,12 @@ impl Reader<'_> {
     }
 
     /// A VEVENT's own occurrences.
-    fn series(&self, vevent: &Vevent, rules: &[String], without: Without) -> Result<Series, String> {
+    fn series(
+        &self,
+        vevent: &Vevent,
+        rules: &[String],
+        without: Without,
+    ) -> Result<Series, String> {
         let times = &vevent.times;
         let start = times.start.ok_or("it has no DTSTART")?;
         let frame = Frame::of(start, self.zone);

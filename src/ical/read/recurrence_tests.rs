@@ -22,7 +22,14 @@ const BERLIN: Frame = Frame {
 
 fn series(start: &str, rule: &str) -> Result<Series, String> {
     let hour = Length::parse("PT1H").unwrap();
-    Series::new(BERLIN, local(start), hour, &[rule.to_owned()], &[], Without::default())
+    Series::new(
+        BERLIN,
+        local(start),
+        hour,
+        &[rule.to_owned()],
+        &[],
+        Without::default(),
+    )
 }
 
 /// The starts of the first occurrences from `now` on, at most `count`.
@@ -43,30 +50,120 @@ fn starts(series: &Series, now: &str, count: usize) -> Vec<String> {
 fn rules_yield_their_occurrences() {
     // Start (Berlin), rule, asked from (UTC), the first starts (UTC).
     let cases: &[(&str, &str, &str, &[&str])] = &[
-        ("2026-01-05T10:00:00", "FREQ=WEEKLY;COUNT=2", "2020-01-01", &["2026-01-05T09:00", "2026-01-12T09:00"]),
+        (
+            "2026-01-05T10:00:00",
+            "FREQ=WEEKLY;COUNT=2",
+            "2020-01-01",
+            &["2026-01-05T09:00", "2026-01-12T09:00"],
+        ),
         // Over the change to summer time the local time stays.
-        ("2026-03-28T10:00:00", "FREQ=DAILY;COUNT=2", "2020-01-01", &["2026-03-28T09:00", "2026-03-29T08:00"]),
+        (
+            "2026-03-28T10:00:00",
+            "FREQ=DAILY;COUNT=2",
+            "2020-01-01",
+            &["2026-03-28T09:00", "2026-03-29T08:00"],
+        ),
         // In the gap it moves for that day.
-        ("2026-03-28T02:30:00", "FREQ=DAILY;COUNT=3", "2020-01-01", &["2026-03-28T01:30", "2026-03-29T01:30", "2026-03-30T00:30"]),
+        (
+            "2026-03-28T02:30:00",
+            "FREQ=DAILY;COUNT=3",
+            "2020-01-01",
+            &["2026-03-28T01:30", "2026-03-29T01:30", "2026-03-30T00:30"],
+        ),
         // UNTIL counts to the second, in UTC, local and as a date.
-        ("2026-01-05T10:00:00", "FREQ=DAILY;UNTIL=20260106T090000Z", "2026-01-06", &["2026-01-06T09:00"]),
-        ("2026-01-05T10:00:00", "FREQ=DAILY;UNTIL=20260106T085959Z", "2026-01-06", &[]),
-        ("2026-01-05T10:00:00", "FREQ=DAILY;UNTIL=20260106T100000", "2026-01-06", &["2026-01-06T09:00"]),
-        ("2026-01-05T10:00:00", "FREQ=DAILY;UNTIL=20260106", "2026-01-06", &["2026-01-06T09:00"]),
+        (
+            "2026-01-05T10:00:00",
+            "FREQ=DAILY;UNTIL=20260106T090000Z",
+            "2026-01-06",
+            &["2026-01-06T09:00"],
+        ),
+        (
+            "2026-01-05T10:00:00",
+            "FREQ=DAILY;UNTIL=20260106T085959Z",
+            "2026-01-06",
+            &[],
+        ),
+        (
+            "2026-01-05T10:00:00",
+            "FREQ=DAILY;UNTIL=20260106T100000",
+            "2026-01-06",
+            &["2026-01-06T09:00"],
+        ),
+        (
+            "2026-01-05T10:00:00",
+            "FREQ=DAILY;UNTIL=20260106",
+            "2026-01-06",
+            &["2026-01-06T09:00"],
+        ),
         // An old endless rule keeps its phase.
-        ("1970-01-01T10:00:00", "FREQ=DAILY;INTERVAL=3", "2026-11-23", &["2026-11-24T09:00", "2026-11-27T09:00"]),
-        ("1990-01-01T10:00:00", "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR", "2026-11-23", &["2026-11-30T09:00", "2026-12-04T09:00", "2026-12-14T09:00"]),
-        ("1990-01-31T10:00:00", "FREQ=MONTHLY", "2026-11-23", &["2026-12-31T09:00", "2027-01-31T09:00", "2027-03-31T08:00"]),
-        ("1992-02-29T10:00:00", "FREQ=YEARLY", "2026-11-23", &["2028-02-29T09:00", "2032-02-29T09:00"]),
-        ("1990-01-01T10:00:00", "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1", "2026-11-23", &["2026-11-30T09:00", "2026-12-31T09:00"]),
-        ("1990-01-01T10:00:00", "FREQ=YEARLY;BYWEEKNO=20", "2026-11-23", &["2027-05-17T08:00"]),
-        ("1970-01-01T00:00:00", "FREQ=SECONDLY;INTERVAL=7", "2026-11-23", &["2026-11-23T00:00", "2026-11-23T00:00"]),
-        ("1970-01-01T00:00:00", "FREQ=MINUTELY;BYHOUR=9;BYMINUTE=30", "2026-11-23", &["2026-11-23T08:30", "2026-11-24T08:30"]),
+        (
+            "1970-01-01T10:00:00",
+            "FREQ=DAILY;INTERVAL=3",
+            "2026-11-23",
+            &["2026-11-24T09:00", "2026-11-27T09:00"],
+        ),
+        (
+            "1990-01-01T10:00:00",
+            "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR",
+            "2026-11-23",
+            &["2026-11-30T09:00", "2026-12-04T09:00", "2026-12-14T09:00"],
+        ),
+        (
+            "1990-01-31T10:00:00",
+            "FREQ=MONTHLY",
+            "2026-11-23",
+            &["2026-12-31T09:00", "2027-01-31T09:00", "2027-03-31T08:00"],
+        ),
+        (
+            "1992-02-29T10:00:00",
+            "FREQ=YEARLY",
+            "2026-11-23",
+            &["2028-02-29T09:00", "2032-02-29T09:00"],
+        ),
+        (
+            "1990-01-01T10:00:00",
+            "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1",
+            "2026-11-23",
+            &["2026-11-30T09:00", "2026-12-31T09:00"],
+        ),
+        (
+            "1990-01-01T10:00:00",
+            "FREQ=YEARLY;BYWEEKNO=20",
+            "2026-11-23",
+            &["2027-05-17T08:00"],
+        ),
+        (
+            "1970-01-01T00:00:00",
+            "FREQ=SECONDLY;INTERVAL=7",
+            "2026-11-23",
+            &["2026-11-23T00:00", "2026-11-23T00:00"],
+        ),
+        (
+            "1970-01-01T00:00:00",
+            "FREQ=MINUTELY;BYHOUR=9;BYMINUTE=30",
+            "2026-11-23",
+            &["2026-11-23T08:30", "2026-11-24T08:30"],
+        ),
         // DTSTART is the first occurrence even if the rule does not yield it, and COUNT counts it.
-        ("2026-01-06T10:00:00", "FREQ=WEEKLY;BYDAY=MO;COUNT=2", "2020-01-01", &["2026-01-06T09:00", "2026-01-12T09:00"]),
+        (
+            "2026-01-06T10:00:00",
+            "FREQ=WEEKLY;BYDAY=MO;COUNT=2",
+            "2020-01-01",
+            &["2026-01-06T09:00", "2026-01-12T09:00"],
+        ),
         // Not as the RFC writes it, but plain.
-        ("2026-01-05T10:00:00", "freq=daily; count=2 ;", "2026-01-06", &["2026-01-06T09:00"]),
-        ("2026-01-05T10:00:00", "FREQ=DAILY;BYDAY=MO, TU;INTERVAL=1", "2026-01-06", &["2026-01-06T09:00", "2026-01-12T09:00"]),
+        (
+            "2026-01-05T10:00:00",
+            "freq=daily; count=2 ;",
+            "2026-01-06",
+            &["2026-01-06T09:00"],
+        ),
+        (
+            "2026-01-05T10:00:00",
+            "FREQ=DAILY;BYDAY=MO, TU;INTERVAL=1",
+            "2026-01-06",
+            &["2026-01-06T09:00", "2026-01-12T09:00"],
+        ),
     ];
     for (start, rule, now, expected) in cases {
         let series = series(start, rule).unwrap();
@@ -94,14 +191,22 @@ fn what_is_not_understood_is_said() {
         ("FREQ=DAILY;X-THING=1", unreadable),
         ("FREQ=DAILY;UNTIL=tomorrow", unreadable),
         ("FREQ=DAILY;", ""),
-        ("RSCALE=CHINESE;FREQ=YEARLY", "RSCALE in a recurrence rule is not understood"),
-        ("FREQ=MONTHLY;SKIP=OMIT", "SKIP in a recurrence rule is not understood"),
+        (
+            "RSCALE=CHINESE;FREQ=YEARLY",
+            "RSCALE in a recurrence rule is not understood",
+        ),
+        (
+            "FREQ=MONTHLY;SKIP=OMIT",
+            "SKIP in a recurrence rule is not understood",
+        ),
         (&dense, "the recurrence rule names too many times"),
         (&positions, "the recurrence rule names too many times"),
         (&long, "the recurrence rule has more than 512 bytes"),
     ];
     for (rule, expected) in cases {
-        let said = series("2026-01-05T10:00:00", rule).err().unwrap_or_default();
+        let said = series("2026-01-05T10:00:00", rule)
+            .err()
+            .unwrap_or_default();
         assert_eq!(said, expected, "{rule}");
     }
 }
@@ -123,7 +228,10 @@ fn dates_are_added_and_taken_out() {
         BERLIN,
         local("2026-01-05T10:00:00"),
         Length::ZERO,
-        &["FREQ=DAILY;COUNT=5".to_owned(), "FREQ=DAILY;INTERVAL=2;COUNT=2".to_owned()],
+        &[
+            "FREQ=DAILY;COUNT=5".to_owned(),
+            "FREQ=DAILY;INTERVAL=2;COUNT=2".to_owned(),
+        ],
         &extra,
         without,
     )
@@ -181,7 +289,11 @@ fn hostile_rules_end() {
         "FREQ=YEARLY;BYYEARDAY=-366;BYWEEKNO=53;BYDAY=-53MO",
         "FREQ=YEARLY;BYHOUR=1,2,3;BYMINUTE=1,2,3,4,5;BYSECOND=1,2,3;BYDAY=MO,TU;BYSETPOS=-366",
     ];
-    for start in ["1601-01-01T00:00:00", "1970-01-31T23:59:59", "9999-12-31T23:59:59"] {
+    for start in [
+        "1601-01-01T00:00:00",
+        "1970-01-31T23:59:59",
+        "9999-12-31T23:59:59",
+    ] {
         for rule in rules {
             if let Ok(series) = series(start, rule) {
                 let now = utc("2026-11-23");

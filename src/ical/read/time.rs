@@ -1,6 +1,9 @@
 //! From what is written to instants: time zones, gaps and folds, durations (RFC 5545, 3.3.5, 3.3.6).
 
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::offset::LocalResult;
+use chrono::{
+    DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
+};
 use chrono_tz::Tz;
 
 use crate::model::Span;
@@ -51,19 +54,14 @@ pub(super) fn zone(tzid: &str) -> Option<Tz> {
 /// The instant of a local time: the first of two in a fold; in a gap, counted with the offset that
 /// holds before it (RFC 5545, 3.3.5), so 02:30 becomes 03:30.
 pub(super) fn instant(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
-    use chrono::offset::LocalResult;
     match zone.from_local_datetime(&local) {
         LocalResult::Single(at) => at.to_utc(),
         LocalResult::Ambiguous(first, _) => first.to_utc(),
         LocalResult::None => {
             // A day is longer than any offset, so this lies before the gap whatever the zone.
             let before = local.checked_sub_days(Days::new(1)).unwrap_or(local);
-            use chrono::Offset;
             let offset = zone.offset_from_utc_datetime(&before).fix();
-            local
-                .checked_sub_offset(offset)
-                .unwrap_or(local)
-                .and_utc()
+            local.checked_sub_offset(offset).unwrap_or(local).and_utc()
         }
     }
 }
@@ -108,7 +106,9 @@ impl Frame {
 
     /// The local time at an instant.
     pub(super) fn of_instant(&self, at: DateTime<Utc>) -> NaiveDateTime {
-        at.with_timezone(&self.zone).naive_local()
+        let utc = at.naive_utc();
+        let offset = self.zone.offset_from_utc_datetime(&utc).fix();
+        utc.checked_add_offset(offset).unwrap_or(utc)
     }
 
     /// The instant of a local time of this frame.
@@ -192,7 +192,10 @@ impl Length {
     /// one over 100 years is not understood.
     pub(super) fn parse(value: &str) -> Option<Self> {
         let value = value.trim().to_ascii_uppercase();
-        let parts = value.strip_prefix('+').unwrap_or(&value).strip_prefix('P')?;
+        let parts = value
+            .strip_prefix('+')
+            .unwrap_or(&value)
+            .strip_prefix('P')?;
         let (mut days, mut seconds) = (0i64, 0i64);
         let (mut in_time, mut number, mut any) = (false, String::new(), false);
         for c in parts.chars() {
@@ -241,8 +244,14 @@ mod tests {
             ("Europe/Berlin", Some(Tz::Europe__Berlin)),
             ("\"Europe/Berlin\"", Some(Tz::Europe__Berlin)),
             ("UTC", Some(Tz::UTC)),
-            ("/mozilla.org/20050126_1/Europe/Berlin", Some(Tz::Europe__Berlin)),
-            ("/citadel.org/20250101_1/Europe/Berlin", Some(Tz::Europe__Berlin)),
+            (
+                "/mozilla.org/20050126_1/Europe/Berlin",
+                Some(Tz::Europe__Berlin),
+            ),
+            (
+                "/citadel.org/20250101_1/Europe/Berlin",
+                Some(Tz::Europe__Berlin),
+            ),
             (
                 "/freeassociation.sourceforge.net/Tzfile/America/Argentina/Buenos_Aires",
                 Some(Tz::America__Argentina__Buenos_Aires),
@@ -266,15 +275,47 @@ mod tests {
     #[test]
     fn gaps_and_folds_are_read_as_the_rfc_says() {
         let cases = [
-            ("2026-03-29T01:59:59", Tz::Europe__Berlin, "2026-03-29T00:59:59Z"),
-            ("2026-03-29T02:30:00", Tz::Europe__Berlin, "2026-03-29T01:30:00Z"),
-            ("2026-03-29T03:30:00", Tz::Europe__Berlin, "2026-03-29T01:30:00Z"),
-            ("2026-10-25T02:30:00", Tz::Europe__Berlin, "2026-10-25T00:30:00Z"),
-            ("2026-10-25T03:00:00", Tz::Europe__Berlin, "2026-10-25T02:00:00Z"),
+            (
+                "2026-03-29T01:59:59",
+                Tz::Europe__Berlin,
+                "2026-03-29T00:59:59Z",
+            ),
+            (
+                "2026-03-29T02:30:00",
+                Tz::Europe__Berlin,
+                "2026-03-29T01:30:00Z",
+            ),
+            (
+                "2026-03-29T03:30:00",
+                Tz::Europe__Berlin,
+                "2026-03-29T01:30:00Z",
+            ),
+            (
+                "2026-10-25T02:30:00",
+                Tz::Europe__Berlin,
+                "2026-10-25T00:30:00Z",
+            ),
+            (
+                "2026-10-25T03:00:00",
+                Tz::Europe__Berlin,
+                "2026-10-25T02:00:00Z",
+            ),
             // Half an hour of difference, and a day that was left out.
-            ("2026-10-04T02:15:00", Tz::Australia__Lord_Howe, "2026-10-03T15:45:00Z"),
-            ("2011-12-30T10:00:00", Tz::Pacific__Apia, "2011-12-30T20:00:00Z"),
-            ("2026-03-08T02:30:00", Tz::America__New_York, "2026-03-08T07:30:00Z"),
+            (
+                "2026-10-04T02:15:00",
+                Tz::Australia__Lord_Howe,
+                "2026-10-03T15:45:00Z",
+            ),
+            (
+                "2011-12-30T10:00:00",
+                Tz::Pacific__Apia,
+                "2011-12-30T20:00:00Z",
+            ),
+            (
+                "2026-03-08T02:30:00",
+                Tz::America__New_York,
+                "2026-03-08T07:30:00Z",
+            ),
         ];
         for (text, zone, expected) in cases {
             let expected: DateTime<Utc> = expected.parse().unwrap();

@@ -84,7 +84,11 @@ struct Pending {
 
 impl Vevent {
     /// Reads the VEVENT with that index; `zone` is where its floating times are.
-    pub(super) fn read(document: &Document<'_>, index: usize, component: &document::Component) -> Self {
+    pub(super) fn read(
+        document: &Document<'_>,
+        index: usize,
+        component: &document::Component,
+    ) -> Self {
         let mut vevent = Self::empty(index);
         let mut pending = Pending::default();
         for line in document.lines(index) {
@@ -160,7 +164,7 @@ impl Vevent {
             "SEQUENCE" => self.sequence = line.value().trim().parse().unwrap_or(self.sequence),
             "LAST-MODIFIED" => pending.add(Dated::LastModified, line),
             "DTSTAMP" => pending.add(Dated::Stamped, line),
-            "X-MEETBRIDGE-MEETING" => self.component.mark = mark(line),
+            "X-MEETBRIDGE-MEETING" => self.component.mark = Some(Mark::parse(line.value().trim())),
             "LOCATION" => {
                 let location = line.text();
                 self.component.location_empty &= location.trim().is_empty();
@@ -256,8 +260,15 @@ impl Vevent {
                 }
                 (Some(guard::Written::Local(_)), Some(None)) => {
                     let name = tzid.and_then(|at| pending.zones.get(at));
-                    let name: String = name.into_iter().flat_map(|n| n.chars()).take(SHOWN_ZONE).collect();
-                    self.blame(format!("the time zone \"{}\" is not understood", Escaped(&name)));
+                    let name: String = name
+                        .into_iter()
+                        .flat_map(|n| n.chars())
+                        .take(SHOWN_ZONE)
+                        .collect();
+                    self.blame(format!(
+                        "the time zone \"{}\" is not understood",
+                        Escaped(&name)
+                    ));
                     continue;
                 }
                 (None, _) => None,
@@ -362,4 +373,3 @@ fn address(line: &ContentLine<'_>) -> Option<String> {
         .filter(|email| !email.is_empty())
         .or((!value.is_empty()).then_some(value))
 }
-fn mark(_: &ContentLine<'_>) -> Option<Mark> { None }
