@@ -73,6 +73,7 @@ fn every_record_comes_back_as_it_was_put() {
         let record = CalendarRecord {
             first_pass_done: true,
             consented: true,
+            rules: text.to_owned(),
             frozen: Some(Frozen {
                 since: at(4),
                 why: text.to_owned(),

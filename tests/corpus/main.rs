@@ -37,9 +37,10 @@ fn main() -> ExitCode {
     }
     let expected = expected.unwrap_or_default();
     let mut trials: Vec<Trial> = samples.iter().cloned().map(read::trial).collect();
-    trials.push(Trial::test("what is read agrees with the oracle", move || {
-        oracle::compare(&corpus, &expected).map_err(Into::into)
-    }));
+    trials.push(Trial::test(
+        "what is read agrees with the oracle",
+        move || oracle::compare(&corpus, &expected).map_err(Into::into),
+    ));
     for trial in &mut trials {
         let taken = std::mem::replace(trial, Trial::test("", || Ok(())));
         *trial = taken.with_ignored_flag(absent);

@@ -15,7 +15,7 @@ use crate::Sample;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The test that one file is read.
-pub fn trial(sample: Sample) -> Trial {
+pub(crate) fn trial(sample: Sample) -> Trial {
     Trial::test(format!("read {}", sample.name), move || {
         let bytes = sample.bytes()?;
         let (done, ended) = mpsc::channel();

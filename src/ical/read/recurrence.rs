@@ -25,6 +25,8 @@ const MAX_RULES: usize = 8;
 const MAX_POSITIONS: usize = 31;
 /// The most occurrences that one period (a year of FREQ=YEARLY, say) can yield.
 const MAX_PER_PERIOD: usize = 50_000;
+/// No rule is followed beyond this year: a date has four digits.
+const LAST_YEAR: i32 = 9999;
 /// How many periods and occurrences are walked through for one answer.
 const MAX_STEPS: i64 = 200_000;
 /// How many periods `rrule` walks through for one occurrence before it gives up.
@@ -202,7 +204,7 @@ impl Rule {
             .of_instant(now)
             .checked_sub_signed(series.length.at_most())
             .unwrap_or(series.start);
-        if self.until.is_some_and(|until| until < earliest) {
+        if earliest.year() > LAST_YEAR || self.until.is_some_and(|until| until < earliest) {
             return Ok(None);
         }
         let base = self.base(series.start, earliest);

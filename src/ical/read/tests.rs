@@ -1,1 +1,471 @@
+use super::*;
+use crate::ical::event::{Class, FoundLink, Place, Provider};
+use crate::ical::mark::Mark;
 
+const BERLIN: Tz = Tz::Europe__Berlin;
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn reading(calendar: &str, now: &str) -> Reading {
+    let document = Document::parse(calendar.as_bytes()).unwrap();
+    read(&document, BERLIN, at(now))
+}
+
+/// The only event of a calendar that consists of these VEVENTs, each a list of lines.
+fn event(vevents: &[&[&str]], now: &str) -> Event {
+    let mut reading = reading(&calendar(vevents), now);
+    assert_eq!(reading.events.len(), 1, "{:?}", reading.faults);
+    reading.events.remove(0)
+}
+
+fn calendar(vevents: &[&[&str]]) -> String {
+    let mut text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n".to_owned();
+    for lines in vevents {
+        let lines = lines.join("\r\n");
+        text += &format!("BEGIN:VEVENT\r\nUID:u\r\n{lines}\r\nEND:VEVENT\r\n");
+    }
+    text + "END:VCALENDAR\r\n"
+}
+
+/// `start/end`, `past` or the fault.
+fn next(vevents: &[&[&str]], now: &str) -> String {
+    let event = event(vevents, now);
+    match (event.next, event.fault) {
+        (Next::At(span), None) => {
+            let [start, end] =
+                [span.start, span.end].map(|at| at.format("%Y-%m-%dT%H:%MZ").to_string());
+            format!("{start}/{end}")
+        }
+        (Next::Past, None) => "past".to_owned(),
+        (Next::Unknown, Some(fault)) => fault,
+        odd => panic!("{odd:?}"),
+    }
+}
+
+#[test]
+fn times_are_read() {
+    let cases: &[(&[&str], &str)] = &[
+        (
+            &["DTSTART:20261201T100000Z", "DTEND:20261201T110000Z"],
+            "2026-12-01T10:00Z/2026-12-01T11:00Z",
+        ),
+        (
+            &[
+                "DTSTART;TZID=Europe/Berlin:20261201T100000",
+                "DURATION:PT30M",
+            ],
+            "2026-12-01T09:00Z/2026-12-01T09:30Z",
+        ),
+        (
+            &[
+                "DTSTART;TZID=\"America/New_York\":20261201T100000",
+                "DTEND;TZID=Europe/Berlin:20261201T170000",
+            ],
+            "2026-12-01T15:00Z/2026-12-01T16:00Z",
+        ),
+        (
+            &["DTSTART:20261201T100000", "DTEND:20261201T110000"],
+            "2026-12-01T09:00Z/2026-12-01T10:00Z",
+        ),
+        (
+            &["DTSTART:20261201T100000Z"],
+            "2026-12-01T10:00Z/2026-12-01T10:00Z",
+        ),
+        (
+            &["DTSTART:20261201T100000Z", "DTEND:20261201T090000Z"],
+            "2026-12-01T10:00Z/2026-12-01T10:00Z",
+        ),
+        (
+            &["DTSTART;VALUE=DATE:20261201"],
+            "2026-11-30T23:00Z/2026-12-01T23:00Z",
+        ),
+        (&["DTSTART:20261201"], "2026-11-30T23:00Z/2026-12-01T23:00Z"),
+        (
+            &["DTSTART;VALUE=DATE:20261201", "DTEND;VALUE=DATE:20261205"],
+            "2026-11-30T23:00Z/2026-12-01T23:00Z",
+        ),
+        // 25 hours, cut to 24.
+        (
+            &["DTSTART;VALUE=DATE:20271031"],
+            "2027-10-30T22:00Z/2027-10-31T22:00Z",
+        ),
+        (
+            &[
+                "DTSTART;TZID=Europe/Berlin:20270328T023000",
+                "DURATION:PT1H",
+            ],
+            "2027-03-28T01:30Z/2027-03-28T02:30Z",
+        ),
+        (
+            &[
+                "dtstart;tzid=Europe/Berlin:20261201T100000",
+                "dtend;tzid=Europe/Berlin:20261201T110000",
+            ],
+            "2026-12-01T09:00Z/2026-12-01T10:00Z",
+        ),
+        (
+            &["DTSTART:20261201T100000Z", "DTSTART:20261201T100000Z"],
+            "2026-12-01T10:00Z/2026-12-01T10:00Z",
+        ),
+        (
+            &["DTSTART:20251201T100000Z", "DTEND:20251201T110000Z"],
+            "past",
+        ),
+        (
+            &["DTSTART;TZID=W. Europe Standard Time:20261201T100000"],
+            "the time zone \"W. Europe Standard Time\" is not understood",
+        ),
+        (
+            &["DTSTART;TZID=\u{1b}[31m:20261201T100000"],
+            "the time zone \"\\u{1b}[31m\" is not understood",
+        ),
+        (&["DTSTART:tomorrow"], "DTSTART cannot be read"),
+        (
+            &["DTSTART:20261201T100000Z", "DTEND:later"],
+            "DTEND cannot be read",
+        ),
+        (
+            &["DTSTART:20261201T100000Z", "DURATION:-PT1H"],
+            "DURATION cannot be read",
+        ),
+        (
+            &["DTSTART:20261201T100000Z", "DTSTART:20261202T100000Z"],
+            "it has two different DTSTART",
+        ),
+        (
+            &["DTSTART:20261201T100000Z", "UID:other"],
+            "it has two UIDs",
+        ),
+        (&["SUMMARY:x"], "it has no DTSTART"),
+        (
+            &["DTSTART:20261201T100000Z", "EXRULE:FREQ=DAILY"],
+            "EXRULE is not understood",
+        ),
+        (
+            &[
+                "DTSTART:20261201T100000Z",
+                "RDATE;VALUE=PERIOD:20261202T100000Z/PT1H",
+            ],
+            "RDATE with periods is not understood",
+        ),
+        (
+            &["DTSTART:20261201T100000Z", "RDATE:20261202T100000Z/PT1H"],
+            "RDATE with periods is not understood",
+        ),
+        (
+            &["DTSTART:20261201T100000Z", "RRULE:FREQ=NEVER"],
+            "the recurrence rule cannot be read",
+        ),
+    ];
+    for (lines, expected) in cases {
+        assert_eq!(
+            &next(&[lines], "2026-11-23T12:00:00Z"),
+            expected,
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn the_next_occurrence_is_the_first_that_has_not_ended() {
+    let master: &[&str] = &[
+        "DTSTART;TZID=Europe/Berlin:20261201T100000",
+        "DTEND;TZID=Europe/Berlin:20261201T110000",
+        "RRULE:FREQ=DAILY;COUNT=4",
+        "EXDATE;TZID=Europe/Berlin:20261202T100000",
+        "RDATE;TZID=Europe/Berlin:20261210T100000",
+    ];
+    let moved: &[&str] = &[
+        "RECURRENCE-ID;TZID=Europe/Berlin:20261203T100000",
+        "DTSTART;TZID=Europe/Berlin:20261203T150000",
+        "DTEND;TZID=Europe/Berlin:20261203T153000",
+    ];
+    let moved_later: &[&str] = &[
+        "RECURRENCE-ID:20261203T090000Z",
+        "SEQUENCE:2",
+        "DTSTART;TZID=Europe/Berlin:20261205T150000",
+    ];
+    let cancelled: &[&str] = &[
+        "RECURRENCE-ID;TZID=Europe/Berlin:20261204T100000",
+        "DTSTART;TZID=Europe/Berlin:20261204T100000",
+        "STATUS:CANCELLED",
+    ];
+    let alone: &[&[&str]] = &[master];
+    let all: &[&[&str]] = &[master, moved, cancelled];
+    let cases: &[(&[&[&str]], &str, &str)] = &[
+        (
+            alone,
+            "2026-11-01T00:00:00Z",
+            "2026-12-01T09:00Z/2026-12-01T10:00Z",
+        ),
+        (
+            alone,
+            "2026-12-01T09:59:59Z",
+            "2026-12-01T09:00Z/2026-12-01T10:00Z",
+        ),
+        (
+            alone,
+            "2026-12-01T10:00:00Z",
+            "2026-12-03T09:00Z/2026-12-03T10:00Z",
+        ),
+        (
+            all,
+            "2026-12-01T10:00:00Z",
+            "2026-12-03T14:00Z/2026-12-03T14:30Z",
+        ),
+        (
+            all,
+            "2026-12-03T14:30:00Z",
+            "2026-12-10T09:00Z/2026-12-10T10:00Z",
+        ),
+        (all, "2026-12-10T10:00:00Z", "past"),
+        (
+            &[moved_later, master, moved, cancelled],
+            "2026-12-01T10:00:00Z",
+            "2026-12-05T14:00Z/2026-12-05T14:00Z",
+        ),
+        // Without its master: the next of the overrides.
+        (
+            &[moved, cancelled],
+            "2026-11-01T00:00:00Z",
+            "2026-12-03T14:00Z/2026-12-03T14:30Z",
+        ),
+        (&[cancelled], "2026-11-01T00:00:00Z", "past"),
+        (
+            &[master, master],
+            "2026-11-01T00:00:00Z",
+            "the UID is used by two events",
+        ),
+        (
+            &[
+                master,
+                &[
+                    "RECURRENCE-ID;RANGE=THISANDFUTURE:20261203T090000Z",
+                    "DTSTART:20261203T090000Z",
+                ],
+            ],
+            "2026-11-01T00:00:00Z",
+            "RECURRENCE-ID with RANGE is not understood",
+        ),
+        (
+            &[master, &["RECURRENCE-ID:20261203T090000Z", "DTSTART:soon"]],
+            "2026-11-01T00:00:00Z",
+            "DTSTART cannot be read",
+        ),
+    ];
+    for (vevents, now, expected) in cases {
+        assert_eq!(&next(vevents, now), expected, "{vevents:?} {now}");
+    }
+    // A zero-length one counts until it starts; a long one until it ends, cut to a day.
+    let zero: &[&[&str]] = &[&["DTSTART:20261201T100000Z"]];
+    assert_eq!(
+        next(zero, "2026-12-01T10:00:00Z"),
+        "2026-12-01T10:00Z/2026-12-01T10:00Z"
+    );
+    assert_eq!(next(zero, "2026-12-01T10:00:01Z"), "past");
+    let long: &[&[&str]] = &[&["DTSTART:20261201T100000Z", "DTEND:20261204T100000Z"]];
+    assert_eq!(
+        next(long, "2026-12-03T10:00:00Z"),
+        "2026-12-01T10:00Z/2026-12-02T10:00Z"
+    );
+}
+
+#[test]
+fn what_an_event_says_is_read() {
+    let event = event(
+        &[
+            &[
+                "DTSTART:20261201T100000Z",
+                "RRULE:FREQ=WEEKLY",
+                "SUMMARY:Budget\\, round",
+                "  two",
+                "LOCATION: ",
+                "STATUS:CONFIRMED",
+                "CLASS:X-SECRET",
+                "TRANSP:TRANSPARENT",
+                "CATEGORIES:Work,Te\\,ams",
+                "CATEGORIES: Private ,",
+                "ORGANIZER;CN=Ann:MAILTO:Ann@Example.org",
+                "ATTENDEE:mailto:ann@example.org",
+                "ATTENDEE;EMAIL=Bob@example.org:urn:uuid:1",
+                "ATTENDEE:mailto:",
+                "DTSTAMP:20260101T000000Z",
+                "LAST-MODIFIED:20260102T000000Z",
+                "SEQUENCE:3",
+                "X-MEETBRIDGE-MEETING:v1.opt-out",
+                "DESCRIPTION;ALTREP=\"data:text/html,%3Ca href=%22https://zoom.us/j/4%22%3E\":see",
+                " \\n<https://zoom.us/j/1>",
+                "CONFERENCE;VALUE=URI:https://zoom.us/j/2",
+                "X-GOOGLE-CONFERENCE:https://meet.google.com/abc-defg-hij",
+                "BEGIN:VALARM",
+                "DESCRIPTION:https://zoom.us/j/3",
+                "SUMMARY:alarm",
+                "END:VALARM",
+            ],
+            &[
+                "RECURRENCE-ID:20261208T100000Z",
+                "DTSTART:20261208T110000Z",
+                "SUMMARY:Another",
+                "STATUS:CANCELLED",
+                "URL:https://teams.microsoft.com/meet/1?p=2",
+                "LOCATION:Here",
+                "CATEGORIES:Late",
+                "ATTENDEE:mailto:carl@example.org",
+                "ATTENDEE:mailto:ann@example.org",
+                "LAST-MODIFIED:20260103T000000Z",
+                "SEQUENCE:2",
+            ],
+        ],
+        "2026-11-23T12:00:00Z",
+    );
+    assert_eq!(event.summary.as_deref(), Some("Budget, round two"));
+    assert_eq!(event.location.as_deref(), Some(" "));
+    assert!(event.recurring && event.transparent && !event.cancelled && !event.all_day);
+    assert_eq!(event.class, Class::Private);
+    assert_eq!(event.categories, ["Work", "Te,ams", "Private", "Late"]);
+    assert_eq!(event.organizer.as_deref(), Some("ann@example.org"));
+    assert_eq!(
+        event.attendees,
+        ["ann@example.org", "bob@example.org", "carl@example.org"]
+    );
+    assert_eq!(event.stamped, Some(at("2026-01-01T00:00:00Z")));
+    assert_eq!(event.last_modified, Some(at("2026-01-03T00:00:00Z")));
+    assert_eq!(event.sequence, 3);
+    let [master, other] = event.components.as_slice() else {
+        panic!("{:?}", event.components);
+    };
+    assert!(!master.is_override && !master.cancelled && master.location_empty && master.url_absent);
+    assert!(other.is_override && other.cancelled && !other.location_empty && !other.url_absent);
+    assert_eq!((&master.mark, &other.mark), (&Some(Mark::OptOut), &None));
+    let link = |place, provider, url: &str| FoundLink {
+        place,
+        provider,
+        url: url.to_owned(),
+    };
+    assert_eq!(
+        master.links,
+        [
+            link(Place::Other, Provider::Zoom, "https://zoom.us/j/4"),
+            link(Place::Description, Provider::Zoom, "https://zoom.us/j/1"),
+            link(Place::Conference, Provider::Zoom, "https://zoom.us/j/2"),
+            link(
+                Place::Other,
+                Provider::Meet,
+                "https://meet.google.com/abc-defg-hij"
+            ),
+        ]
+    );
+    let teams = link(
+        Place::Url,
+        Provider::Teams,
+        "https://teams.microsoft.com/meet/1?p=2",
+    );
+    assert_eq!(other.links, [teams]);
+}
+
+#[test]
+fn a_broken_event_hides_no_other() {
+    let text = "BEGIN:VCALENDAR\nVERSION:2.0\nBEGIN:VEVENT\nSUMMARY:no uid\nEND:VEVENT\n\
+                BEGIN:VEVENT\nUID:open\nDTSTART:20261201T100000Z\n\
+                BEGIN:VEVENT\nUID:good\nDTSTART:20261201T100000Z\nEND:VEVENT\n\
+                BEGIN:VEVENT\nUID:bad\nDTSTART:x\nrubbish\nEND:VEVENT\n\
+                BEGIN:VTODO\nUID:todo\nEND:VTODO\nEND:VCALENDAR\n";
+    let reading = reading(text, "2026-11-23T12:00:00Z");
+    let shown: Vec<_> = reading
+        .events
+        .iter()
+        .map(|event| (event.uid.as_str(), event.fault.as_deref().unwrap_or("")))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("open", "its END:VEVENT is missing"),
+            ("good", ""),
+            ("bad", "DTSTART cannot be read"),
+        ]
+    );
+    let lines: Vec<_> = reading.faults.iter().map(|fault| fault.line).collect();
+    assert_eq!(lines, [3, 6, 16], "{:?}", reading.faults);
+    assert_eq!(reading.faults[0].what, "an event with no UID");
+}
+
+#[test]
+fn the_calendar_speaks_for_its_events() {
+    let text = |head: &str| {
+        format!(
+            "BEGIN:VCALENDAR\r\n{head}\r\nBEGIN:VEVENT\r\nUID:u\r\nDTSTART:20261201T100000Z\r\n\
+             END:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+    };
+    let cases = [
+        ("VERSION:2.0", false, None),
+        ("VERSION:2.0\r\nMETHOD:CANCEL", true, None),
+        ("VERSION:2.0\r\nMETHOD:REQUEST", false, None),
+        ("VERSION:1.0", false, Some("vCalendar 1.0 is not supported")),
+    ];
+    for (head, cancelled, fault) in cases {
+        let reading = reading(&text(head), "2026-11-23T12:00:00Z");
+        let event = &reading.events[0];
+        assert_eq!(
+            (event.cancelled, event.fault.as_deref()),
+            (cancelled, fault),
+            "{head}"
+        );
+    }
+    let status = ["DTSTART:20261201T100000Z", "STATUS:cancelled"];
+    assert!(event(&[&status], "2026-11-23T12:00:00Z").cancelled);
+}
+
+#[test]
+fn the_digests_follow_what_they_are_of() {
+    let digests = |lines: &[&str]| {
+        let event = event(&[lines], "2026-11-23T12:00:00Z");
+        (event.schedule, event.content)
+    };
+    let plain = digests(&["DTSTART:20261201T100000Z", "SUMMARY:x"]);
+    assert!(plain.0.len() == 16 && plain.1.len() == 16 && plain.0 != plain.1);
+    let other_title = digests(&["DTSTART:20261201T100000Z", "SUMMARY:y"]);
+    assert!(other_title.0 == plain.0 && other_title.1 != plain.1);
+    let folded = digests(&["DTSTART:202612", " 01T100000Z", "SUMMARY:x"]);
+    assert!(folded.0 == plain.0 && folded.1 != plain.1);
+    for more in [
+        "DTEND:20261201T110000Z",
+        "STATUS:CANCELLED",
+        "RRULE:FREQ=DAILY",
+        "EXDATE:20261201T100000Z",
+    ] {
+        let changed = digests(&["DTSTART:20261201T100000Z", "SUMMARY:x", more]);
+        assert!(changed.0 != plain.0 && changed.1 != plain.1, "{more}");
+    }
+}
+
+#[test]
+fn too_many_dates_are_refused() {
+    let list = "20261201T100000Z,".repeat(guard::MAX_DATES);
+    let line = format!("RDATE:{list}20261202T100000Z");
+    let said = next(
+        &[&["DTSTART:20261201T100000Z", &line]],
+        "2026-11-23T12:00:00Z",
+    );
+    assert_eq!(said, "it has more than 10000 dates");
+}
+
+proptest::proptest! {
+    #[test]
+    fn nothing_panics(lines in proptest::collection::vec(
+        "(BEGIN:VEVENT|END:VEVENT|UID:[ab]|DTSTART(;TZID=Europe/Berlin|;VALUE=DATE)?:[0-9]{8}(T[0-2][0-9]{5}Z?)?\
+         |DTEND:.{0,12}|DURATION:-?P[0-9]{0,19}[DWTHMS]{0,3}|RRULE:FREQ=(DAILY|YEARLY);?.{0,20}|RDATE:[0-9T,]{0,40}\
+         |EXDATE:.{0,20}|RECURRENCE-ID:[0-9]{8}T[0-9]{6}|LOCATION:.{0,20}|DESCRIPTION:(https?://.{0,30})*|.{0,30})",
+        0..40,
+    ), now in proptest::num::i64::ANY) {
+        let text = format!("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\n{}\n", lines.join("\n"));
+        let document = Document::parse(text.as_bytes()).unwrap();
+        let now = DateTime::from_timestamp(now % 8_000_000_000_000, 0).unwrap();
+        let reading = read(&document, BERLIN, now);
+        for event in reading.events {
+            proptest::prop_assert_eq!(event.fault.is_some(), event.next == Next::Unknown);
+        }
+    }
+}

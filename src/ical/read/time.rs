@@ -1,6 +1,9 @@
 //! From what is written to instants: time zones, gaps and folds, durations (RFC 5545, 3.3.5, 3.3.6).
 
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::offset::LocalResult;
+use chrono::{
+    DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
+};
 use chrono_tz::Tz;
 
 use crate::model::Span;
@@ -51,14 +54,12 @@ pub(super) fn zone(tzid: &str) -> Option<Tz> {
 /// The instant of a local time: the first of two in a fold; in a gap, counted with the offset that
 /// holds before it (RFC 5545, 3.3.5), so 02:30 becomes 03:30.
 pub(super) fn instant(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
-    use chrono::offset::LocalResult;
     match zone.from_local_datetime(&local) {
         LocalResult::Single(at) => at.to_utc(),
         LocalResult::Ambiguous(first, _) => first.to_utc(),
         LocalResult::None => {
             // A day is longer than any offset, so this lies before the gap whatever the zone.
             let before = local.checked_sub_days(Days::new(1)).unwrap_or(local);
-            use chrono::Offset;
             let offset = zone.offset_from_utc_datetime(&before).fix();
             local.checked_sub_offset(offset).unwrap_or(local).and_utc()
         }
@@ -105,7 +106,9 @@ impl Frame {
 
     /// The local time at an instant.
     pub(super) fn of_instant(&self, at: DateTime<Utc>) -> NaiveDateTime {
-        at.with_timezone(&self.zone).naive_local()
+        let utc = at.naive_utc();
+        let offset = self.zone.offset_from_utc_datetime(&utc).fix();
+        utc.checked_add_offset(offset).unwrap_or(utc)
     }
 
     /// The instant of a local time of this frame.

@@ -164,7 +164,7 @@ impl Vevent {
             "SEQUENCE" => self.sequence = line.value().trim().parse().unwrap_or(self.sequence),
             "LAST-MODIFIED" => pending.add(Dated::LastModified, line),
             "DTSTAMP" => pending.add(Dated::Stamped, line),
-            "X-MEETBRIDGE-MEETING" => self.component.mark = mark(line),
+            "X-MEETBRIDGE-MEETING" => self.component.mark = Some(Mark::parse(line.value().trim())),
             "LOCATION" => {
                 let location = line.text();
                 self.component.location_empty &= location.trim().is_empty();
@@ -372,7 +372,4 @@ fn address(line: &ContentLine<'_>) -> Option<String> {
     email
         .filter(|email| !email.is_empty())
         .or((!value.is_empty()).then_some(value))
-}
-fn mark(_: &ContentLine<'_>) -> Option<Mark> {
-    None
 }
