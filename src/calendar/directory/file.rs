@@ -423,7 +423,7 @@ mod tests {
             modified: (0, 0),
             changed: (1_000, 0),
         };
-        let at = |ms| DateTime::from_timestamp_millis(1_000_000 + ms).unwrap();
+        let at = |ms: i64| DateTime::from_timestamp_millis(1_000_000 + ms).unwrap();
         for (ms, rest) in [
             (0, Some(20)),
             (5, Some(15)),

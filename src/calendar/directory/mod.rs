@@ -59,6 +59,7 @@ pub struct Directory {
 impl Directory {
     /// Every `.ics` file below the directory `path`. It need not exist yet: reading fails until it
     /// does, and `changed` tells when it appears.
+    #[allow(clippy::self_named_constructors, reason = "the other kind is `file`")]
     pub fn directory(path: PathBuf, clock: Arc<dyn Clock>) -> Self {
         Self::new(
             Place {

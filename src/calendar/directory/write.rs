@@ -360,4 +360,17 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn what_we_write_has_a_time_that_no_edit_after_it_gets() {
+        let file = tempfile::tempfile().unwrap();
+        let tick = UNIX_EPOCH + Duration::from_secs(1_000);
+        file.set_modified(tick).unwrap();
+        make_distinct(&file).unwrap();
+        let modified = file.metadata().unwrap().modified().unwrap();
+        assert_eq!(
+            tick.duration_since(modified).unwrap(),
+            Duration::from_nanos(1)
+        );
+    }
 }
