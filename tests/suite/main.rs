@@ -1,1 +1,4 @@
 //! The tests that need more than one module, or the binary itself; one binary, so that it links once.
+
+#[cfg(feature = "simulator")]
+mod simulator;
