@@ -7,6 +7,8 @@ use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
+use crate::model::Span;
+
 use super::record::{New, Record, View};
 use super::reply::{Refusal, Reply};
 use super::route::{Ask, Target, Who};
@@ -167,7 +169,7 @@ impl Desk<'_> {
         let existing = world.current(&key);
         if let Some(meeting) = existing.and_then(|id| world.meeting(&id, self.call.now)) {
             if self.settings.existing == Existing::Apply {
-                if let Some((start, end)) = times {
+                if let Some(Span { start, end }) = times {
                     meeting.reschedule(start, end);
                 }
                 if subject.is_some() {
@@ -312,7 +314,7 @@ impl Desk<'_> {
                 "anonymizeIdentityForRoles cannot be taken back.",
             ));
         }
-        if let Some((start, end)) = times {
+        if let Some(Span { start, end }) = times {
             meeting.reschedule(start, end);
         }
         if let Some(attendees) = attendees {
@@ -358,14 +360,13 @@ impl Desk<'_> {
         }
     }
 
-    fn make(
-        &self,
-        external_id: Option<&str>,
-        earlier: u64,
-        times: Option<(DateTime<Utc>, DateTime<Utc>)>,
-    ) -> Record {
+    fn make(&self, external_id: Option<&str>, earlier: u64, times: Option<Span>) -> Record {
         let now = self.call.now;
-        let (start, end) = times.unwrap_or_else(|| (now, after_an_hour(now)));
+        let hour = Span {
+            start: now,
+            end: after_an_hour(now),
+        };
+        let Span { start, end } = times.unwrap_or(hour);
         Record::new(New {
             seed: self.settings.seed,
             organizer: self.organizer,
@@ -421,7 +422,7 @@ fn text(body: &Map<String, Value>, name: &str) -> Option<String> {
 }
 
 /// Start and end as the body gives them: end only with start, and not before it; else an hour long.
-fn times(body: &Map<String, Value>) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>, Refusal> {
+fn times(body: &Map<String, Value>) -> Result<Option<Span>, Refusal> {
     let time = |name| body.get(name).and_then(Value::as_str).and_then(shape::time);
     let (start, end) = match (time("startDateTime"), time("endDateTime")) {
         (None, None) => return Ok(None),
@@ -434,7 +435,7 @@ fn times(body: &Map<String, Value>) -> Result<Option<(DateTime<Utc>, DateTime<Ut
     if start.year() < 1900 || end.year() > 9000 {
         return Err(Refusal::bad("The time is out of range."));
     }
-    Ok(Some((start, end)))
+    Ok(Some(Span { start, end }))
 }
 
 fn after_an_hour(start: DateTime<Utc>) -> DateTime<Utc> {

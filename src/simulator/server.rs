@@ -342,7 +342,10 @@ fn send(
         Some(Effect::Truncated) => broken_off(body),
         _ => Body::from(body),
     };
-    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = match StatusCode::from_u16(reply.status) {
+        Ok(status) if (200..600).contains(&reply.status) => status,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     let mut set = |name: &'static str, value: &str| {
