@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// The largest secret, in bytes.
+pub const LARGEST: usize = 64 * 1024;
+
 /// Where a secret is to be read, each time it is needed; never the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {

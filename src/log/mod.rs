@@ -33,11 +33,9 @@ macro_rules! __log_event {
     ($event:ident $(, $($fields:tt)*)?) => {
         $crate::log::__tracing::event!(
             $crate::log::catalogue::$event.level,
-            {
-                event = $crate::log::catalogue::$event.id,
-                message = $crate::log::catalogue::$event.sentence,
-                $($($fields)*)?
-            }
+            event = $crate::log::catalogue::$event.id,
+            message = $crate::log::catalogue::$event.sentence,
+            $($($fields)*)?
         )
     };
 }
