@@ -54,7 +54,9 @@ pub(super) struct Collector<'t> {
 impl<'t> Collector<'t> {
     /// Begins with the faults that the parser found.
     pub(super) fn new(text: Text<'t>, syntax: &[toml::de::Error]) -> Self {
-        let broken = syntax.iter().filter_map(|error| Some(text.line(error.span()?.start)));
+        let broken = syntax
+            .iter()
+            .filter_map(|error| Some(text.line(error.span()?.start)));
         let broken = broken.collect();
         let shown = syntax.iter().take(SHOWN).map(|error| Fault {
             place: error.span().map(|span| text.place(span, None)),
