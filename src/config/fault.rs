@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use crate::model::Escaped;
 
-/// How many faults are shown; the rest is counted.
-const SHOWN: usize = 50;
+/// How many faults are kept and shown; the rest is counted.
+pub(super) const SHOWN: usize = 50;
 
 /// How much of a line is shown on either side of the fault, in characters.
 const SHOWN_LINE: usize = 80;
@@ -35,19 +35,22 @@ pub struct Fault {
     pub hint: Option<String>,
 }
 
-/// Everything that is wrong with one configuration file, in file order; never empty.
+/// Everything that is wrong with one configuration file, in file order; never empty. Of very many,
+/// the first that were found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults {
     file: String,
     faults: Vec<Fault>,
+    more: usize,
 }
 
 impl Faults {
-    pub(super) fn new(file: &str, mut faults: Vec<Fault>) -> Self {
+    pub(super) fn new(file: &str, mut faults: Vec<Fault>, more: usize) -> Self {
         faults.sort_by_key(|fault| fault.place.as_ref().map(|at| (at.line, at.column)));
         Self {
             file: file.to_owned(),
             faults,
+            more,
         }
     }
 
@@ -57,7 +60,7 @@ impl Faults {
             what: what.into(),
             hint: Some(hint.into()),
         };
-        Self::new(file, vec![fault])
+        Self::new(file, vec![fault], 0)
     }
 
     /// The faults, in file order.
@@ -72,7 +75,7 @@ impl std::error::Error for Faults {}
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = Escaped(&self.file);
-        for (n, fault) in self.faults.iter().take(SHOWN).enumerate() {
+        for (n, fault) in self.faults.iter().enumerate() {
             if n > 0 {
                 f.write_str("\n\n")?;
             }
@@ -87,7 +90,7 @@ impl fmt::Display for Faults {
                 write!(f, "\n  hint: {hint}")?;
             }
         }
-        match self.faults.len().saturating_sub(SHOWN) {
+        match self.more {
             0 => Ok(()),
             more => write!(f, "\n\n{file}: and {more} more"),
         }
@@ -122,19 +125,32 @@ fn quote(f: &mut fmt::Formatter<'_>, at: &Place) -> fmt::Result {
 /// A text with what is needed to say where something stands in it.
 pub(super) struct Text<'t> {
     text: &'t str,
+    /// Where each line begins.
+    lines: Vec<usize>,
     /// Parts that begin inside a multi-line value, where no key says whether it is a secret.
     inside: Vec<Range<usize>>,
 }
 
 impl<'t> Text<'t> {
     pub(super) fn new(text: &'t str, inside: Vec<Range<usize>>) -> Self {
-        Self { text, inside }
+        let after = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self {
+            text,
+            lines: std::iter::once(0).chain(after).collect(),
+            inside,
+        }
+    }
+
+    /// The line that a byte stands in, from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|start| *start <= at)
     }
 
     /// The place of a byte range; `key` is the key it belongs to, where one is known.
     pub(super) fn place(&self, span: Range<usize>, key: Option<&str>) -> Place {
         let start = self.border(span.start);
-        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let number = self.line(start);
+        let line_start = self.lines.get(number - 1).copied().unwrap_or_default();
         let line_end = self.text[start..]
             .find('\n')
             .map_or(self.text.len(), |at| start + at);
@@ -146,7 +162,7 @@ impl<'t> Text<'t> {
                 None => self.inside.iter().any(|part| part.contains(&line_start)),
             };
         Place {
-            line: self.text[..line_start].matches('\n').count() + 1,
+            line: number,
             column: self.text[line_start..start].chars().count() + 1,
             width: self.text[start..end].chars().count().max(1),
             text: (!withheld).then(|| line.to_owned()),

@@ -181,7 +181,7 @@ impl Config {
     /// # Errors
     /// All that is wrong with it, at once.
     pub fn parse(text: &str, file: &str, machine: &Machine) -> Result<Self, Faults> {
-        read::config(text, machine).map_err(|faults| Faults::new(file, faults))
+        read::config(text, machine).map_err(|(faults, more)| Faults::new(file, faults, more))
     }
 
     /// The calendars that take part.

@@ -89,8 +89,8 @@ const CLOUDS: &[(&str, (&str, &str))] = &[
     ),
 ];
 
-/// Reads the whole file.
-pub(super) fn config(text: &str, machine: &Machine) -> Result<Config, Vec<Fault>> {
+/// Reads the whole file: the first faults that were found come back, and how many there are besides.
+pub(super) fn config(text: &str, machine: &Machine) -> Result<Config, (Vec<Fault>, usize)> {
     read(text, machine, |_| {})
 }
 
@@ -99,15 +99,16 @@ pub(super) fn read(
     text: &str,
     machine: &Machine,
     seen: impl FnOnce(&Collector<'_>),
-) -> Result<Config, Vec<Fault>> {
+) -> Result<Config, (Vec<Fault>, usize)> {
     let inside = match scan::scan(text) {
         Ok(inside) => inside,
         Err(span) => {
-            return Err(vec![Fault {
+            let fault = Fault {
                 place: Some(Text::new(text, Vec::new()).place(span, None)),
                 what: "nested too deeply".to_owned(),
                 hint: Some("no key of meetbridge is nested like this".to_owned()),
-            }]);
+            };
+            return Err((vec![fault], 0));
         }
     };
     let (tree, syntax) = DeTable::parse_recoverable(text);
@@ -116,7 +117,7 @@ pub(super) fn read(
     seen(&collector);
     let faults = collector.into_faults();
     match config {
-        Some(config) if faults.is_empty() => Ok(config),
+        Some(config) if faults.0.is_empty() => Ok(config),
         _ => Err(faults),
     }
 }

@@ -1,13 +1,13 @@
 //! A reader over the TOML tree that collects faults rather than stop at the first.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::fault::{Fault, Text};
+use super::fault::{Fault, SHOWN, Text};
 use crate::model::Escaped;
 
 /// A value, with where it stands.
@@ -41,6 +41,8 @@ impl Wrong {
 pub(super) struct Collector<'t> {
     text: Text<'t>,
     faults: RefCell<Vec<Fault>>,
+    /// How many there are besides.
+    more: Cell<usize>,
     /// Lines with a syntax fault: what else seems wrong there follows from it.
     broken: BTreeSet<usize>,
     /// Every key that was asked for, as `table.key`.
@@ -52,28 +54,38 @@ pub(super) struct Collector<'t> {
 impl<'t> Collector<'t> {
     /// Begins with the faults that the parser found.
     pub(super) fn new(text: Text<'t>, syntax: &[toml::de::Error]) -> Self {
-        let faults: Vec<Fault> = syntax
+        let broken = syntax
             .iter()
-            .map(|error| Fault {
-                place: error.span().map(|span| text.place(span, None)),
-                what: Escaped(error.message()).to_string(),
-                hint: None,
-            })
-            .collect();
-        let broken = faults
-            .iter()
-            .filter_map(|fault| Some(fault.place.as_ref()?.line));
+            .filter_map(|error| Some(text.line(error.span()?.start)));
+        let broken = broken.collect();
+        let shown = syntax.iter().take(SHOWN).map(|error| Fault {
+            place: error.span().map(|span| text.place(span, None)),
+            what: Escaped(error.message()).to_string(),
+            hint: None,
+        });
+        let shown: Vec<Fault> = shown.collect();
         Self {
-            broken: broken.collect(),
-            faults: RefCell::new(faults),
+            broken,
+            more: Cell::new(syntax.len() - shown.len()),
+            faults: RefCell::new(shown),
             text,
             known: RefCell::default(),
             empty: DeTable::new(),
         }
     }
 
-    pub(super) fn into_faults(self) -> Vec<Fault> {
-        self.faults.into_inner()
+    /// The first faults that were found, and how many there are besides.
+    pub(super) fn into_faults(self) -> (Vec<Fault>, usize) {
+        (self.faults.into_inner(), self.more.get())
+    }
+
+    /// Whether there is room for one more fault; counts it where there is none.
+    fn has_room(&self) -> bool {
+        let room = self.faults.borrow().len() < SHOWN;
+        if !room {
+            self.more.set(self.more.get() + 1);
+        }
+        room
     }
 
     /// The keys that were asked for, as `table.key`.
@@ -84,7 +96,7 @@ impl<'t> Collector<'t> {
 
     /// Reports a fault of the file as a whole.
     pub(super) fn general(&self, what: impl Into<String>, hint: impl Into<String>) {
-        if self.broken.is_empty() {
+        if self.broken.is_empty() && self.has_room() {
             self.faults.borrow_mut().push(Fault {
                 place: None,
                 what: what.into(),
@@ -94,10 +106,9 @@ impl<'t> Collector<'t> {
     }
 
     fn report(&self, span: Range<usize>, key: Option<&str>, wrong: Wrong) {
-        let place = self.text.place(span, key);
-        if !self.broken.contains(&place.line) {
+        if !self.broken.contains(&self.text.line(span.start)) && self.has_room() {
             self.faults.borrow_mut().push(Fault {
-                place: Some(place),
+                place: Some(self.text.place(span, key)),
                 what: wrong.what,
                 hint: Some(wrong.hint),
             });
@@ -152,7 +163,7 @@ impl<'c, 't> Table<'c, 't> {
             .entries
             .get(key)
             .map_or(self.span.clone(), Spanned::span);
-        self.collector.text.place(span, None).line
+        self.collector.text.line(span.start)
     }
 
     fn ask(&mut self, key: &'static str) -> Option<&'c Value<'t>> {

@@ -49,9 +49,10 @@ fn the_catalogue_is_well_formed() {
 
 #[test]
 fn code_and_catalogue_are_in_step() {
+    let sources = sources();
     let mut used = BTreeSet::new();
-    for (file, source) in sources() {
-        for call in calls(&source) {
+    for (file, source) in &sources {
+        for call in calls(source) {
             let mut parts = split(call);
             let name = parts.remove(0);
             let at = NAMES.iter().position(|known| *known == name);
