@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod lock;
 mod records;
+mod rows;
 mod schema;
 mod store;
 mod tables;

@@ -923,7 +923,7 @@ fn files_are_the_owners_alone() {
     }
     drop(state);
     // Restored by hand, with rights for others: taken away; the directory is its owner's business.
-    std::fs::write(home.directory.join("state.db-wal"), "").unwrap();
+    std::fs::write(home.directory.join("state.db-wal"), "not a log").unwrap();
     std::fs::set_permissions(&home.directory, Permissions::from_mode(0o755)).unwrap();
     for name in home.names() {
         let path = home.directory.join(name);
