@@ -18,9 +18,6 @@ const COMMAND_TIME: Duration = Duration::from_secs(10);
 /// Where credentials lie that systemd has not passed to this process.
 const CREDENTIAL_STORE: &str = "/etc/credstore";
 
-/// The largest secret, in bytes.
-pub const LARGEST: usize = 64 * 1024;
-
 /// Where a secret is to be read, each time it is needed; never the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {

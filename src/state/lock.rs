@@ -16,7 +16,7 @@ const NAME: &str = "state.lock";
 /// The held lock.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -42,7 +42,16 @@ impl Lock {
         }
         // On a full disk the number is missing and a message says `unknown`; the lock holds all the same.
         let _ = write_holder(&mut file);
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+/// Closing the file alone would not do while another thread starts a command: until that one has
+/// become its program, it has the file open too.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A failure leaves the lock to the closing of the file.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
 
@@ -64,5 +73,21 @@ fn holder(file: &File) -> String {
         id.to_owned()
     } else {
         "unknown".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_ends_although_a_starting_command_still_has_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = Lock::take(directory.path()).unwrap();
+        let inherited = lock.file.try_clone().unwrap();
+        Lock::take(directory.path()).unwrap_err();
+        drop(lock);
+        Lock::take(directory.path()).unwrap();
+        drop(inherited);
     }
 }

@@ -7,10 +7,12 @@
 //! A call that finds nothing to change opens no write transaction and leaves every file as it is
 //! (promise 6).
 
+mod agenda;
 mod error;
 mod file;
 mod lock;
 mod records;
+mod rows;
 mod schema;
 mod store;
 mod tables;

@@ -107,8 +107,8 @@ pub(super) enum Found {
     Damaged,
 }
 
-/// Looks at the file's header, its list of tables and the first page of each; not at every page,
-/// which takes seconds where there are a million links. What lies deeper shows when it is read.
+/// Looks at the file's header, its list of tables and the first pages of each; not at every page:
+/// a million links are half a gigabyte. What lies deeper shows when it is read.
 pub(super) fn look(connection: &Connection) -> rusqlite::Result<Found> {
     match try_look(connection) {
         Err(e) if means_damage(&e) => Ok(Found::Damaged),

@@ -69,7 +69,7 @@ impl State {
         };
         let mut aside = None;
         if file::is_marked_damaged(&path) {
-            aside = Some(set_aside()?);
+            aside = Some(set_aside()?).filter(|aside| aside.exists());
         }
         let connection = match open_to_write(&path)? {
             Some(connection) => connection,
@@ -248,8 +248,8 @@ fn try_open_to_write(path: &Path) -> rusqlite::Result<Result<Connection, Found>>
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
-        let code = ffi::Error::new(ffi::SQLITE_CANTOPEN);
-        let text = format!("no write-ahead log here (mode {mode}): is it a network file system?");
+        let code = ffi::Error::new(ffi::SQLITE_PROTOCOL);
+        let text = format!("no write-ahead log is possible here, only `{mode}`");
         return Err(rusqlite::Error::SqliteFailure(code, Some(text)));
     }
     // In WAL mode NORMAL syncs at checkpoints only. What a killed process has committed is in the

@@ -6,18 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Datelike as _, Months, NaiveDate, Utc};
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension as _, Params, Row, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, Params, TransactionBehavior};
 
 use super::error::StateError;
-use super::records::{
-    CalendarRecord, Frozen, Link, MeetingRecord, Overview, Phase, ResourceRecord,
+use super::records::{CalendarRecord, Link, MeetingRecord, Overview, ResourceRecord};
+use super::rows::{
+    count, outcome_text, phase_number, read_calendar, read_link, read_meeting, read_outcome,
+    read_resource, time,
 };
 use super::store::State;
-use crate::meeting::Meeting;
-use crate::model::{
-    CalendarName, ExternalId, JoinUrl, OrganizerId, ResourceId, Uid, Version, sha256,
-};
+use crate::model::{CalendarName, ExternalId, JoinUrl, OrganizerId, ResourceId, sha256};
 
 type Result<T, E = StateError> = std::result::Result<T, E>;
 
@@ -68,8 +66,7 @@ impl State {
         self.put_resources(calendar, std::slice::from_ref(record))
     }
 
-    /// Inserts or replaces all of them in one transaction, which for many takes a tenth of the time
-    /// that one by one takes.
+    /// Inserts or replaces all of them in one transaction: much quicker than one by one.
     ///
     /// # Errors
     /// [`StateError`]; then none of them is stored.
@@ -334,53 +331,6 @@ impl State {
     }
 }
 
-/// What is due.
-impl State {
-    /// When the first resource of the calendar has to be decided again; `None`: none before it changes.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn next_due(&self, calendar: &CalendarName) -> Result<Option<DateTime<Utc>>> {
-        self.read(|c| {
-            c.prepare_cached(
-                "SELECT due FROM resources WHERE calendar = ?1 AND due IS NOT NULL
-                 ORDER BY due LIMIT 1",
-            )?
-            .query_row([calendar.as_str()], |row| time(row, 0))
-            .optional()
-        })
-    }
-
-    /// The resources that have to be decided again at `now`.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn due(&self, calendar: &CalendarName, now: DateTime<Utc>) -> Result<Vec<ResourceId>> {
-        self.read(|c| {
-            c.prepare_cached(
-                "SELECT resource FROM resources
-                 WHERE calendar = ?1 AND due IS NOT NULL AND due <= ?2",
-            )?
-            .query_map((calendar.as_str(), now.timestamp_micros()), |row| {
-                row.get::<_, String>(0).map(ResourceId::new)
-            })?
-            .collect()
-        })
-    }
-
-    /// Forgets what was decided of the calendar's resources, so that the next pass decides every
-    /// event again; links and meetings stay.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn forget_decisions(&self, calendar: &CalendarName) -> Result<()> {
-        self.write(|c| {
-            c.execute("DELETE FROM resources WHERE calendar = ?1", [calendar.as_str()])?;
-            Ok(())
-        })
-    }
-}
-
 /// Calendars.
 impl State {
     /// What is remembered of the calendar; a new one's record is the default.
@@ -545,121 +495,6 @@ fn put<P: Params + Clone>(
         }
     }
     transaction.commit()
-}
-
-fn read_resource(row: &Row<'_>) -> rusqlite::Result<ResourceRecord> {
-    Ok(ResourceRecord {
-        id: ResourceId::new(row.get::<_, String>(0)?),
-        version: Version::new(row.get::<_, String>(1)?),
-        first_seen: time(row, 2)?,
-        due: time_or_none(row, 3)?,
-        outcome: read_outcome(row, 4)?,
-    })
-}
-
-fn read_link(row: &Row<'_>) -> rusqlite::Result<Link> {
-    Ok(Link {
-        calendar: CalendarName::new(row.get::<_, String>(0)?),
-        resource: ResourceId::new(row.get::<_, String>(1)?),
-        uid: uid(row, 2)?,
-        organizer: organizer(row, 3)?,
-        external_id: ExternalId::stored(row.get::<_, String>(4)?),
-        generation: row.get(5)?,
-        phase: match row.get(6)? {
-            0 => Phase::Intended,
-            1 => Phase::Written,
-            2 => Phase::Seen,
-            other => return Err(rusqlite::Error::IntegralValueOutOfRange(6, other)),
-        },
-        before: row.get(7)?,
-        attempts: row.get(8)?,
-    })
-}
-
-fn phase_number(phase: Phase) -> u8 {
-    match phase {
-        Phase::Intended => 0,
-        Phase::Written => 1,
-        Phase::Seen => 2,
-    }
-}
-
-fn read_meeting(row: &Row<'_>) -> rusqlite::Result<MeetingRecord> {
-    // The parser's own error may quote what it read, a join URL for example.
-    let meeting: Meeting = serde_json::from_str(row.get_ref(3)?.as_str()?)
-        .map_err(|_| unreadable(3, "not a meeting as this version writes it"))?;
-    Ok(MeetingRecord {
-        organizer: organizer(row, 0)?,
-        external_id: ExternalId::stored(row.get::<_, String>(1)?),
-        uid: uid(row, 2)?,
-        meeting,
-        schedule: row.get(4)?,
-        created: time(row, 5)?,
-    })
-}
-
-fn read_calendar(row: &Row<'_>) -> rusqlite::Result<(String, CalendarRecord)> {
-    let since = time_or_none(row, 3)?;
-    let record = CalendarRecord {
-        first_pass_done: row.get(1)?,
-        consented: row.get(2)?,
-        frozen: match since {
-            Some(since) => Some(Frozen {
-                since,
-                why: row.get(4)?,
-            }),
-            None => None,
-        },
-        last_pass: time_or_none(row, 5)?,
-        failing: row.get(6)?,
-        rules: row.get(7)?,
-    };
-    Ok((row.get(0)?, record))
-}
-
-/// `[["in-step",3],["past",1]]`.
-fn outcome_text(outcome: &[(String, u32)]) -> String {
-    serde_json::Value::from_iter(
-        outcome
-            .iter()
-            .map(|(reason, number)| serde_json::json!([reason, number])),
-    )
-    .to_string()
-}
-
-fn read_outcome(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<(String, u32)>> {
-    serde_json::from_str(row.get_ref(column)?.as_str()?)
-        .map_err(|_| unreadable(column, "not a list of reasons and numbers"))
-}
-
-fn uid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uid> {
-    Uid::new(row.get::<_, String>(column)?).ok_or_else(|| unreadable(column, "not a UID"))
-}
-
-fn organizer(row: &Row<'_>, column: usize) -> rusqlite::Result<OrganizerId> {
-    OrganizerId::new(row.get_ref(column)?.as_str()?)
-        .ok_or_else(|| unreadable(column, "not an object id"))
-}
-
-fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<DateTime<Utc>> {
-    let micros = row.get(column)?;
-    DateTime::from_timestamp_micros(micros)
-        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, micros))
-}
-
-fn time_or_none(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {
-    match row.get_ref(column)? {
-        rusqlite::types::ValueRef::Null => Ok(None),
-        _ => time(row, column).map(Some),
-    }
-}
-
-fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u32> {
-    Ok(u32::try_from(row.get::<_, i64>(column)?).unwrap_or(u32::MAX))
-}
-
-fn unreadable(column: usize, what: &'static str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
 }
 
 fn url_hash(url: &JoinUrl) -> [u8; 32] {

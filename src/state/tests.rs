@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -663,7 +663,13 @@ fn damage_met_in_use_is_an_error_and_the_next_open_sets_the_file_aside() {
     assert!(aside.is_some());
     read_everything(&state).unwrap();
     drop(state);
-    assert_eq!(State::open(&home.directory, now()).unwrap().1, None);
+    drop(home.open());
+
+    // The file was taken away before the next start: nothing is left to set aside.
+    file::mark_damaged(&home.file());
+    std::fs::remove_file(home.file()).unwrap();
+    drop(home.open());
+    drop(home.open());
 }
 
 #[test]
@@ -918,6 +924,7 @@ fn files_are_the_owners_alone() {
     }
     drop(state);
     // Restored by hand, with rights for others: taken away; the directory is its owner's business.
+    std::fs::write(home.directory.join("state.db-wal"), "not a log").unwrap();
     std::fs::set_permissions(&home.directory, Permissions::from_mode(0o755)).unwrap();
     for name in home.names() {
         let path = home.directory.join(name);
@@ -928,6 +935,25 @@ fn files_are_the_owners_alone() {
         assert_eq!(mode(&home.directory.join(&name)), 0o600, "{name}");
     }
     assert_eq!(mode(&home.directory), 0o755);
+}
+
+#[test]
+fn files_made_by_root_belong_to_the_owner_of_the_directory() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let home = Home::new();
+    std::fs::create_dir(&home.directory).unwrap();
+    std::os::unix::fs::chown(&home.directory, Some(12345), Some(12346)).unwrap();
+    let state = home.open();
+    fill(&state);
+    file::mark_damaged(&home.file());
+    let names = home.names();
+    assert_eq!(names.len(), 5, "{names:?}");
+    for name in names {
+        let found = home.directory.join(&name).metadata().unwrap();
+        assert_eq!((found.uid(), found.gid()), (12345, 12346), "{name}");
+    }
 }
 
 #[test]

@@ -1,0 +1,125 @@
+//! Values of the tables to records and back. A value that this program never writes is an error
+//! that says so without quoting it: it may hold a join URL.
+
+use chrono::{DateTime, Utc};
+use rusqlite::Row;
+use rusqlite::types::{Type, ValueRef};
+
+use super::records::{CalendarRecord, Frozen, Link, MeetingRecord, Phase, ResourceRecord};
+use crate::meeting::Meeting;
+use crate::model::{CalendarName, ExternalId, OrganizerId, ResourceId, Uid, Version};
+
+pub(super) fn read_resource(row: &Row<'_>) -> rusqlite::Result<ResourceRecord> {
+    Ok(ResourceRecord {
+        id: ResourceId::new(row.get::<_, String>(0)?),
+        version: Version::new(row.get::<_, String>(1)?),
+        first_seen: time(row, 2)?,
+        due: time_or_none(row, 3)?,
+        outcome: read_outcome(row, 4)?,
+    })
+}
+
+pub(super) fn read_link(row: &Row<'_>) -> rusqlite::Result<Link> {
+    Ok(Link {
+        calendar: CalendarName::new(row.get::<_, String>(0)?),
+        resource: ResourceId::new(row.get::<_, String>(1)?),
+        uid: uid(row, 2)?,
+        organizer: organizer(row, 3)?,
+        external_id: ExternalId::stored(row.get::<_, String>(4)?),
+        generation: row.get(5)?,
+        phase: match row.get(6)? {
+            0 => Phase::Intended,
+            1 => Phase::Written,
+            2 => Phase::Seen,
+            other => return Err(rusqlite::Error::IntegralValueOutOfRange(6, other)),
+        },
+        before: row.get(7)?,
+        attempts: row.get(8)?,
+    })
+}
+
+pub(super) fn phase_number(phase: Phase) -> u8 {
+    match phase {
+        Phase::Intended => 0,
+        Phase::Written => 1,
+        Phase::Seen => 2,
+    }
+}
+
+pub(super) fn read_meeting(row: &Row<'_>) -> rusqlite::Result<MeetingRecord> {
+    // The parser's own error may quote what it read, a join URL for example.
+    let meeting: Meeting = serde_json::from_str(row.get_ref(3)?.as_str()?)
+        .map_err(|_| unreadable(3, "not a meeting as this version writes it"))?;
+    Ok(MeetingRecord {
+        organizer: organizer(row, 0)?,
+        external_id: ExternalId::stored(row.get::<_, String>(1)?),
+        uid: uid(row, 2)?,
+        meeting,
+        schedule: row.get(4)?,
+        created: time(row, 5)?,
+    })
+}
+
+pub(super) fn read_calendar(row: &Row<'_>) -> rusqlite::Result<(String, CalendarRecord)> {
+    let since = time_or_none(row, 3)?;
+    let record = CalendarRecord {
+        first_pass_done: row.get(1)?,
+        consented: row.get(2)?,
+        frozen: match since {
+            Some(since) => Some(Frozen {
+                since,
+                why: row.get(4)?,
+            }),
+            None => None,
+        },
+        last_pass: time_or_none(row, 5)?,
+        failing: row.get(6)?,
+        rules: row.get(7)?,
+    };
+    Ok((row.get(0)?, record))
+}
+
+/// `[["in-step",3],["past",1]]`.
+pub(super) fn outcome_text(outcome: &[(String, u32)]) -> String {
+    serde_json::Value::from_iter(
+        outcome
+            .iter()
+            .map(|(reason, number)| serde_json::json!([reason, number])),
+    )
+    .to_string()
+}
+
+pub(super) fn read_outcome(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<(String, u32)>> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?)
+        .map_err(|_| unreadable(column, "not a list of reasons and numbers"))
+}
+
+fn uid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uid> {
+    Uid::new(row.get::<_, String>(column)?).ok_or_else(|| unreadable(column, "not a UID"))
+}
+
+fn organizer(row: &Row<'_>, column: usize) -> rusqlite::Result<OrganizerId> {
+    OrganizerId::new(row.get_ref(column)?.as_str()?)
+        .ok_or_else(|| unreadable(column, "not an object id"))
+}
+
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<DateTime<Utc>> {
+    let micros = row.get(column)?;
+    DateTime::from_timestamp_micros(micros)
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, micros))
+}
+
+fn time_or_none(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => time(row, column).map(Some),
+    }
+}
+
+pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u32> {
+    Ok(u32::try_from(row.get::<_, i64>(column)?).unwrap_or(u32::MAX))
+}
+
+fn unreadable(column: usize, what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
+}
