@@ -176,7 +176,7 @@ fn rules_yield_their_occurrences() {
 fn what_is_not_understood_is_said() {
     let many = (0..60).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
     let dense = format!("FREQ=YEARLY;BYHOUR=0,1,2,3,4;BYMINUTE={many}");
-    let positions = (1..33).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    let positions = (1..18).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
     let positions = format!("FREQ=YEARLY;BYDAY=MO;BYSETPOS={positions}");
     let long = format!("FREQ=DAILY;BYDAY={}MO", "MO,".repeat(200));
     let unreadable = "the recurrence rule cannot be read";
