@@ -285,3 +285,193 @@ pub fn holds(text: &str, join_url: &JoinUrl) -> bool {
             next.is_none_or(|c| !c.is_alphanumeric() && !"%/?&=#_~-+".contains(c))
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://teams.microsoft.com/l/meetup-join/19%3ameeting_abc/0?context=%7b%7d";
+
+    const ALL: [Show; 8] = [
+        Show::MeetingId,
+        Show::Passcode,
+        Show::TollNumbers,
+        Show::TollFreeNumbers,
+        Show::DialinUrl,
+        Show::VideoDeviceId,
+        Show::Chat,
+        Show::Options,
+    ];
+
+    fn url() -> JoinUrl {
+        JoinUrl::new(URL)
+    }
+
+    fn details() -> Details {
+        Details {
+            meeting_id: Some("241 123".to_owned()),
+            passcode: Some("abcDEF".to_owned()),
+            dial_in: Some(DialIn {
+                dialin_url: Some("https://dialin.teams.microsoft.com/8d9".to_owned()),
+                conference_id: Some("123 456".to_owned()),
+                toll_numbers: vec!["+49 69 1234567".to_owned(), "+1 (555) 010-0".to_owned()],
+                toll_free_numbers: vec!["0800 1234567".to_owned()],
+                quick_dial: None,
+            }),
+            video_device_id: Some("117 444 555 6".to_owned()),
+            chat_thread: Some("19:meeting_abc@thread.v2".to_owned()),
+            options_url: Some("https://teams.microsoft.com/meetingOptions/?x=1".to_owned()),
+        }
+    }
+
+    /// The lines between title and last fence, without the join line.
+    fn shown(details: &Details, show: &[Show]) -> Vec<String> {
+        let block = render(&url(), details, show, "en-US");
+        let lines: Vec<_> = block.lines().map(str::to_owned).collect();
+        let [first, title, join, shown @ .., last] = lines.as_slice() else {
+            panic!("{block}");
+        };
+        assert_eq!((first.as_str(), last.as_str()), (FENCE, FENCE));
+        assert_eq!(first.len(), 80);
+        assert_eq!(title, "Microsoft Teams meeting");
+        assert_eq!(join, &format!("Join: {URL}"));
+        assert!(block.ends_with("_\n"));
+        shown.to_vec()
+    }
+
+    #[test]
+    fn the_block_shows_what_is_given_and_chosen() {
+        assert_eq!(shown(&Details::default(), &ALL), [""; 0]);
+        assert_eq!(shown(&details(), &[]), [""; 0]);
+        let all = [
+            "Meeting ID: 241 123",
+            "Passcode: abcDEF",
+            "Dial in: +49 69 1234567,,123456#",
+            "Dial in: +1 (555) 010-0,,123456#",
+            "Dial in toll-free: 0800 1234567,,123456#",
+            "Find a local number: https://dialin.teams.microsoft.com/8d9",
+            "Video conferencing device ID: 117 444 555 6",
+            "Meeting chat: https://teams.microsoft.com/l/chat/19%3Ameeting%5Fabc%40thread%2Ev2/0",
+            "Meeting options: https://teams.microsoft.com/meetingOptions/?x=1",
+        ];
+        assert_eq!(shown(&details(), &ALL), all);
+        assert_eq!(shown(&details(), &Show::DEFAULT), all[..7]);
+        assert_eq!(shown(&details(), &[Show::Passcode]), all[1..2]);
+    }
+
+    #[test]
+    fn what_a_hostile_server_gives_stays_out() {
+        let texts = [
+            "a\nATTENDEE:mailto:x@y",
+            "a\r\nX:1",
+            "a\u{1b}[31m",
+            "a\u{202e}b",
+            "see https://evil.example/",
+            " ",
+            &"x".repeat(129),
+        ];
+        for text in texts {
+            let field = Some(text.to_owned());
+            let hostile = Details {
+                meeting_id: field.clone(),
+                passcode: field.clone(),
+                dial_in: Some(DialIn {
+                    dialin_url: field.clone(),
+                    conference_id: field.clone(),
+                    toll_numbers: vec![text.to_owned()],
+                    toll_free_numbers: vec![text.to_owned()],
+                    quick_dial: field.clone(),
+                }),
+                video_device_id: field.clone(),
+                chat_thread: field.clone(),
+                options_url: field.clone(),
+            };
+            assert_eq!(shown(&hostile, &ALL), [""; 0], "{text:?}");
+            assert_eq!(tel_uri(&hostile.dial_in.unwrap()), None);
+        }
+        for address in [
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "https://x y/",
+            "https:///",
+        ] {
+            assert_eq!(web(&Some(address.to_owned())), None, "{address}");
+        }
+        let many = Details {
+            dial_in: Some(DialIn {
+                toll_numbers: vec!["+1 555 0100".to_owned(); 1000],
+                ..DialIn::default()
+            }),
+            ..Details::default()
+        };
+        assert_eq!(shown(&many, &ALL), ["Dial in: +1 555 0100"; MAX_NUMBERS]);
+    }
+
+    #[test]
+    fn a_tel_uri_dials_straight_in() {
+        let base = details().dial_in.unwrap();
+        let free = DialIn {
+            toll_numbers: Vec::new(),
+            ..base.clone()
+        };
+        let quick = |quick: &str| DialIn {
+            quick_dial: Some(quick.to_owned()),
+            ..base.clone()
+        };
+        let cases = [
+            (base.clone(), Some("tel:+49691234567,,123456#")),
+            (free, Some("tel:08001234567,,123456#")),
+            (quick("+1 555-0100,,9#"), Some("tel:+15550100,,9#")),
+            (quick("call me"), Some("tel:+49691234567,,123456#")),
+            (quick(""), Some("tel:+49691234567,,123456#")),
+            (DialIn::default(), None),
+        ];
+        for (dial_in, expected) in cases {
+            assert_eq!(tel_uri(&dial_in).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn the_block_is_found_by_its_fences_and_url() {
+        let block = render(&url(), &details(), &ALL, "en");
+        let found = |text: &str| find(text, &url()).map(|range| text[range].to_owned());
+        assert_eq!(found(&block).as_deref(), Some(block.as_str()));
+        let behind = format!("Text\n\n{block}More");
+        assert_eq!(found(&behind).as_deref(), Some(block.as_str()));
+        let crlf = block.replace('\n', " \r\n");
+        assert_eq!(found(&crlf).as_deref(), Some(crlf.as_str()));
+        let spaced = block.replace('\n', "\n\n");
+        assert_eq!(found(&spaced), Some(spaced.trim_end().to_owned() + "\n"));
+        let trimmed = block.trim_end();
+        assert_eq!(found(trimmed).as_deref(), Some(trimmed));
+        let other = block.replace("abc", "other");
+        assert_eq!(found(&other), None);
+        assert_eq!(
+            found(&format!("{other}\n{block}")).as_deref(),
+            Some(block.as_str())
+        );
+        for no in [
+            format!("Join: {URL}"),
+            format!("{FENCE}\nJoin: {URL}\n"),
+            format!("Join: {URL}\n{FENCE}\n"),
+            format!("{FENCE}\na\nb\nc\nJoin: {URL}\n{FENCE}\n"),
+            block.replace(URL, &format!("{URL}&more=1")),
+        ] {
+            assert_eq!(found(&no), None, "{no}");
+        }
+    }
+
+    #[test]
+    fn labels_need_no_quotes() {
+        for (language, labels) in &LABELS {
+            for label in [
+                labels.conference,
+                labels.conference_phone,
+                labels.conference_numbers,
+            ] {
+                assert!(!label.contains([':', ';', ',', '"']), "{language}: {label}");
+            }
+        }
+        assert!(std::ptr::eq(Labels::of("xx-YY"), Labels::of("EN_us")));
+    }
+}

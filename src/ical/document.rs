@@ -82,7 +82,7 @@ pub struct Fault {
 /// A component: from its BEGIN to its END.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Component {
-    /// Its name, in upper case; at most 64 characters.
+    /// Its name, in upper case; at most 64 characters, all printable ASCII.
     pub name: String,
     /// The component it stands in.
     pub parent: Option<usize>,
@@ -457,13 +457,13 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The component's name on a BEGIN or END line; shown in faults, so without control characters.
+/// The component's name on a BEGIN or END line; shown in faults, so nothing but printable ASCII.
 fn component_name(line: &ContentLine<'_>) -> String {
     let value = line.raw_value();
     let value = value.get(..4 * MAX_NAME).unwrap_or(&value);
     decode(value.trim_ascii())
         .chars()
-        .filter(|c| !c.is_control())
+        .filter(char::is_ascii_graphic)
         .map(|c| c.to_ascii_uppercase())
         .take(MAX_NAME)
         .collect()
@@ -476,4 +476,4 @@ fn compact(number: usize) -> u32 {
 
 #[cfg(test)]
 #[path = "document_tests.rs"]
-mod tests;
+pub(crate) mod tests;

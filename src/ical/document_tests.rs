@@ -45,7 +45,13 @@ fn shape(text: &str) -> (Vec<String>, Vec<(usize, String)>) {
 
 #[test]
 fn components_and_faults() {
-    let cases: [(&str, &str, &[&str], &[(usize, &str)]); 12] = [
+    type Case = (
+        &'static str,
+        &'static str,
+        &'static [&'static str],
+        &'static [(usize, &'static str)],
+    );
+    let cases: [Case; 12] = [
         (
             "nested",
             "BEGIN:VCALENDAR\r\nA:1\r\nBEGIN:VEVENT\r\nB:1\r\nBEGIN:VALARM\r\nC:1\r\nEND:VALARM\r\nD:1\r\nEND:VEVENT\r\nE:1\r\nEND:VCALENDAR\r\n",
@@ -200,7 +206,8 @@ fn values_are_unfolded_decoded_and_unescaped() {
 
 #[test]
 fn parameters() {
-    let cases: [(&str, &[(&str, &[&str])]); 7] = [
+    type Params = &'static [(&'static str, &'static [&'static str])];
+    let cases: [(&str, Params); 7] = [
         ("A:x", &[]),
         ("A;b=c:x", &[("B", &["c"])]),
         (

@@ -115,6 +115,15 @@ impl Style {
         bytes
     }
 
+    /// `text` as it is put behind `content`, the bytes of a line without its line end. A full line is
+    /// continued on a new one, even when an empty continuation follows it already: so
+    /// [`appended_from`] can tell.
+    pub(super) fn appended(self, content: &[u8], text: &str) -> Vec<u8> {
+        let full = column(without_empty_continuations(content)) >= WIDTH;
+        let filled = if full { WIDTH } else { column(content) };
+        self.folded(filled, text)
+    }
+
     /// `rest`, bytes of a logical line from where a cut ends, as they continue a physical line that
     /// holds `column` octets: behind a line end of their own when they would be too long for it.
     pub(super) fn joined(self, column: usize, rest: &[u8]) -> Vec<u8> {
@@ -142,23 +151,37 @@ pub(super) fn column(bytes: &[u8]) -> usize {
     bytes.len() - last.map_or(0, |at| at + 1)
 }
 
-/// Where the bytes begin that were appended to `line` when it ended behind the byte `from`: behind
-/// the continuations that were there already, before one that the appending made because the line
-/// was full.
-pub(super) fn appended_from(bytes: &[u8], line: &ContentLine<'_>, mut from: usize) -> usize {
+/// Where the bytes begin that [`Style::appended`] has put behind the byte `from` of `line`: behind the
+/// empty continuations that were there already, before the one that it made because the line was full.
+pub(super) fn appended_from(bytes: &[u8], line: &ContentLine<'_>, from: usize) -> usize {
     let content = line.content_range();
     let before = bytes.get(content.start..from).unwrap_or_default();
-    let mut filled = column(before);
-    while filled < WIDTH {
-        let eol = match bytes.get(from..content.end).and_then(<[u8]>::split_first) {
+    let (mut behind, mut last) = (from, from);
+    loop {
+        let eol = match bytes.get(behind..content.end).and_then(<[u8]>::split_first) {
             Some((b'\r', rest)) => 1 + after_carriage_returns(rest),
             Some((b'\n', _)) => 1,
             _ => break,
         };
-        from = content.end.min(from + eol + 1);
-        filled = 1;
+        last = behind;
+        behind = content.end.min(behind + eol + 1);
     }
-    from
+    if column(before) < WIDTH { behind } else { last }
+}
+
+/// The content of a line without the empty continuations at its end.
+fn without_empty_continuations(mut content: &[u8]) -> &[u8] {
+    while let Some((b' ' | b'\t', before)) = content.split_last() {
+        let end = before
+            .iter()
+            .rposition(|byte| !b"\r\n".contains(byte))
+            .map_or(0, |at| at + 1);
+        if end == before.len() {
+            break;
+        }
+        content = before.get(..end).unwrap_or_default();
+    }
+    content
 }
 
 #[cfg(test)]
@@ -177,7 +200,8 @@ mod tests {
 
     #[test]
     fn splices_keep_every_other_byte() {
-        let cases: [(&[(Range<usize>, &str)], &str); 7] = [
+        type Splices = &'static [(Range<usize>, &'static str)];
+        let cases: [(Splices, &str); 7] = [
             (&[], "abcdef"),
             (&[(0..0, "X")], "Xabcdef"),
             (&[(6..6, "X")], "abcdefX"),

@@ -8,7 +8,7 @@ use super::detach::{Fate, Removal, editable};
 use super::{Attachment, LOCATION_LABEL, Location, MAX_URL, SKYPE_TEAMS, WriteFault, is_written};
 use crate::ical::block::{self, Labels};
 use crate::ical::document::{ContentLine, Document, escape_text};
-use crate::ical::edit::{Edits, Style, column};
+use crate::ical::edit::{Edits, Style};
 use crate::ical::event::Event;
 use crate::ical::mark::{self, EmptyBefore, Mark};
 use crate::model::JoinUrl;
@@ -313,7 +313,7 @@ impl<'a, 'd> Writing<'a, 'd> {
 
     /// Puts `text` behind what stays of the line.
     fn append(&mut self, line: &ContentLine<'_>, kept: &[u8], text: &str) {
-        let folded = self.style.folded(column(kept), text);
+        let folded = self.style.appended(kept, text);
         let end = line.content_range().end;
         self.appended.push((end..end, folded));
     }

@@ -85,9 +85,14 @@ impl Removal {
                 Mark::Link { empty, .. } => Some(empty),
                 Mark::OptOut | Mark::Unknown => None,
             });
-        let linked = document
-            .lines(index)
-            .any(|line| is_link_line(&line, join_url) || is_description_with(&line, join_url));
+        // The mark and the telephone lines do not say which link they belong to: with another link
+        // of ours here, and none with this URL, they are that one's.
+        let mut lines = document.lines(index);
+        let another = lines.any(|line| is_our_conference(&line) && !is_link_line(&line, join_url));
+        let linked = !another
+            || document
+                .lines(index)
+                .any(|line| is_or_shows(&line, join_url));
         if !linked {
             return Self::default();
         }
@@ -143,8 +148,19 @@ fn is_companion(line: &ContentLine<'_>) -> bool {
         })
 }
 
-fn is_description_with(line: &ContentLine<'_>, join_url: &JoinUrl) -> bool {
-    line.is("DESCRIPTION") && block::find(&line.text(), join_url).is_some()
+/// A CONFERENCE under our label.
+fn is_our_conference(line: &ContentLine<'_>) -> bool {
+    line.is("CONFERENCE")
+        && line
+            .param("LABEL")
+            .is_some_and(|label| LABELS.iter().any(|(_, labels)| label == labels.conference))
+}
+
+/// A line that is the link, or holds it as we write it.
+fn is_or_shows(line: &ContentLine<'_>, join_url: &JoinUrl) -> bool {
+    is_link_line(line, join_url)
+        || line.is("DESCRIPTION") && block::find(&line.text(), join_url).is_some()
+        || line.is("LOCATION") && line.text().trim() == join_url.expose()
 }
 
 /// Cuts the join block out, with the empty line before it when nothing follows.
