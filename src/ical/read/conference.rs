@@ -50,8 +50,14 @@ pub(super) fn find(text: &str, written: Written, place: Place, found: &mut Vec<F
         let mut rest = line;
         while let Some(at) = next_url(rest) {
             let (before, from) = rest.split_at(at);
-            let ends_line = fenced && (before.is_empty() || before.ends_with(char::is_whitespace));
-            let url = match whole_line(from).filter(|_| ends_line) {
+            // Our block gives the URL the rest of its line; a URL or LOCATION property is one URL as a
+            // whole. There no character of it can be the punctuation of a sentence.
+            let alone = if fenced {
+                before.is_empty() || before.ends_with(char::is_whitespace)
+            } else {
+                before.trim().is_empty() && place != Place::Description
+            };
+            let url = match whole_line(from).filter(|_| alone && written == Written::Text) {
                 Some(url) => url,
                 None => url_in_text(from, written == Written::Text),
             };
@@ -172,7 +178,7 @@ fn next_url(text: &str) -> Option<usize> {
     None
 }
 
-/// The rest of a line of a join block, if it is a URL and nothing else.
+/// The rest of a line, if it is one word.
 fn whole_line(from: &str) -> Option<&str> {
     let line = from.trim_end();
     let alone = !line.contains(|c: char| c.is_whitespace() || c == '<' || c == '>');

@@ -149,6 +149,30 @@ fn in_a_join_block_the_url_ends_the_line() {
 }
 
 #[test]
+fn a_property_that_is_a_url_is_taken_whole() {
+    let url = "https://teams.microsoft.com/meet/1?p=x).";
+    for (text, place, expected) in [
+        (url, Place::Url, url),
+        (url, Place::Location, url),
+        (
+            url,
+            Place::Description,
+            "https://teams.microsoft.com/meet/1?p=x",
+        ),
+        (
+            "Room (https://teams.microsoft.com/meet/1?p=x).",
+            Place::Location,
+            "https://teams.microsoft.com/meet/1?p=x",
+        ),
+    ] {
+        let mut found = Vec::new();
+        find(text, Written::Text, place, &mut found);
+        let found: Vec<_> = found.iter().map(|link| link.url.as_str()).collect();
+        assert_eq!(found, [expected], "{text}");
+    }
+}
+
+#[test]
 fn html_is_searched_as_html() {
     let expected = [(Provider::Zoom, "https://zoom.us/j/1?a=b&c=d".to_owned())];
     let html = "<a href='https://zoom.us/j/1?a=b&amp;c=d'>https://zoom.us/j/1?a=b&amp;c=d</a>";

@@ -22,13 +22,13 @@ const MAX_RULE: usize = 512;
 /// The most rules of one series.
 const MAX_RULES: usize = 8;
 /// The most positions in BYSETPOS.
-const MAX_POSITIONS: usize = 31;
+const MAX_POSITIONS: usize = 16;
 /// The most occurrences that one period (a year of FREQ=YEARLY, say) can yield.
 const MAX_PER_PERIOD: usize = 50_000;
 /// No rule is followed beyond this year: a date has four digits.
 const LAST_YEAR: i32 = 9999;
 /// How many periods and occurrences are walked through for one answer.
-const MAX_STEPS: i64 = 200_000;
+const MAX_STEPS: i64 = 100_000;
 /// How many periods `rrule` walks through for one occurrence before it gives up.
 const MAX_SILENT_PERIODS: i64 = 100_000;
 
@@ -125,7 +125,7 @@ impl Series {
             .filter_map(&occurrence)
             .min();
         for rule in &self.rules {
-            let found = rule.first(self, now, &occurrence)?;
+            let found = rule.first(self, now, occurrence)?;
             first = [first, found].into_iter().flatten().min();
         }
         Ok(first)
