@@ -40,7 +40,7 @@ pub async fn run(
         () = tasks.wait() => true,
         () = bridge.clock.sleep(GRACE) => false,
     };
-    log::event!(DAEMON_STOPPED, finished = finished);
+    log::event!(DAEMON_STOPPED);
     finished
 }
 
