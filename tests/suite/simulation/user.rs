@@ -3,21 +3,21 @@
 use super::world::World;
 
 /// Every UID the script uses.
-pub const KNOWN_UIDS: [&str; 5] =
+pub(super) const KNOWN_UIDS: [&str; 5] =
     ["one@x", "two@x", "series@x", "copy@x", "late@x"];
 
 /// What the user does, step by step; a pass follows each step.
-pub struct Script {
+pub(super) struct Script {
     next: usize,
 }
 
 impl Script {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { next: 0 }
     }
 
     /// Does the next thing; `false` when there is none.
-    pub fn step(&mut self, world: &World) -> bool {
+    pub(super) fn step(&mut self, world: &World) -> bool {
         self.next += 1;
         match self.next {
             1 => world.save("one.ics", &calendar(&[event("one@x", "20261120T090000Z", "One", "")])),
@@ -49,7 +49,7 @@ impl Script {
 }
 
 /// An edit between any two of our steps: a location for whatever stands first.
-pub fn edit_anything(world: &World) {
+pub(super) fn edit_anything(world: &World) {
     if let Some(name) = world.names().first() {
         edit(world, name, "SUMMARY:", "COMMENT:edited meanwhile\r\nSUMMARY:");
     }
@@ -74,14 +74,14 @@ fn event(uid: &str, start: &str, summary: &str, more: &str) -> String {
 }
 
 /// A property's value in an unfolded VEVENT.
-pub fn value(event: &str, name: &str) -> Option<String> {
+pub(super) fn value(event: &str, name: &str) -> Option<String> {
     let line = event.lines().find(|l| l.starts_with(name) && !l.starts_with(&format!("{name}-")))?;
     line.split_once(':').map(|(_, value)| value.to_owned())
 }
 
 /// Every byte of `before` is in `after`, in order, but for the stamps that a real write renews and
 /// the link of another event that a copy brought along.
-pub fn assert_only_added(before: &[u8], after: &[u8], label: &str) {
+pub(super) fn assert_only_added(before: &[u8], after: &[u8], label: &str) {
     let before = own_text(before);
     let after = own_text(after);
     let mut rest = after.chars();

@@ -37,16 +37,16 @@ struct Inner {
 }
 
 /// The outside: everything that survives a crash of the process.
-pub struct World {
+pub(super) struct World {
     inner: Mutex<Inner>,
-    pub clock: Arc<TestClock>,
+    pub(super) clock: Arc<TestClock>,
     crash: tokio::sync::Notify,
 }
 
-pub struct TestClock(Mutex<DateTime<Utc>>);
+pub(super) struct TestClock(Mutex<DateTime<Utc>>);
 
 impl TestClock {
-    pub fn advance(&self, by: chrono::Duration) {
+    pub(super) fn advance(&self, by: chrono::Duration) {
         *self.0.lock().unwrap() += by;
     }
 }
@@ -66,13 +66,13 @@ impl Clock for TestClock {
 }
 
 impl World {
-    pub fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         let start = Utc.with_ymd_and_hms(2026, 11, 2, 8, 0, 0).unwrap();
         let clock = Arc::new(TestClock(Mutex::new(start)));
         Arc::new(Self { inner: Mutex::default(), clock, crash: tokio::sync::Notify::new() })
     }
 
-    pub fn bridge(self: &Arc<Self>, state: Arc<State>) -> Bridge {
+    pub(super) fn bridge(self: &Arc<Self>, state: Arc<State>) -> Bridge {
         Bridge {
             state,
             meetings: Arc::new(Service(self.clone())),
@@ -85,20 +85,20 @@ impl World {
     }
 
     /// At the `n`th await point from now, the user edits (`edit`) or the process dies.
-    pub fn arm(&self, n: usize, edit: bool) {
+    pub(super) fn arm(&self, n: usize, edit: bool) {
         self.inner.lock().unwrap().armed = Some((n, edit));
     }
 
-    pub fn disarm(&self) {
+    pub(super) fn disarm(&self) {
         self.inner.lock().unwrap().armed = None;
     }
 
-    pub fn reached(&self) -> bool {
+    pub(super) fn reached(&self) -> bool {
         self.inner.lock().unwrap().reached
     }
 
     /// Returns when the process dies.
-    pub async fn crashed(&self) {
+    pub(super) async fn crashed(&self) {
         self.crash.notified().await;
     }
 
@@ -126,22 +126,22 @@ impl World {
     }
 
     /// What happened outside: calls to the service and writes to the calendar.
-    pub fn effects(&self) -> (usize, usize) {
+    pub(super) fn effects(&self) -> (usize, usize) {
         let inner = self.inner.lock().unwrap();
         (inner.calls, inner.writes)
     }
 
-    pub fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         self.inner.lock().unwrap().resources.keys().cloned().collect()
     }
 
-    pub fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         let inner = self.inner.lock().unwrap();
         inner.resources.get(name).map(|(_, bytes)| String::from_utf8(bytes.clone()).unwrap())
     }
 
     /// The user saves a resource.
-    pub fn save(&self, name: &str, text: &str) {
+    pub(super) fn save(&self, name: &str, text: &str) {
         let mut inner = self.inner.lock().unwrap();
         inner.versions += 1;
         let version = inner.versions;
@@ -149,13 +149,13 @@ impl World {
         inner.saved.insert(name.into(), text.as_bytes().to_vec());
     }
 
-    pub fn delete(&self, name: &str) {
+    pub(super) fn delete(&self, name: &str) {
         let mut inner = self.inner.lock().unwrap();
         inner.resources.remove(name);
         inner.saved.remove(name);
     }
 
-    pub fn rename(&self, from: &str, to: &str) {
+    pub(super) fn rename(&self, from: &str, to: &str) {
         let mut inner = self.inner.lock().unwrap();
         let resource = inner.resources.remove(from).unwrap();
         let saved = inner.saved.remove(from).unwrap();
@@ -164,7 +164,7 @@ impl World {
     }
 
     /// Promises 1 to 4, when everything has come to rest.
-    pub fn check_at_rest(&self, label: &str) {
+    pub(super) fn check_at_rest(&self, label: &str) {
         let inner = self.inner.lock().unwrap();
         let mut of_uid: BTreeMap<String, String> = BTreeMap::new();
         for (name, (_, bytes)) in &inner.resources {
@@ -202,7 +202,7 @@ impl World {
 }
 
 /// The calendar as `watched` configures it.
-pub fn watched(world: &Arc<World>) -> Watched {
+pub(super) fn watched(world: &Arc<World>) -> Watched {
     Watched {
         name: CalendarName::new("team"),
         port: Arc::new(Shelf(world.clone())),
