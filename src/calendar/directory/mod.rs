@@ -20,9 +20,8 @@
 //! - **Watching** (`watch`): inotify, 50 ms after the last event of a file. The first call of
 //!   `changed` sets the watch up and says [`Scope::All`], because nobody knows what happened before;
 //!   with no directory there, once it appears (looked for every 5 s). The same follows when events
-//!   were lost. Where inotify fails or
-//!   does not see what others write (network file systems), everything is looked at every 30 s.
-//!   The version that our own last write left is not told.
+//!   were lost. Where inotify fails or does not see what others write (network file systems),
+//!   everything is looked at every 30 s. The version that our own last write left is not told.
 //! - **Writing** (`write`): a temporary file beside the file, then a rename, if the file still is in
 //!   the version that was read. A file with several hard links is refused: a rename would part them.
 
