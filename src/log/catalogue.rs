@@ -1,0 +1,214 @@
+//! Every event of the log: a contract for monitoring.
+//!
+//! Ids, levels and field names stay what they are once released. `error`: a person must act; `warn`:
+//! it will be tried again; `info`: the world changed; `debug`: why nothing happened.
+//!
+//! Fields mean the same everywhere: `calendar` its name; `resource` the path or href within it;
+//! `uid` the event (hashed when it is long or not plain); `organizer` the object id; `error` what is
+//! wrong and what to do; `reason` the name of a rule; `path` a file of ours; numbers are whole.
+
+use tracing::Level;
+
+/// One kind of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The stable name, `noun.what-happened`.
+    pub id: &'static str,
+    /// How severe it is.
+    pub level: Level,
+    /// What the line says; never varies.
+    pub sentence: &'static str,
+    /// What has happened, for the person who reads it.
+    pub meaning: &'static str,
+    /// What that person is to do.
+    pub action: &'static str,
+    /// The fields it may have beside `event` and the sentence.
+    pub fields: &'static [&'static str],
+}
+
+macro_rules! catalogue {
+    ($($name:ident $id:literal $level:ident $sentence:literal
+        [$($field:literal),*]
+        $meaning:literal
+        do: $action:literal
+    )*) => {
+        $(
+            #[doc = concat!("`", $id, "`: ", $meaning)]
+            pub const $name: Kind = Kind {
+                id: $id,
+                level: Level::$level,
+                sentence: $sentence,
+                meaning: $meaning,
+                action: $action,
+                fields: &[$($field),*],
+            };
+        )*
+
+        /// All of them.
+        pub const ALL: &[Kind] = &[$($name),*];
+
+        /// The constants' names, in the order of [`ALL`].
+        #[cfg(test)]
+        pub(super) const NAMES: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+catalogue! {
+    DAEMON_STARTED "daemon.started" INFO "meetbridge has started"
+        ["version", "calendars", "path"]
+        "The process runs and has read its configuration; nothing is watched yet."
+        do: "Nothing."
+    DAEMON_READY "daemon.ready" INFO "all calendars are watched"
+        ["calendars"]
+        "The state is open and every watch is up."
+        do: "Nothing."
+    DAEMON_STOPPING "daemon.stopping" INFO "meetbridge finishes what it began and stops"
+        ["signal"]
+        "The process was asked to stop; passes that are under way come to an end."
+        do: "Nothing."
+    DAEMON_STOPPED "daemon.stopped" INFO "meetbridge has stopped"
+        []
+        "The last line of a process that ended in order."
+        do: "Nothing."
+    CONFIG_LOADED "config.loaded" INFO "the configuration is in force"
+        ["path", "calendars"]
+        "The configuration file was read and is without fault."
+        do: "Nothing."
+    CONFIG_FAULTY "config.faulty" ERROR "the configuration is faulty"
+        ["path", "faults", "error"]
+        "The configuration file is refused as a whole; at the start the process ends with status 78, \
+         later the one that is in force stays."
+        do: "Run `meetbridge check`, mend what it lists, and start or reload the service."
+    STATE_DAMAGED "state.damaged" ERROR "the state was damaged and is begun anew"
+        ["path", "error"]
+        "The state file could not be used and was set aside under the named path. No link is lost: \
+         links are found again in the events."
+        do: "Look for the cause (a full or failing disk); delete the file when it is of no use."
+    STATE_FAILING "state.failing" ERROR "the state cannot be written, so nothing new is made"
+        ["path", "error"]
+        "The disk is full or failing. No meeting is made and no event is written until it works."
+        do: "Make room, or mend the disk; meetbridge goes on by itself."
+    STATE_RECOVERED "state.recovered" INFO "the state can be written again"
+        ["path"]
+        "What `state.failing` reported is over."
+        do: "Nothing."
+    CALENDAR_FAILING "calendar.failing" WARN "a calendar cannot be read"
+        ["calendar", "error"]
+        "The calendar as a whole cannot be read; the others go on. It is tried again at its rescan."
+        do: "If it lasts, do what the error says; `meetbridge check` looks at paths and permissions."
+    CALENDAR_RECOVERED "calendar.recovered" INFO "a calendar can be read again"
+        ["calendar"]
+        "What `calendar.failing` reported is over."
+        do: "Nothing."
+    CALENDAR_FROZEN "calendar.frozen" ERROR "a calendar is frozen until it is resumed"
+        ["calendar", "reason", "error"]
+        "So much vanished or lost its link at once that it may be a mistake. Nothing is made or \
+         written for this calendar."
+        do: "Look at the calendar; then run `meetbridge resume CALENDAR`."
+    CALENDAR_RESUMED "calendar.resumed" INFO "a calendar goes on, as an operator asked"
+        ["calendar"]
+        "Somebody ran `meetbridge resume`."
+        do: "Nothing."
+    CALENDAR_WAITING "calendar.waiting" ERROR "a large first pass waits for consent"
+        ["calendar", "events", "limit"]
+        "The first pass over this calendar would link more events than first-pass-limit allows."
+        do: "Look at `meetbridge plan --calendar CALENDAR`; then run `meetbridge resume CALENDAR`."
+    CALENDAR_SUMMARY "calendar.summary" INFO "how a calendar stands"
+        ["calendar", "resources", "events", "linked", "skipped", "faulty", "failing", "waiting", "passes", "created", "written", "reasons"]
+        "One line per calendar every 15 minutes in which something happened."
+        do: "Nothing; a line that shows failing events is worth a look at `meetbridge status`."
+    CALENDAR_PASS "calendar.pass" DEBUG "a pass over a calendar has ended"
+        ["calendar", "scope", "changed", "unchanged", "vanished", "events", "created", "written", "milliseconds"]
+        "What one pass looked at and did."
+        do: "Nothing."
+    RESOURCE_UNREADABLE "resource.unreadable" WARN "a file or object of a calendar cannot be read"
+        ["calendar", "resource", "error"]
+        "This one is left as it is; its neighbours go on. It is read again when it changes."
+        do: "If it lasts, do what the error says."
+    RESOURCE_VANISHED "resource.vanished" DEBUG "a file or object is not in its calendar any more"
+        ["calendar", "resource"]
+        "It was deleted or moved. Its meetings stay."
+        do: "Nothing."
+    EVENT_SKIPPED "event.skipped" DEBUG "an event gets no link"
+        ["calendar", "resource", "uid", "reason"]
+        "A rule says no; `meetbridge explain UID` shows all of them."
+        do: "Nothing."
+    EVENT_FAULTY "event.faulty" WARN "an event cannot be understood and is left as it is"
+        ["calendar", "resource", "uid", "reason", "error"]
+        "The event breaks the iCalendar format, or uses a part of it that is not understood."
+        do: "Mend the event in its calendar program, if it should have a link."
+    LINK_CREATED "link.created" INFO "a meeting was made for an event"
+        ["calendar", "resource", "uid", "organizer"]
+        "Graph made a meeting; its link is written next."
+        do: "Nothing."
+    LINK_ADOPTED "link.adopted" INFO "an event's existing meeting was found"
+        ["calendar", "resource", "uid", "organizer"]
+        "The event had a meeting already, made before the state was lost, by another calendar or by \
+         another meetbridge."
+        do: "Nothing."
+    LINK_WRITTEN "link.written" INFO "a link was written into an event"
+        ["calendar", "resource", "uid"]
+        "The event shows its link."
+        do: "Nothing."
+    LINK_RESTORED "link.restored" INFO "parts of a link were written again"
+        ["calendar", "resource", "uid"]
+        "A calendar program had dropped some of the properties."
+        do: "Nothing."
+    LINK_REPLACED "link.replaced" INFO "a copied link was replaced by the event's own"
+        ["calendar", "resource", "uid"]
+        "The event is a copy of another one and showed that one's meeting."
+        do: "Nothing."
+    LINK_REMOVED "link.removed" INFO "a person took a link out, and it stays out"
+        ["calendar", "resource", "uid"]
+        "Our link was seen in the event and is gone from it."
+        do: "Nothing. To link the event again, tag it: the word Teams as a category."
+    MEETING_UPDATED "meeting.updated" INFO "a meeting follows its event"
+        ["calendar", "uid", "organizer"]
+        "Times or title of the event changed, or the meeting was about to expire."
+        do: "Nothing."
+    MEETING_REFUSED "meeting.refused" ERROR "Graph refuses an event's meeting"
+        ["calendar", "uid", "organizer", "error"]
+        "The request for this event cannot succeed as it is; the event is left until it changes."
+        do: "Do what the error says."
+    WRITE_CHANGED "write.changed" DEBUG "an event changed while its link was being written"
+        ["calendar", "resource"]
+        "The change wins; the event is decided again."
+        do: "Nothing."
+    WRITE_REFUSED "write.refused" ERROR "a link cannot be written until somebody acts"
+        ["calendar", "resource", "error"]
+        "The file or object may not be written, or only at the price of its mode, owner or attributes."
+        do: "Do what the error says: mostly, grant the permission."
+    WRITE_FAILED "write.failed" WARN "a link could not be written and is tried again"
+        ["calendar", "resource", "error"]
+        "The disk is full, or something else is passing."
+        do: "If it lasts, do what the error says."
+    WRITE_UNKNOWN "write.unknown" WARN "whether a link was written is not known"
+        ["calendar", "resource", "error"]
+        "The answer to a write was lost. The event is read before anything else is done to it."
+        do: "Nothing."
+    GRAPH_THROTTLED "graph.throttled" WARN "Graph asks to wait"
+        ["scope", "until", "seconds"]
+        "No request goes out before the given time."
+        do: "Nothing; if it is frequent, spread calendars over more organizers or lower the budgets."
+    GRAPH_CREDENTIAL "graph.credential" ERROR "Graph refuses the app's credential"
+        ["error"]
+        "The client secret, the app's consent or the tenant is wrong. Nothing is linked meanwhile; it \
+         is tried again slowly."
+        do: "Do what the error says."
+    GRAPH_ORGANIZER "graph.organizer" ERROR "Graph refuses all meetings of an organizer"
+        ["organizer", "error"]
+        "The access policy, the licence or the user is missing. It is tried again slowly."
+        do: "Run the commands that the error names."
+    GRAPH_UNREACHABLE "graph.unreachable" WARN "Graph cannot be reached"
+        ["error"]
+        "The network, a proxy or Graph fails. It is tried again."
+        do: "If it lasts, look at the network and at Microsoft's service health."
+    GRAPH_RECOVERED "graph.recovered" INFO "Graph works again"
+        ["organizer"]
+        "What graph.credential, graph.organizer or graph.unreachable reported is over."
+        do: "Nothing."
+    BUDGET_EXHAUSTED "budget.exhausted" WARN "a budget is used up, so events wait"
+        ["calendar", "organizer", "budget", "limit", "waiting"]
+        "new-links-per-day of a calendar or meetings-per-month of an organizer is reached."
+        do: "Nothing if the number is plausible; else raise the limit in [budget] or the calendar."
+}
