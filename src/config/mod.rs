@@ -1,1 +1,228 @@
-//! (in the making)
+//! The configuration: one TOML file in, [`Config`] or all its [`Faults`] out.
+//!
+//! What was typed stays in here (`scan`, `table`, `value`, `read`, `calendars`); what is meant leaves.
+//! Nothing is read but the one file; [`check::check`] looks whether what it names is there.
+
+mod calendars;
+pub mod check;
+mod fault;
+mod machine;
+mod read;
+mod scan;
+mod table;
+mod value;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use url::Url;
+
+pub use fault::{Fault, Faults, Place};
+pub use machine::Machine;
+
+use crate::ical::block::Show;
+use crate::ical::write::Location;
+use crate::model::{CalendarName, OrganizerId};
+use crate::plan::select::Rules;
+use crate::secret::SecretSource;
+
+/// The largest configuration file, in bytes.
+const LARGEST: u64 = 1024 * 1024;
+
+/// What the administrator configured, complete and within its ranges.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where the state is kept; absolute.
+    pub state_directory: PathBuf,
+    /// How Microsoft Graph is reached.
+    pub graph: Graph,
+    /// The limits on what is made.
+    pub budget: Budget,
+    /// What all connections share.
+    pub network: Network,
+    /// What is logged.
+    pub log: Log,
+    /// The calendars in file order, those that are not enabled too; names are unique.
+    pub calendars: Vec<Calendar>,
+    /// Some calendar relies on the system's time zone, and that is not known: UTC stands in.
+    pub time_zone_assumed: bool,
+}
+
+/// How Microsoft Graph is reached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graph {
+    /// The tenant, a GUID or a domain name, in lower case.
+    pub tenant: String,
+    /// The app registration's client id, a GUID in lower case.
+    pub client_id: String,
+    /// Graph's base: scheme and host, without version.
+    pub graph_url: Url,
+    /// The authority's base: scheme and host, without tenant.
+    pub authority_url: Url,
+    /// Where the client secret is read from.
+    pub secret: SecretSource,
+}
+
+/// The limits on what is made (DESIGN.md, promise 8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// A calendar's first pass that would link more events than this waits for consent.
+    pub first_pass_limit: u32,
+    /// Meetings made per calendar and UTC day, where the calendar does not say otherwise.
+    pub new_links_per_day: u32,
+    /// Meetings made per organizer and UTC month; at most 2000, which is Graph's own limit.
+    pub meetings_per_month: u32,
+}
+
+/// What all connections share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// The proxy; `None` leaves it to the usual environment variables.
+    pub proxy: Option<Url>,
+    /// Certificates (PEM) that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How long a connection may take to be made; 1 s to 2 min.
+    pub connect_timeout: Duration,
+    /// How long a whole request may take; 1 s to 10 min.
+    pub request_timeout: Duration,
+    /// Plain http is allowed to other machines too.
+    pub allow_http: bool,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The form of a line.
+    pub format: crate::log::Format,
+    /// The least severe level that is logged.
+    pub level: tracing::Level,
+}
+
+/// One calendar.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calendar {
+    /// Its name, unique in the file.
+    pub name: CalendarName,
+    /// Whether it takes part; one that does not is checked all the same.
+    pub enabled: bool,
+    /// Where its events are.
+    pub source: Source,
+    /// Who owns the meetings of its events.
+    pub organizer: OrganizerId,
+    /// BCP 47 tag of the language of what is written into its events.
+    pub language: String,
+    /// Which of its events get a link.
+    pub rules: Rules,
+    /// The zone of times that name none.
+    pub time_zone: Tz,
+    /// What goes into an empty LOCATION.
+    pub location: Location,
+    /// What the join block shows beside the URL, in this order, each once.
+    pub show: Vec<Show>,
+    /// Meetings made per UTC day for its events.
+    pub new_links_per_day: u32,
+    /// How often all of it is listed, whatever the watch reported; 1 s to 1 day.
+    pub rescan: Duration,
+}
+
+/// Where a calendar's events are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `.ics` files in and below a directory.
+    Directory {
+        /// The directory; absolute.
+        path: PathBuf,
+    },
+    /// One `.ics` file with any number of events.
+    File {
+        /// The file; absolute.
+        path: PathBuf,
+    },
+}
+
+impl Source {
+    /// The directory or file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Directory { path } | Self::File { path } => path,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file of at most 1 MiB; `machine` fills in what it leaves open.
+    ///
+    /// # Errors
+    /// All that is wrong with it, at once.
+    pub fn load(path: &Path, machine: &Machine) -> Result<Self, Faults> {
+        let file = path.display().to_string();
+        let bytes = read_file(path)
+            .map_err(|error| Faults::one(&file, reason(&error), hint_for(&error)))?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(Faults::one(
+                &file,
+                "larger than 1 MiB",
+                "this is hardly a configuration file; name the right one with --config",
+            ));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let what = format!("line {line} is not UTF-8");
+            Faults::one(&file, what, "save the file as UTF-8")
+        })?;
+        Self::parse(&text, &file, machine)
+    }
+
+    /// Reads a configuration from its text; `file` is what faults call it.
+    ///
+    /// # Errors
+    /// All that is wrong with it, at once.
+    pub fn parse(text: &str, file: &str, machine: &Machine) -> Result<Self, Faults> {
+        read::config(text, machine).map_err(|(faults, more)| Faults::new(file, faults, more))
+    }
+
+    /// The calendars that take part.
+    pub fn enabled(&self) -> impl Iterator<Item = &Calendar> {
+        self.calendars.iter().filter(|calendar| calendar.enabled)
+    }
+}
+
+/// The first bytes of a regular file, one more than is allowed.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    // Asked first: opening a FIFO waits for its other end.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "no permission to read it".to_owned(),
+        io::ErrorKind::IsADirectory => "not a regular file".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+fn hint_for(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "write it (config/minimal.toml is the smallest that works), or name another one with \
+             --config or $MEETBRIDGE_CONFIG"
+        }
+        io::ErrorKind::PermissionDenied => "make it readable for the user who runs meetbridge",
+        _ => "name a file with --config or $MEETBRIDGE_CONFIG",
+    }
+}
+
+#[cfg(test)]
+mod tests;

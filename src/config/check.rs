@@ -1,0 +1,274 @@
+//! Looks whether what a configuration names is there and may be used. Offline; creates and changes
+//! nothing.
+//!
+//! It looks with the rights of the process that runs it: as root, it says little about the service.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+use super::{Calendar, Config, Source};
+use crate::model::Escaped;
+use crate::secret::{LARGEST, SecretSource};
+
+/// How grave a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It works, but perhaps not as meant.
+    Warning,
+    /// It will not work.
+    Error,
+}
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How grave it is.
+    pub severity: Severity,
+    /// What is wrong, with the thing's name; escaped.
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// All that is not as it should be, in the order of the configuration's parts.
+pub fn check(config: &Config) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    state(&config.state_directory, &mut findings);
+    secret(&config.graph.secret, &mut findings);
+    if let Some(path) = &config.network.ca_file {
+        readable_file(path, "the file of certificates", &mut findings);
+    }
+    for calendar in config.enabled() {
+        match &calendar.source {
+            Source::Directory { path } => directory(path, calendar, &mut findings),
+            Source::File { path } => file(path, calendar, &mut findings),
+        }
+    }
+    if config.enabled().next().is_none() {
+        let hint = "set enabled = true for one, or add [[calendar.directory]]";
+        findings.warn("no calendar is enabled", hint);
+    }
+    if config.time_zone_assumed {
+        findings.warn(
+            "the system's time zone is not known, so times without a zone are read as UTC",
+            "set time-zone in [meeting], such as \"Europe/Berlin\"",
+        );
+    }
+    overlaps(config, &mut findings);
+    findings.0
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn error(&mut self, what: impl Into<String>, hint: impl Into<String>) {
+        self.add(Severity::Error, what, hint);
+    }
+
+    fn warn(&mut self, what: impl Into<String>, hint: impl Into<String>) {
+        self.add(Severity::Warning, what, hint);
+    }
+
+    fn add(&mut self, severity: Severity, what: impl Into<String>, hint: impl Into<String>) {
+        self.0.push(Finding {
+            severity,
+            what: what.into(),
+            hint: hint.into(),
+        });
+    }
+}
+
+/// The state directory: there, ours alone; or it can be made.
+fn state(path: &Path, findings: &mut Findings) {
+    let name = format!("the state directory {}", shown(path));
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_dir() => {
+            findings.error(
+                format!("{name} is not a directory"),
+                "set directory in [state] to one",
+            );
+        }
+        Ok(found) => {
+            if !may(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+                findings.error(
+                    format!("{name} cannot be written"),
+                    "let the user who runs meetbridge own it",
+                );
+            }
+            let mode = found.mode() & 0o777;
+            if mode & 0o077 != 0 {
+                findings.warn(
+                    format!("{name} has mode {mode:04o}: others can look into it"),
+                    format!("chmod 0700 {}", shown(path)),
+                );
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let nearest = path.ancestors().skip(1).find(|parent| parent.exists());
+            let creatable =
+                nearest.is_some_and(|p| p.is_dir() && may(p, Access::WRITE_OK | Access::EXEC_OK));
+            if !creatable {
+                findings.error(
+                    format!("{name} is not there and cannot be made"),
+                    "make it, mode 0700, owned by the user who runs meetbridge",
+                );
+            }
+        }
+        Err(error) => unusable(&name, &error, findings),
+    }
+}
+
+/// The client secret's source: there, and for nobody else. Its content is not looked at.
+fn secret(source: &SecretSource, findings: &mut Findings) {
+    match source {
+        SecretSource::File(path) => {
+            let Some(found) = readable_file(path, "the client secret's file", findings) else {
+                return;
+            };
+            let name = format!("the client secret's file {}", shown(path));
+            if found.len() == 0 {
+                findings.error(format!("{name} is empty"), "write the secret into it");
+            }
+            if found.len() > LARGEST as u64 {
+                findings.error(
+                    format!("{name} is larger than {} KiB", LARGEST / 1024),
+                    "name the file that holds the secret and nothing else",
+                );
+            }
+            let mode = found.mode() & 0o777;
+            if mode & 0o007 != 0 {
+                findings.warn(
+                    format!("{name} has mode {mode:04o}: everybody can use it"),
+                    format!("chmod 0600 {}", shown(path)),
+                );
+            }
+        }
+        SecretSource::Command(words) => {
+            let program = words.first().map(Path::new).unwrap_or(Path::new(""));
+            // A bare name is looked up in the service's PATH, which is not this process's.
+            if program.is_absolute() && !(program.is_file() && may(program, Access::EXEC_OK)) {
+                findings.error(
+                    format!("the program {} cannot be run", shown(program)),
+                    "correct its path in client-secret-command, or make it executable",
+                );
+            }
+        }
+        // Which credentials there are, systemd decides when it starts the service.
+        SecretSource::Credential(_) => {}
+    }
+}
+
+/// A regular file that can be read.
+fn readable_file(path: &Path, role: &str, findings: &mut Findings) -> Option<Metadata> {
+    let name = format!("{role} {}", shown(path));
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            findings.error(format!("{name} is not a regular file"), "name a file");
+            None
+        }
+        Ok(_) if !may(path, Access::READ_OK) => {
+            let hint = "make it readable for the user who runs meetbridge";
+            findings.error(format!("{name} cannot be read"), hint);
+            None
+        }
+        Ok(found) => Some(found),
+        Err(error) => {
+            unusable(&name, &error, findings);
+            None
+        }
+    }
+}
+
+fn directory(path: &Path, calendar: &Calendar, findings: &mut Findings) {
+    let name = format!("calendar {}: the directory {}", calendar.name, shown(path));
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_dir() => {
+            let hint = "name a directory, or use [[calendar.file]]";
+            findings.error(format!("{name} is not a directory"), hint);
+        }
+        Ok(_) if !may(path, Access::READ_OK | Access::EXEC_OK) => {
+            let hint = "let the user who runs meetbridge read and enter it";
+            findings.error(format!("{name} cannot be read"), hint);
+        }
+        Ok(_) if !may(path, Access::WRITE_OK) => findings.error(
+            format!("{name} cannot be written"),
+            "let the user who runs meetbridge write it: a file is replaced as a whole (under \
+             systemd, ReadWritePaths= as well)",
+        ),
+        Ok(_) => {}
+        Err(error) => unusable(&name, &error, findings),
+    }
+}
+
+fn file(path: &Path, calendar: &Calendar, findings: &mut Findings) {
+    let role = format!("calendar {}: the file", calendar.name);
+    if readable_file(path, &role, findings).is_none() {
+        return;
+    }
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let name = format!("{role} {}", shown(path));
+    if !may(path, Access::WRITE_OK) {
+        let hint = "let the user who runs meetbridge write it";
+        findings.error(format!("{name} cannot be written"), hint);
+    } else if !may(parent, Access::WRITE_OK | Access::EXEC_OK) {
+        findings.error(
+            format!("{name} cannot be replaced"),
+            "let the user who runs meetbridge write its directory, too: a file is replaced as a \
+             whole (under systemd, ReadWritePaths= as well)",
+        );
+    }
+}
+
+/// Calendars that show the same files.
+fn overlaps(config: &Config, findings: &mut Findings) {
+    // Symbolic links are resolved as far as the paths are there.
+    let real = |calendar: &Calendar| -> PathBuf {
+        let path = calendar.source.path();
+        path.canonicalize().unwrap_or_else(|_| path.to_owned())
+    };
+    let placed: Vec<_> = config.enabled().map(|c| (c, real(c))).collect();
+    for (n, (second, below)) in placed.iter().enumerate() {
+        for (first, above) in placed.iter().take(n) {
+            if below.starts_with(above) || above.starts_with(below) {
+                findings.warn(
+                    format!(
+                        "calendars {} and {} show the same files",
+                        first.name, second.name
+                    ),
+                    "keep their paths apart; an event in both is linked by the first",
+                );
+            }
+        }
+    }
+}
+
+fn unusable(name: &str, error: &io::Error, findings: &mut Findings) {
+    match error.kind() {
+        io::ErrorKind::NotFound => findings.error(
+            format!("{name} is not there"),
+            "make it, or correct its path in the configuration",
+        ),
+        io::ErrorKind::PermissionDenied => findings.error(
+            format!("{name} cannot be reached"),
+            "let the user who runs meetbridge enter the directories above it",
+        ),
+        _ => findings.error(
+            format!("{name} cannot be used: {error}"),
+            "mend the file system, or correct the path in the configuration",
+        ),
+    }
+}
+
+/// Whether the process, as it acts, may do so.
+fn may(path: &Path, access: Access) -> bool {
+    accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
+}
+
+fn shown(path: &Path) -> String {
+    Escaped(&path.to_string_lossy()).to_string()
+}

@@ -1,0 +1,307 @@
+//! The file's tables and keys: what each is called, its range and its default.
+
+use std::time::Duration;
+
+use toml::de::DeTable;
+use tracing::Level;
+use url::Url;
+
+use super::calendars::{self, Context, Settings};
+use super::fault::{Fault, Text};
+use super::table::{Collector, NOT_SUPPORTED, Table, Wrong};
+use super::{Budget, Config, Graph, Log, Machine, Network, scan, value};
+use crate::log::Format;
+use crate::secret::SecretSource;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+const LEVEL: &[(&str, Level)] = &[
+    ("error", Level::ERROR),
+    ("warn", Level::WARN),
+    ("info", Level::INFO),
+    ("debug", Level::DEBUG),
+];
+
+/// Microsoft's clouds (graph-api: hosts): (name, Graph, authority).
+const CLOUDS: &[(&str, (&str, &str))] = &[
+    (
+        "global",
+        (
+            "https://graph.microsoft.com",
+            "https://login.microsoftonline.com",
+        ),
+    ),
+    (
+        "us-gov-l4",
+        (
+            "https://graph.microsoft.us",
+            "https://login.microsoftonline.us",
+        ),
+    ),
+    (
+        "us-gov-l5",
+        (
+            "https://dod-graph.microsoft.us",
+            "https://login.microsoftonline.us",
+        ),
+    ),
+    (
+        "china",
+        (
+            "https://microsoftgraph.chinacloudapi.cn",
+            "https://login.partner.microsoftonline.cn",
+        ),
+    ),
+];
+
+/// Reads the whole file: the first faults that were found come back, and how many there are besides.
+pub(super) fn config(text: &str, machine: &Machine) -> Result<Config, (Vec<Fault>, usize)> {
+    read(text, machine, |_| {})
+}
+
+/// Reads the whole file; `seen` gets to see the collector before it is taken apart.
+pub(super) fn read(
+    text: &str,
+    machine: &Machine,
+    seen: impl FnOnce(&Collector<'_>),
+) -> Result<Config, (Vec<Fault>, usize)> {
+    let inside = match scan::scan(text) {
+        Ok(inside) => inside,
+        Err(span) => {
+            let fault = Fault {
+                place: Some(Text::new(text, Vec::new()).place(span, None)),
+                what: "nested too deeply".to_owned(),
+                hint: Some("no key of meetbridge is nested like this".to_owned()),
+            };
+            return Err((vec![fault], 0));
+        }
+    };
+    let (tree, syntax) = DeTable::parse_recoverable(text);
+    let collector = Collector::new(Text::new(text, inside), &syntax);
+    let config = root(collector.root(&tree), &collector, machine);
+    seen(&collector);
+    let faults = collector.into_faults();
+    match config {
+        Some(config) if faults.0.is_empty() => Ok(config),
+        _ => Err(faults),
+    }
+}
+
+fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -> Option<Config> {
+    let mut state = file.table("state");
+    let directory = state
+        .optional("directory", value::path)
+        .or_else(|| machine.state_directory.clone());
+    if directory.is_none() && !state.has("directory") {
+        collector.general(
+            "where the state is to be kept is not known",
+            "set directory in [state], or $STATE_DIRECTORY",
+        );
+    }
+    state.finish();
+
+    let network = network(file.table("network"));
+    let has_graph = file.has("graph");
+    let table = file.table("graph");
+    let graph = match has_graph {
+        true => graph(table, network.allow_http),
+        false => {
+            file.missing(
+                "[graph] is missing",
+                "it says how Microsoft Graph is reached; config/minimal.toml shows it",
+            );
+            None
+        }
+    };
+    let budget = budget(file.table("budget"));
+    let log = log(file.table("log"));
+    let mut meeting = file.table("meeting");
+    let defaults = Settings::read(&mut meeting);
+    meeting.finish();
+    let mut context = Context {
+        defaults,
+        budget,
+        machine,
+        time_zone_assumed: false,
+    };
+    let has_calendars = file.has("calendar");
+    let calendars = calendars::calendars(file.table("calendar"), &mut context);
+    if !has_calendars {
+        file.missing(
+            "no calendar is configured",
+            "add [[calendar.directory]] with a name and a path",
+        );
+    }
+    file.finish();
+    Some(Config {
+        state_directory: directory?,
+        graph: graph?,
+        budget: context.budget,
+        network,
+        log,
+        calendars,
+        time_zone_assumed: context.time_zone_assumed,
+    })
+}
+
+fn graph(mut table: Table<'_, '_>, allow_http: bool) -> Option<Graph> {
+    let tenant = table.required("tenant", value::tenant);
+    let client_id = table.required("client-id", value::guid);
+    let hosts = hosts(&mut table, allow_http);
+    let secret = client_secret(&mut table);
+    table.finish();
+    let (graph_url, authority_url) = hosts?;
+    Some(Graph {
+        tenant: tenant?,
+        client_id: client_id?,
+        graph_url,
+        authority_url,
+        secret: secret?,
+    })
+}
+
+/// Graph's and the authority's base: by the cloud's name, or both given.
+fn hosts(table: &mut Table<'_, '_>, allow_http: bool) -> Option<(Url, Url)> {
+    let cloud = table.optional("cloud", value::choice(CLOUDS));
+    let graph = table.optional("graph-url", value::base_url(allow_http));
+    let authority = table.optional("authority-url", value::base_url(allow_http));
+    let both = "give graph-url and authority-url, or neither";
+    match (table.has("graph-url"), table.has("authority-url")) {
+        (true, true) => {
+            if table.has("cloud") {
+                let hint = "take out cloud, or graph-url and authority-url";
+                table.report_at("cloud", Wrong::new("the hosts are given twice", hint));
+            }
+            Some((graph?, authority?))
+        }
+        (true, false) => {
+            table.report_at("graph-url", Wrong::new("without authority-url", both));
+            None
+        }
+        (false, true) => {
+            table.report_at("authority-url", Wrong::new("without graph-url", both));
+            None
+        }
+        (false, false) => {
+            let (graph, authority) = match table.has("cloud") {
+                true => cloud?,
+                false => CLOUDS.first()?.1,
+            };
+            if graph.ends_with(".cn") {
+                table.report_at(
+                    "cloud",
+                    Wrong::new(
+                        "Microsoft Graph has no online meetings in China (createOrGet is missing)",
+                        "meetbridge cannot make meetings there",
+                    ),
+                );
+                return None;
+            }
+            Some((Url::parse(graph).ok()?, Url::parse(authority).ok()?))
+        }
+    }
+}
+
+/// Where the client secret comes from: exactly one of three keys.
+fn client_secret(table: &mut Table<'_, '_>) -> Option<SecretSource> {
+    let instead = "use client-secret-file";
+    table.refuse(
+        "client-secret",
+        "a secret does not stand in the configuration",
+        "put it in a file of mode 0600 and name that by client-secret-file; \
+         if others could read this file, make a new secret",
+    );
+    for planned in [
+        "certificate-file",
+        "key-file",
+        "federated-token-file",
+        "device-code",
+    ] {
+        table.refuse(planned, NOT_SUPPORTED, instead);
+    }
+    let file = table
+        .optional("client-secret-file", value::path)
+        .map(SecretSource::File);
+    let command = table
+        .optional("client-secret-command", value::command)
+        .map(SecretSource::Command);
+    let credential = table
+        .optional("client-secret-credential", value::credential)
+        .map(SecretSource::Credential);
+    const KEYS: [&str; 3] = [
+        "client-secret-file",
+        "client-secret-command",
+        "client-secret-credential",
+    ];
+    let mut given = KEYS.into_iter().filter(|key| table.has(key));
+    let (first, second) = (given.next(), given.next());
+    if let Some(second) = second {
+        let hint = "give one of client-secret-file, -command and -credential";
+        table.report_at(
+            second,
+            Wrong::new("the secret's source is given twice", hint),
+        );
+    }
+    let others = [
+        "client-secret",
+        "certificate-file",
+        "federated-token-file",
+        "device-code",
+    ];
+    if first.is_none() && !others.iter().any(|key| table.has(key)) {
+        table.missing(
+            "`client-secret-file` is missing",
+            "name a file that holds the client secret (or use client-secret-command or \
+             client-secret-credential)",
+        );
+    }
+    file.or(command).or(credential)
+}
+
+fn network(mut table: Table<'_, '_>) -> Network {
+    let network = Network {
+        proxy: table.optional("proxy", value::proxy),
+        ca_file: table.optional("ca-file", value::path),
+        connect_timeout: table
+            .optional("connect-timeout", value::duration(SECOND..=2 * MINUTE))
+            .unwrap_or(10 * SECOND),
+        request_timeout: table
+            .optional("request-timeout", value::duration(SECOND..=10 * MINUTE))
+            .unwrap_or(30 * SECOND),
+        allow_http: table
+            .optional("allow-http", value::boolean)
+            .unwrap_or(false),
+    };
+    table.finish();
+    network
+}
+
+fn budget(mut table: Table<'_, '_>) -> Budget {
+    let budget = Budget {
+        first_pass_limit: table
+            .optional("first-pass-limit", value::number(0..=100_000))
+            .unwrap_or(50),
+        new_links_per_day: table
+            .optional("new-links-per-day", value::number(1..=100_000))
+            .unwrap_or(500),
+        meetings_per_month: table
+            .optional("meetings-per-month", value::number(1..=2000))
+            .unwrap_or(1800),
+    };
+    table.finish();
+    budget
+}
+
+fn log(mut table: Table<'_, '_>) -> Log {
+    let log = Log {
+        format: table
+            .optional("format", value::choice(&[("text", Format::Text)]))
+            .unwrap_or(Format::Text),
+        level: table
+            .optional("level", value::choice(LEVEL))
+            .unwrap_or(Level::INFO),
+    };
+    table.finish();
+    log
+}
