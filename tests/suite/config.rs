@@ -1,0 +1,302 @@
+//! The configuration as a file, and the offline checks of what it names.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use meetbridge::config::check::{Severity, check};
+use meetbridge::config::{Config, Machine};
+
+fn machine() -> Machine {
+    Machine {
+        config: None,
+        state_directory: Some(PathBuf::from("/nowhere")),
+        time_zone: Some("Europe/Berlin".to_owned()),
+    }
+}
+
+/// A directory in which all that [`World::config`] names is in order.
+struct World(tempfile::TempDir);
+
+impl World {
+    fn new() -> Self {
+        let world = Self(tempfile::tempdir().unwrap());
+        for (folder, mode) in [("state", 0o700), ("team", 0o755), ("other", 0o755)] {
+            fs::create_dir(world.path(folder)).unwrap();
+            world.mode(folder, mode);
+        }
+        for (file, mode) in [("secret", 0o600), ("other/alice.ics", 0o644)] {
+            fs::write(world.path(file), "x").unwrap();
+            world.mode(file, mode);
+        }
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Everything of the world that is named, with its mode and content.
+    fn snapshot(&self) -> Vec<(PathBuf, u32, Option<Vec<u8>>)> {
+        let mut all = Vec::new();
+        let mut folders = vec![self.0.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let mode = fs::symlink_metadata(&path).unwrap().permissions().mode();
+                if path.is_dir() && !path.is_symlink() {
+                    folders.push(path.clone());
+                }
+                all.push((path.clone(), mode, fs::read(&path).ok()));
+            }
+        }
+        all.sort();
+        all
+    }
+
+    fn config(&self, more: &str) -> Config {
+        let text = format!(
+            r#"
+            [state]
+            directory = "ROOT/state"
+            [graph]
+            tenant = "contoso.onmicrosoft.com"
+            client-id = "00000000-0000-0000-0000-000000000000"
+            client-secret-file = "ROOT/secret"
+            [meeting]
+            organizer = "11111111-1111-1111-1111-111111111111"
+            [[calendar.directory]]
+            name = "team"
+            path = "ROOT/team"
+            [[calendar.file]]
+            name = "alice"
+            path = "ROOT/other/alice.ics"
+            {more}
+            "#
+        );
+        let text = text.replace("ROOT", self.0.path().to_str().unwrap());
+        let file = self.path("config.toml");
+        fs::write(&file, text).unwrap();
+        Config::load(&file, &machine()).unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    /// What the check finds; it must leave everything as it is.
+    fn findings(&self, more: &str) -> Vec<(Severity, String)> {
+        let config = self.config(more);
+        let before = self.snapshot();
+        let found = check(&config);
+        assert_eq!(self.snapshot(), before, "a check changes nothing");
+        assert!(found.iter().all(|finding| !finding.hint.is_empty()));
+        let root = format!("{}/", self.0.path().display());
+        let what = found
+            .into_iter()
+            .map(|f| (f.severity, f.what.replace(&root, "")));
+        what.collect()
+    }
+}
+
+#[test]
+fn what_is_in_order_gives_no_finding() {
+    assert_eq!(World::new().findings(""), []);
+}
+
+#[test]
+fn what_is_not_in_order_is_found() {
+    type Change = fn(&World);
+    let remove = |world: &World, name: &str| match world.path(name).is_dir() {
+        true => fs::remove_dir_all(world.path(name)).unwrap(),
+        false => fs::remove_file(world.path(name)).unwrap(),
+    };
+    let cases: [(Change, Severity, &str); 13] = [
+        (
+            |w| w.mode("state", 0o750),
+            Severity::Warning,
+            "the state directory state has mode 0750",
+        ),
+        (
+            |w| w.mode("secret", 0o644),
+            Severity::Warning,
+            "the client secret's file secret has mode 0644",
+        ),
+        (
+            |w| fs::write(w.path("secret"), "").unwrap(),
+            Severity::Error,
+            "the client secret's file secret is empty",
+        ),
+        (
+            |w| fs::write(w.path("secret"), "x".repeat(70_000)).unwrap(),
+            Severity::Error,
+            "the client secret's file secret is larger",
+        ),
+        (
+            |w| w.replace_by_file("team"),
+            Severity::Error,
+            "calendar team: the directory team is not a directory",
+        ),
+        (
+            |w| w.replace_by_file("state"),
+            Severity::Error,
+            "the state directory state is not a directory",
+        ),
+        (
+            |w| w.replace_by_folder("secret"),
+            Severity::Error,
+            "the client secret's file secret is not a regular file",
+        ),
+        (
+            |w| w.replace_by_folder("other/alice.ics"),
+            Severity::Error,
+            "calendar alice: the file other/alice.ics is not a regular file",
+        ),
+        (
+            |w| w.remove("secret"),
+            Severity::Error,
+            "the client secret's file secret is not there",
+        ),
+        (
+            |w| w.remove("team"),
+            Severity::Error,
+            "calendar team: the directory team is not there",
+        ),
+        (
+            |w| w.remove("other"),
+            Severity::Error,
+            "calendar alice: the file other/alice.ics is not there",
+        ),
+        (
+            |w| w.overlap_by_link(),
+            Severity::Warning,
+            "calendars team and alice show the same files",
+        ),
+        (
+            |w| w.dangle("team"),
+            Severity::Error,
+            "calendar team: the directory team is not there",
+        ),
+    ];
+    for (change, severity, what) in cases {
+        let world = World::new();
+        change(&world);
+        let found = world.findings("");
+        let first = found
+            .first()
+            .unwrap_or_else(|| panic!("nothing found: {what}"));
+        assert!(
+            first.0 == severity && first.1.starts_with(what),
+            "{what}\n{found:?}"
+        );
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+    // A state directory that is not there is made at the start.
+    let world = World::new();
+    remove(&world, "state");
+    assert_eq!(world.findings(""), []);
+}
+
+impl World {
+    fn remove(&self, name: &str) {
+        let path = self.path(name);
+        match path.is_dir() {
+            true => fs::remove_dir_all(path).unwrap(),
+            false => fs::remove_file(path).unwrap(),
+        }
+    }
+
+    fn replace_by_file(&self, name: &str) {
+        self.remove(name);
+        fs::write(self.path(name), "x").unwrap();
+    }
+
+    fn replace_by_folder(&self, name: &str) {
+        self.remove(name);
+        fs::create_dir(self.path(name)).unwrap();
+    }
+
+    fn overlap_by_link(&self) {
+        self.remove("team");
+        symlink(self.path("other"), self.path("team")).unwrap();
+    }
+
+    fn dangle(&self, name: &str) {
+        self.remove(name);
+        symlink(self.path("gone"), self.path(name)).unwrap();
+    }
+}
+
+#[test]
+fn what_may_not_be_used_is_found() {
+    if is_root() {
+        // Root may do everything: there is nothing to find.
+        return;
+    }
+    for (name, mode) in [
+        ("state", 0o500),
+        ("secret", 0),
+        ("team", 0o500),
+        ("other", 0o500),
+    ] {
+        let world = World::new();
+        world.mode(name, mode);
+        let found = world.findings("");
+        world.mode(name, 0o700);
+        assert_eq!(found.len(), 1, "{name}: {found:?}");
+        assert_eq!(found[0].0, Severity::Error, "{name}");
+    }
+}
+
+/// Whether a file without any permission can be read.
+fn is_root() -> bool {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::File::open(file.path()).is_ok()
+}
+
+#[test]
+fn a_calendar_that_is_not_enabled_is_not_looked_at() {
+    let world = World::new();
+    let more = "[[calendar.file]]\nname = \"x\"\npath = \"/nowhere/x.ics\"\nenabled = false";
+    assert_eq!(world.findings(more), []);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("large"), " ".repeat(1024 * 1024 + 1)).unwrap();
+    fs::write(path("bytes"), b"a = 1\n\xff\n").unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), 0o600.into()).unwrap();
+    let cases = [
+        ("none", "no such file", "--config"),
+        ("", "not a regular file", "--config"),
+        ("fifo", "not a regular file", "--config"),
+        ("large", "larger than 1 MiB", "--config"),
+        ("bytes", "line 2 is not UTF-8", "UTF-8"),
+    ];
+    for (name, what, hint) in cases {
+        let shown = Config::load(&path(name), &machine())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            shown.contains(what) && shown.contains(hint),
+            "{name}: {shown}"
+        );
+    }
+}
+
+#[test]
+fn the_files_in_config_are_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let mut read = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        Config::load(&path, &machine()).unwrap_or_else(|faults| panic!("{faults}"));
+        read += 1;
+    }
+    assert!(read >= 2);
+}
