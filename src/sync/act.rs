@@ -261,7 +261,7 @@ impl Bridge {
                     replaces,
                 })))
             }
-            Decision::Write => {
+            Decision::Write { replaces } => {
                 let meeting = match known {
                     Some(known) if known.meeting.id.is_some() => known,
                     _ => match planned.event.next {
@@ -271,7 +271,7 @@ impl Bridge {
                         _ => return Ok(Acted::Done("past", None)),
                     },
                 };
-                let replaces = replaced(&planned, &meeting);
+                let replaces = replaces.or_else(|| replaced(&planned, &meeting));
                 Ok(Acted::Ready(Box::new(Ready {
                     planned,
                     meeting,

@@ -22,7 +22,11 @@ enum Trouble {
 impl Troubles {
     /// Notes how a pass over a calendar ended. Returns the failure to be shown by `status` when that
     /// changed: `Some(None)` when it ended.
-    pub fn pass(&self, calendar: &CalendarName, error: Option<&PassError>) -> Option<Option<String>> {
+    pub fn pass(
+        &self,
+        calendar: &CalendarName,
+        error: Option<&PassError>,
+    ) -> Option<Option<String>> {
         match error {
             Some(PassError::State(error)) => {
                 self.state(error);
@@ -30,7 +34,9 @@ impl Troubles {
             }
             Some(error) => {
                 let text = Chain(error).to_string();
-                let news = self.0.fails(Trouble::Calendar(calendar.clone()), text.clone());
+                let news = self
+                    .0
+                    .fails(Trouble::Calendar(calendar.clone()), text.clone());
                 if news {
                     log::event!(CALENDAR_FAILING, calendar = %calendar, error = %text);
                 }
@@ -70,7 +76,10 @@ impl Troubles {
         match error {
             MeetingError::Request(_) | MeetingError::Gone => {}
             MeetingError::Organizer(text) => {
-                if self.0.fails(Trouble::Organizer(organizer.clone()), text.clone()) {
+                if self
+                    .0
+                    .fails(Trouble::Organizer(organizer.clone()), text.clone())
+                {
                     log::event!(GRAPH_ORGANIZER, organizer = %organizer, error = %text);
                 }
             }

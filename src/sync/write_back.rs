@@ -46,8 +46,10 @@ impl Bridge {
             .iter()
             .map(|r| intent(calendar, &resource, r))
             .collect();
-        let causes: HashMap<Uid, Cause> =
-            ready.iter().map(|r| (r.planned.event.uid.clone(), Cause::of(r))).collect();
+        let causes: HashMap<Uid, Cause> = ready
+            .iter()
+            .map(|r| (r.planned.event.uid.clone(), Cause::of(r)))
+            .collect();
         let (edited, links) = self.edit(calendar, &resource, ready, links, now).await;
         for (uid, reason) in edited.unfit {
             report.failed += 1;
@@ -77,7 +79,9 @@ impl Bridge {
                         Some(Cause::Restored) => {
                             log::event!(LINK_RESTORED, calendar = %name, resource = %id, uid = %link.uid);
                         }
-                        _ => log::event!(LINK_WRITTEN, calendar = %name, resource = %id, uid = %link.uid),
+                        _ => {
+                            log::event!(LINK_WRITTEN, calendar = %name, resource = %id, uid = %link.uid)
+                        }
                     }
                 }
                 record.version = version;

@@ -1,5 +1,6 @@
 //! The tests that need more than one module, or the binary itself; one binary, so that it links once.
 
+mod config;
 mod directory;
 #[cfg(feature = "simulator")]
 mod graph;
