@@ -177,6 +177,8 @@ impl Bridge {
         }
         report.halted = halt.reason();
         self.finish(calendar, &scope, record, &touched)?;
+        log::event!(CALENDAR_PASS, calendar = %calendar.name, changed = report.read,
+            unchanged = report.unchanged, created = report.created, written = report.written);
         Ok(report)
     }
 
