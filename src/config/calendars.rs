@@ -1,4 +1,4 @@
-//! The calendars' tables, and [meeting], which holds their defaults.
+//! The calendars' tables, and `[meeting]`, which holds their defaults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ const SHOW: &[(&str, Show)] = &[
 /// What a kind of table makes of its path.
 type MakeSource = fn(PathBuf) -> Source;
 
-/// What [meeting] sets for all calendars and each calendar may set for itself.
+/// What `[meeting]` sets for all calendars and each calendar may set for itself.
 pub(super) struct Settings {
     /// The key was there, well-formed or not.
     has_organizer: bool,

@@ -474,7 +474,7 @@ fn a_link_is_kept_whole_and_its_meeting_up_to_date() {
         ),
         (
             "seen, then taken out",
-            with(Phase::Seen, bare.clone(), &|_| {}),
+            with(Phase::Seen, bare, &|_| {}),
             no(Why::LinkRemoved),
         ),
         (
