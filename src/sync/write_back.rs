@@ -67,6 +67,7 @@ impl Bridge {
         match calendar.port.write(id, &resource.version, &bytes).await {
             Written::Stored(version) => {
                 report.written += 1;
+                self.troubles.written(name, id);
                 let written: Vec<Link> = links.into_iter().map(landed).collect();
                 self.state.put_links(&written)?;
                 for link in &written {
@@ -93,13 +94,13 @@ impl Bridge {
             }
             Written::Refused(why) => {
                 report.failed += 1;
-                log::event!(WRITE_REFUSED, calendar = %name, resource = %id, error = %log::Chain(&why));
+                self.troubles.unwritable(name, id, &why, true);
                 tally(&mut record.outcome, "write-refused");
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_REFUSED));
             }
             Written::Failed(why) => {
                 report.failed += 1;
-                log::event!(WRITE_FAILED, calendar = %name, resource = %id, error = %log::Chain(&why));
+                self.troubles.unwritable(name, id, &why, false);
                 tally(&mut record.outcome, "write-failed");
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_WRITE));
             }
