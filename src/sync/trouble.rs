@@ -30,6 +30,7 @@ enum Trouble {
     Calendar(CalendarName),
     Reading(CalendarName, ResourceId),
     Writing(CalendarName, ResourceId),
+    Event(CalendarName, ResourceId, String),
 }
 
 impl Troubles {
@@ -114,6 +115,24 @@ impl Troubles {
     pub(super) fn written(&self, calendar: &CalendarName, id: &ResourceId) {
         self.lasting
             .works(&Trouble::Writing(calendar.clone(), id.clone()));
+    }
+
+    /// Notes what is wrong with an event, named by its UID or line. Whether it is news.
+    pub(super) fn event_fails(
+        &self,
+        calendar: &CalendarName,
+        id: &ResourceId,
+        event: &str,
+        text: &str,
+    ) -> bool {
+        let what = Trouble::Event(calendar.clone(), id.clone(), event.to_owned());
+        self.lasting.fails(what, text)
+    }
+
+    /// Notes that nothing is wrong with an event.
+    pub(super) fn event_works(&self, calendar: &CalendarName, id: &ResourceId, event: &str) {
+        let what = Trouble::Event(calendar.clone(), id.clone(), event.to_owned());
+        self.lasting.works(&what);
     }
 
     /// How long nothing is asked of a meeting service that did not answer; longer with every pass.

@@ -291,40 +291,64 @@ impl Bridge {
     ) -> Result<(), StateError> {
         for planned in &understood.events {
             report.count(planned.decided.what.name());
-            log_left(&calendar.name, &planned.event.uid, &planned.decided.what);
+            let (uid, what) = (&planned.event.uid, &planned.decided.what);
+            self.log_left(&calendar.name, &understood.resource.id, uid, what);
         }
         understood
             .faults
             .iter()
             .for_each(|_| report.count("not-understood"));
-        log_faults(&calendar.name, understood);
+        self.log_faults(&calendar.name, understood);
         self.state
             .put_resource(&calendar.name, &understood.record())
     }
 }
 
-/// Says in the log what could not be understood.
-pub(super) fn log_faults(calendar: &CalendarName, understood: &Understood) {
-    for what in &understood.faults {
-        let (resource, what) = (&understood.resource.id, crate::model::Escaped(what));
-        log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, reason = %what);
+impl Bridge {
+    /// Says in the log what could not be understood.
+    pub(super) fn log_faults(&self, calendar: &CalendarName, understood: &Understood) {
+        let resource = &understood.resource.id;
+        for what in &understood.faults {
+            let line = what.split(':').next().unwrap_or_default();
+            if self.troubles.event_fails(calendar, resource, line, what) {
+                let what = crate::model::Escaped(what);
+                log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, reason = %what);
+            }
+        }
     }
-}
 
-/// Says in the log why an event was left as it is.
-pub(super) fn log_left(calendar: &CalendarName, uid: &Uid, what: &Decision) {
-    match what {
-        Decision::Leave(Why::LinkRemoved) => {
-            log::event!(LINK_REMOVED, calendar = %calendar, uid = %uid);
+    /// Says in the log why an event was left as it is.
+    pub(super) fn log_left(
+        &self,
+        calendar: &CalendarName,
+        resource: &ResourceId,
+        uid: &Uid,
+        what: &Decision,
+    ) {
+        let Decision::Leave(why) = what else { return };
+        let name = uid.as_str();
+        match why {
+            Why::LinkRemoved => {
+                if self
+                    .troubles
+                    .event_fails(calendar, resource, name, why.name())
+                {
+                    log::event!(LINK_REMOVED, calendar = %calendar, resource = %resource, uid = %uid);
+                }
+            }
+            Why::NotUnderstood(what) => {
+                if self.troubles.event_fails(calendar, resource, name, what) {
+                    let what = crate::model::Escaped(what);
+                    log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource,
+                        uid = %uid, reason = %what);
+                }
+            }
+            why => {
+                self.troubles.event_works(calendar, resource, name);
+                log::event!(EVENT_SKIPPED, calendar = %calendar, resource = %resource,
+                    uid = %uid, reason = why.name());
+            }
         }
-        Decision::Leave(Why::NotUnderstood(what)) => {
-            let what = crate::model::Escaped(what);
-            log::event!(EVENT_FAULTY, calendar = %calendar, uid = %uid, reason = %what);
-        }
-        Decision::Leave(why) => {
-            log::event!(EVENT_SKIPPED, calendar = %calendar, uid = %uid, reason = why.name());
-        }
-        _ => {}
     }
 }
 

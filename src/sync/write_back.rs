@@ -14,6 +14,7 @@ use crate::ical::edit::Edits;
 use crate::ical::{read, write};
 use crate::log;
 use crate::model::{MeetingKey, Uid};
+use crate::plan::{Decision, Why};
 use crate::state::{Link, Phase, ResourceRecord};
 
 /// How long a write that failed is put off.
@@ -55,8 +56,8 @@ impl Bridge {
             report.failed += 1;
             report.count("not-understood");
             tally(&mut record.outcome, "not-understood");
-            let reason = crate::model::Escaped(&reason);
-            log::event!(EVENT_FAULTY, calendar = %calendar.name, uid = %uid, reason = %reason);
+            let what = Decision::Leave(Why::NotUnderstood(reason));
+            self.log_left(&calendar.name, &resource.id, &uid, &what);
         }
         let Some(bytes) = edited.bytes else {
             return Ok(self.state.put_resource(&calendar.name, &record)?);
