@@ -381,8 +381,15 @@ impl Bridge {
         wanted: &Wanted,
         meeting: crate::meeting::Meeting,
     ) -> MeetingRecord {
+        // A meeting that did not take the times is behind its event: no schedule is like this one.
+        let refused = meeting.span.is_some_and(|span| span != wanted.span);
+        let schedule = if refused {
+            String::new()
+        } else {
+            planned.event.schedule.clone()
+        };
         let asked = crate::meeting::Meeting {
-            span: Some(wanted.span),
+            span: meeting.span.or(Some(wanted.span)),
             subject: wanted.subject.clone(),
             ..meeting
         };
@@ -391,7 +398,7 @@ impl Bridge {
             external_id: wanted.external_id.clone(),
             uid: planned.event.uid.clone(),
             meeting: asked,
-            schedule: planned.event.schedule.clone(),
+            schedule,
             created: self.clock.now(),
         }
     }
