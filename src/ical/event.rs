@@ -61,7 +61,8 @@ pub struct Component {
     pub cancelled: bool,
     /// The mark on it.
     pub mark: Option<Mark>,
-    /// Every conference link found in it, in file order; ours included.
+    /// Every conference link found in it, in file order; ours included. Those with a host that no
+    /// provider is known by come last.
     pub links: Vec<FoundLink>,
     /// LOCATION is absent or empty.
     pub location_empty: bool,

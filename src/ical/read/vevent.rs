@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::conference::{self, Written};
+use super::conference::{self, Vouched, Written};
 use super::guard;
 use super::time::{self, Length, When};
+use crate::ical::block;
 use crate::ical::document::{self, ContentLine, Document, unescape_text};
 use crate::ical::event::{Class, Component, Place};
 use crate::ical::mark::Mark;
@@ -32,6 +33,8 @@ pub(super) struct Vevent {
     pub(super) times: Times,
     /// The lines that decide its times, unfolded, each with a line feed.
     pub(super) schedule: Vec<u8>,
+    /// URLs in it that are Teams links by where they stand.
+    vouched: Vouched,
     /// The first thing that keeps it from being understood.
     pub(super) fault: Option<String>,
 }
@@ -94,6 +97,7 @@ impl Vevent {
         for line in document.lines(index) {
             vevent.take(&line, &mut pending);
         }
+        vevent.find_vouched(document, index);
         vevent.resolve(pending);
         if vevent.times.start.is_none() {
             vevent.blame("it has no DTSTART");
@@ -128,6 +132,7 @@ impl Vevent {
             stamped: None,
             times: Times::default(),
             schedule: Vec::new(),
+            vouched: Vouched::default(),
             fault: None,
         }
     }
@@ -227,13 +232,53 @@ impl Vevent {
                 self.component.url_absent = false;
                 (Written::Text, Place::Url)
             }
-            "CONFERENCE" => (Written::Text, Place::Conference),
-            "X-MICROSOFT-SKYPETEAMSMEETINGURL" => (Written::Text, Place::SkypeTeams),
+            "CONFERENCE" => {
+                let label = line.param("LABEL");
+                if label.is_some_and(|label| block::is_conference_label(&label)) {
+                    self.vouched.add(&line.value());
+                }
+                (Written::Text, Place::Conference)
+            }
+            "X-MICROSOFT-SKYPETEAMSMEETINGURL" => {
+                self.vouched.add(&line.text());
+                (Written::Text, Place::SkypeTeams)
+            }
             "X-ALT-DESC" | "STYLED-DESCRIPTION" => (Written::Html, Place::Other),
             _ if holds_conference(name) => (Written::Text, Place::Other),
             _ => return,
         };
-        self.links(&line.text(), written, place);
+        let text = line.text();
+        if place == Place::Description
+            && let Some(url) = block::shown(&text)
+        {
+            self.vouched.add(url);
+        }
+        self.links(&text, written, place);
+    }
+
+    /// Finds what is vouched for wherever its host, or the length of the text, has kept it unseen.
+    fn find_vouched(&mut self, document: &Document<'_>, index: usize) {
+        if self.vouched.is_empty() {
+            return;
+        }
+        let links = &mut self.component.links;
+        for line in document.lines(index) {
+            let known = [
+                ("DESCRIPTION", Place::Description),
+                ("LOCATION", Place::Location),
+                ("URL", Place::Url),
+                ("CONFERENCE", Place::Conference),
+                ("X-MICROSOFT-SKYPETEAMSMEETINGURL", Place::SkypeTeams),
+            ];
+            let place = known.into_iter().find(|(name, _)| line.is(name));
+            if let Some((_, place)) = place
+                && !self.vouched.all_found(place, links)
+            {
+                let uri = matches!(place, Place::Url | Place::Conference);
+                let text = if uri { line.value() } else { line.text() };
+                self.vouched.find(&text, place, links);
+            }
+        }
     }
 
     fn links(&mut self, text: &str, written: Written, place: Place) {

@@ -58,12 +58,13 @@ pub fn attach(
     Ok(edits)
 }
 
-/// Whether the URL can stand in a content line as it is, byte for byte.
+/// Whether the URL can stand in a content line as it is, byte for byte, and is read back as itself.
 fn is_writable(url: &JoinUrl) -> bool {
     let url = url.expose();
     url.len() <= MAX_URL
         && url.bytes().all(|byte| byte.is_ascii_graphic())
         && (url.starts_with("https://") || url.starts_with("http://"))
+        && url::Url::parse(url).is_ok_and(|url| url.has_host())
 }
 
 /// What is the same in all components of the event.
