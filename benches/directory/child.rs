@@ -59,10 +59,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let [task, home] = arguments else {
         return Err("the child needs a task and a home".into());
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let home = Path::new(home);
     let cost = runtime.block_on(async {
-        if *task == format!("{:?}", Task::Quiet) { quiet(home).await } else { link(home).await }
+        if *task == format!("{:?}", Task::Quiet) {
+            quiet(home).await
+        } else {
+            link(home).await
+        }
     })?;
     println!("{}", serde_json::to_string(&cost)?);
     Ok(())

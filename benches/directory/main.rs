@@ -38,12 +38,22 @@ fn bench(arguments: &[String]) -> Result<()> {
     let json = arguments.iter().any(|a| a == "--json");
     let words: Vec<_> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     if !json {
-        println!("{:<52} {:<16} {:>11} {:>11}", "operation", "figure", "value", "budget");
+        println!(
+            "{:<52} {:<16} {:>11} {:>11}",
+            "operation", "figure", "value", "budget"
+        );
     }
     for (name, measure) in operations::ALL {
         if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
             for figure in measure()? {
-                println!("{}", if json { figure.json(name) } else { figure.line(name) });
+                println!(
+                    "{}",
+                    if json {
+                        figure.json(name)
+                    } else {
+                        figure.line(name)
+                    }
+                );
             }
         }
     }

@@ -16,25 +16,41 @@ pub(crate) struct Figure {
 impl Figure {
     /// A figure that is told for information.
     pub(crate) fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
-        Self { name, value, unit, budget: None }
+        Self {
+            name,
+            value,
+            unit,
+            budget: None,
+        }
     }
 
     /// A figure that may be at most `budget`.
     pub(crate) fn within(self, budget: f64) -> Self {
-        Self { budget: Some(budget), ..self }
+        Self {
+            budget: Some(budget),
+            ..self
+        }
     }
 
     /// A row of the table.
     pub(crate) fn line(&self, operation: &str) -> String {
-        let Self { name, value, unit, budget } = self;
+        let Self {
+            name,
+            value,
+            unit,
+            budget,
+        } = self;
         let value = format!("{value:.1} {unit}");
         let (budget, verdict) = match (budget, self.met()) {
-            (Some(budget), Some(met)) => {
-                (format!("{budget} {unit}"), if met { "met" } else { "NOT MET" })
-            }
+            (Some(budget), Some(met)) => (
+                format!("{budget} {unit}"),
+                if met { "met" } else { "NOT MET" },
+            ),
             _ => (String::new(), ""),
         };
-        format!("{operation:<52} {name:<16} {value:>11} {budget:>11} {verdict}").trim_end().to_owned()
+        format!("{operation:<52} {name:<16} {value:>11} {budget:>11} {verdict}")
+            .trim_end()
+            .to_owned()
     }
 
     /// A line for machines.
@@ -74,7 +90,10 @@ pub(crate) fn peak_memory(process: &str) -> Option<f64> {
 pub(crate) fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let rank = (values.len() as f64 * share).ceil() as usize;
-    values.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    values
+        .get(rank.saturating_sub(1))
+        .copied()
+        .unwrap_or_default()
 }
 
 /// In milliseconds.

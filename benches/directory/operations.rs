@@ -23,11 +23,20 @@ type Operation = (&'static str, fn() -> Result<Vec<Figure>>);
 /// All of them, in the order of the table.
 pub(crate) const ALL: &[Operation] = &[
     ("file saved -> link in it, n = 200, Graph at 0 ms", saved),
-    ("10,000 files, none selected: first pass, then quiet", unselected),
-    ("linking 1,000 files, Graph at 100 ms, 50 in flight", link_files),
+    (
+        "10,000 files, none selected: first pass, then quiet",
+        unselected,
+    ),
+    (
+        "linking 1,000 files, Graph at 100 ms, 50 in flight",
+        link_files,
+    ),
     ("linking 1 file of 1,000 events, Graph at 100 ms", link_file),
     ("1,000,000 links in the state, calendar of 1,000", million),
-    ("scanning and reading a file of 10,000 events", understanding),
+    (
+        "scanning and reading a file of 10,000 events",
+        understanding,
+    ),
 ];
 
 /// How long the daemon may take for what it is waited for.
@@ -37,7 +46,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(1);
 
 fn runtime() -> Result<Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
 }
 
 fn saved() -> Result<Vec<Figure>> {
@@ -106,7 +117,9 @@ fn link_file() -> Result<Vec<Figure>> {
     let path = world.calendar().join("all.ics");
     std::fs::write(&path, calendar(0..1_000, true))?;
     let cost = measure(Task::Link, world.home())?;
-    let linked = std::fs::read_to_string(&path)?.matches("X-MEETBRIDGE-MEETING:").count();
+    let linked = std::fs::read_to_string(&path)?
+        .matches("X-MEETBRIDGE-MEETING:")
+        .count();
     expect("linked", linked, 1_000)?;
     let mut figures = linking(&world, &cost)?;
     figures.push(Figure::new("writes", cost.written as f64, ""));
@@ -116,7 +129,11 @@ fn link_file() -> Result<Vec<Figure>> {
 fn linking(world: &World, cost: &Cost) -> Result<Vec<Figure>> {
     let snapshot = world.simulator.snapshot();
     let requests: u64 = snapshot.requests.values().sum();
-    expect("createOrGet", snapshot.requests(Endpoint::CreateOrGet) as usize, 1_000)?;
+    expect(
+        "createOrGet",
+        snapshot.requests(Endpoint::CreateOrGet) as usize,
+        1_000,
+    )?;
     Ok(vec![
         Figure::new("wall", cost.wall, "ms").within(5_000.0),
         Figure::new("CPU", cost.cpu, "ms").within(1_500.0),
@@ -192,7 +209,11 @@ fn understanding() -> Result<Vec<Figure>> {
     }
     Ok(vec![
         Figure::new("scan", megabytes / percentile(&mut scans, 0.5), "MB/s"),
-        Figure::new("read", EVENTS as f64 / percentile(&mut reads, 0.5), "events/s"),
+        Figure::new(
+            "read",
+            EVENTS as f64 / percentile(&mut reads, 0.5),
+            "events/s",
+        ),
         Figure::new("size of an event", text.len() as f64 / EVENTS as f64, "B"),
     ])
 }

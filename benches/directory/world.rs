@@ -36,7 +36,9 @@ impl World {
         settings.latency = latency;
         let simulator = Simulator::start(settings).await?;
         // Not in memory: what is measured writes to a disk.
-        let home = tempfile::Builder::new().prefix("bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let home = tempfile::Builder::new()
+            .prefix("bench-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         std::fs::create_dir(home.path().join("calendar"))?;
         let secret = simulator.write_secret(home.path())?;
         let quoted = |path: PathBuf| toml::Value::from(path.to_string_lossy().as_ref()).to_string();
@@ -143,8 +145,13 @@ pub(crate) fn assemble(home: &Path) -> Result<(Bridge, Watched)> {
         in_flight: 50,
     };
     let client = Client::new(&ClientOptions::default())?;
-    let meetings =
-        GraphMeetings::new(settings, client, windows, clock.clone(), Arc::new(SystemRandom));
+    let meetings = GraphMeetings::new(
+        settings,
+        client,
+        windows,
+        clock.clone(),
+        Arc::new(SystemRandom),
+    );
     let bridge = Bridge {
         state,
         meetings: Arc::new(meetings),
@@ -154,7 +161,11 @@ pub(crate) fn assemble(home: &Path) -> Result<(Bridge, Watched)> {
         meetings_per_month: config.budget.meetings_per_month,
         troubles: Troubles::default(),
     };
-    let calendar = config.calendars.into_iter().next().ok_or("no calendar is configured")?;
+    let calendar = config
+        .calendars
+        .into_iter()
+        .next()
+        .ok_or("no calendar is configured")?;
     let port: Arc<dyn Calendar> = match &calendar.source {
         Source::Directory { path } => Arc::new(Directory::directory(path.clone(), clock)),
         Source::File { path } => Arc::new(Directory::file(path.clone(), clock)),
