@@ -31,10 +31,15 @@ use crate::state::{CalendarRecord, State, StateError};
 use job::Job;
 pub use preview::{Preview, Row};
 pub use trouble::Troubles;
+use understand::settle;
 pub use understand::{Planned, Understood};
 
 /// How many resources of a calendar are worked on at once. The meeting service has its own bound.
 const AT_ONCE: usize = 50;
+
+/// How many resources that need nothing are remembered at once: one transaction is much cheaper than
+/// many. What a crash takes is decided again.
+const SETTLED: usize = 256;
 
 /// What all calendars share.
 pub struct Bridge {
@@ -125,12 +130,16 @@ impl Bridge {
         let mut report = Report::default();
         let (scope, known) = self.begin(calendar, scope, &mut record)?;
 
-        let (mut jobs, mut unsettled) = (Vec::new(), 0);
+        let (mut jobs, mut unsettled, mut settled) = (Vec::new(), 0, Vec::new());
         let mut touched = BTreeSet::new();
         let mut held = job::Room::default();
         let (mut complete, mut changed) = (false, false);
         let mut finding = calendar.port.read(&scope, known).await?;
         while let Some(found) = finding.next().await {
+            if settled.len() == SETTLED || !matches!(found, Found::Changed(_)) {
+                self.state.put_resources(&calendar.name, &settled)?;
+                settled.clear();
+            }
             match found {
                 Found::Changed(resource) => {
                     report.read += 1;
@@ -142,7 +151,7 @@ impl Bridge {
                     if understood.acts() {
                         jobs.push(Job::new(understood, &mut held));
                     } else {
-                        self.settle(calendar, &understood, &mut report)?;
+                        settled.push(settle(calendar, &understood, &mut report));
                     }
                 }
                 Found::Vanished(id) => {
@@ -164,6 +173,7 @@ impl Bridge {
             }
         }
         drop(finding);
+        self.state.put_resources(&calendar.name, &settled)?;
         if !complete {
             return Err(PassError::CutShort);
         }

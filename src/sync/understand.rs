@@ -281,26 +281,24 @@ impl Bridge {
             self.state.put_links(&links)
         }
     }
+}
 
-    /// Remembers that nothing (more) is to be done about a resource, and says why in the log.
-    pub(super) fn settle(
-        &self,
-        calendar: &Watched,
-        understood: &Understood,
-        report: &mut Report,
-    ) -> Result<(), StateError> {
-        for planned in &understood.events {
-            report.count(planned.decided.what.name());
-            log_left(&calendar.name, &planned.event.uid, &planned.decided.what);
-        }
-        understood
-            .faults
-            .iter()
-            .for_each(|_| report.count("not-understood"));
-        log_faults(&calendar.name, understood);
-        self.state
-            .put_resource(&calendar.name, &understood.record())
+/// Counts and says in the log that nothing is to be done about a resource; returns what is to be
+/// remembered of it.
+pub(super) fn settle(
+    calendar: &Watched,
+    understood: &Understood,
+    report: &mut Report,
+) -> ResourceRecord {
+    for planned in &understood.events {
+        report.count(planned.decided.what.name());
+        log_left(&calendar.name, &planned.event.uid, &planned.decided.what);
     }
+    for _ in &understood.faults {
+        report.count("not-understood");
+    }
+    log_faults(&calendar.name, understood);
+    understood.record()
 }
 
 /// Says in the log what could not be understood.
