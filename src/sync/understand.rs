@@ -281,30 +281,22 @@ impl Bridge {
             self.state.put_links(&links)
         }
     }
+}
 
-    /// Remembers that nothing (more) is to be done about a resource, and says why in the log.
-    pub(super) fn settle(
-        &self,
-        calendar: &Watched,
-        understood: &Understood,
-        report: &mut Report,
-    ) -> Result<(), StateError> {
+impl Bridge {
+    /// Counts and says in the log that nothing is to be done about a resource.
+    pub(super) fn leave(&self, calendar: &Watched, understood: &Understood, report: &mut Report) {
         for planned in &understood.events {
             report.count(planned.decided.what.name());
             let (uid, what) = (&planned.event.uid, &planned.decided.what);
             self.log_left(&calendar.name, &understood.resource.id, uid, what);
         }
-        understood
-            .faults
-            .iter()
-            .for_each(|_| report.count("not-understood"));
+        for _ in &understood.faults {
+            report.count("not-understood");
+        }
         self.log_faults(&calendar.name, understood);
-        self.state
-            .put_resource(&calendar.name, &understood.record())
     }
-}
 
-impl Bridge {
     /// Says in the log what could not be understood.
     pub(super) fn log_faults(&self, calendar: &CalendarName, understood: &Understood) {
         let resource = &understood.resource.id;
