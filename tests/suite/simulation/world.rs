@@ -39,6 +39,8 @@ struct Inner {
 /// The outside: everything that survives a crash of the process.
 pub struct World {
     inner: Mutex<Inner>,
+    /// What every join URL begins with.
+    join: &'static str,
     pub clock: Arc<TestClock>,
     crash: tokio::sync::Notify,
 }
@@ -67,9 +69,13 @@ impl Clock for TestClock {
 
 impl World {
     pub fn new() -> Arc<Self> {
+        Self::joining_at("https://teams.microsoft.com/l/meetup-join/19%3ameeting_")
+    }
+
+    pub fn joining_at(join: &'static str) -> Arc<Self> {
         let start = Utc.with_ymd_and_hms(2026, 11, 2, 8, 0, 0).unwrap();
         let clock = Arc::new(TestClock(Mutex::new(start)));
-        Arc::new(Self { inner: Mutex::default(), clock, crash: tokio::sync::Notify::new() })
+        Arc::new(Self { inner: Mutex::default(), join, clock, crash: tokio::sync::Notify::new() })
     }
 
     pub fn bridge(self: &Arc<Self>, state: Arc<State>) -> Bridge {
@@ -309,7 +315,7 @@ impl Meetings for Service {
             let key = wanted.external_id.as_str().to_owned();
             let created = !inner.meetings.contains_key(&key);
             let n = inner.meetings.len();
-            let meeting = inner.meetings.entry(key.clone()).or_insert_with(|| made(&key, n));
+            let meeting = inner.meetings.entry(key.clone()).or_insert_with(|| made(&key, self.0.join, n));
             (meeting.span, meeting.subject) = (Some(wanted.span), wanted.subject.clone());
             Ensured { meeting: meeting.clone(), created }
         };
@@ -332,10 +338,10 @@ impl Meetings for Service {
     }
 }
 
-fn made(key: &str, n: usize) -> Meeting {
+fn made(key: &str, join: &str, n: usize) -> Meeting {
     Meeting {
         id: Some(MeetingId(format!("id-{key}"))),
-        join_url: JoinUrl::new(format!("https://teams.microsoft.com/l/meetup-join/19%3ameeting_{n}%40thread.v2/0")),
+        join_url: JoinUrl::new(format!("{join}{n}%40thread.v2/0")),
         span: None,
         subject: None,
         expires: None,
