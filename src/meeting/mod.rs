@@ -77,7 +77,8 @@ pub struct DialIn {
 /// How [`Meetings::ensure`] got the meeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ensured {
-    /// The meeting, with the wanted times and subject.
+    /// The meeting, with the wanted times and subject; with those it has where the service refuses
+    /// to change them, as it does for a meeting in progress.
     pub meeting: Meeting,
     /// Whether it was made by this call (counts against the budgets).
     pub created: bool,

@@ -107,7 +107,10 @@ impl Bridge {
             Ok(document) => {
                 let reading = read::read(&document, zone, now);
                 let told = |fault: Fault| format!("line {}: {}", fault.line, fault.what);
-                (reading.events, reading.faults.into_iter().map(told).collect())
+                (
+                    reading.events,
+                    reading.faults.into_iter().map(told).collect(),
+                )
             }
             Err(error) => (Vec::new(), vec![error.to_string()]),
         });
@@ -159,10 +162,8 @@ impl Bridge {
                 self.state.meeting(&calendar.organizer, &external_id)?
             }
         };
-        let foreign_meeting = match &link {
-            Some(_) => None,
-            None => self.meeting_of_another(&event)?,
-        };
+        let own = meeting.as_ref().map(|m| &m.meeting.join_url);
+        let foreign_meeting = self.meeting_of_another(&event, own)?;
         let mut planned = Planned {
             event,
             decided: Decided::default(),
@@ -223,11 +224,16 @@ impl Bridge {
         }
     }
 
-    /// A join URL in the event that is known to be the meeting of an event with another UID.
-    fn meeting_of_another(&self, event: &Event) -> Result<Option<JoinUrl>, StateError> {
+    /// A join URL in the event, other than its own, that is the meeting of an event with another UID.
+    fn meeting_of_another(
+        &self,
+        event: &Event,
+        own: Option<&JoinUrl>,
+    ) -> Result<Option<JoinUrl>, StateError> {
         let links = event.components.iter().flat_map(|c| &c.links);
+        let is_own = |url: &str| own.is_some_and(|own| own.expose() == url);
         for link in links
-            .filter(|l| l.provider == Provider::Teams)
+            .filter(|l| l.provider == Provider::Teams && !is_own(&l.url))
             .take(LOOKED_UP)
         {
             let url = JoinUrl::new(link.url.clone());
@@ -285,37 +291,64 @@ impl Bridge {
     ) -> Result<(), StateError> {
         for planned in &understood.events {
             report.count(planned.decided.what.name());
-            log_left(&calendar.name, &planned.event.uid, &planned.decided.what);
+            let (uid, what) = (&planned.event.uid, &planned.decided.what);
+            self.log_left(&calendar.name, &understood.resource.id, uid, what);
         }
-        understood.faults.iter().for_each(|_| report.count("not-understood"));
-        log_faults(&calendar.name, understood);
+        understood
+            .faults
+            .iter()
+            .for_each(|_| report.count("not-understood"));
+        self.log_faults(&calendar.name, understood);
         self.state
             .put_resource(&calendar.name, &understood.record())
     }
 }
 
-/// Says in the log what could not be understood.
-pub(super) fn log_faults(calendar: &CalendarName, understood: &Understood) {
-    for what in &understood.faults {
-        let (resource, what) = (&understood.resource.id, crate::model::Escaped(what));
-        log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, reason = %what);
+impl Bridge {
+    /// Says in the log what could not be understood.
+    pub(super) fn log_faults(&self, calendar: &CalendarName, understood: &Understood) {
+        let resource = &understood.resource.id;
+        for what in &understood.faults {
+            let line = what.split(':').next().unwrap_or_default();
+            if self.troubles.event_fails(calendar, resource, line, what) {
+                let what = crate::model::Escaped(what);
+                log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, reason = %what);
+            }
+        }
     }
-}
 
-/// Says in the log why an event was left as it is.
-pub(super) fn log_left(calendar: &CalendarName, uid: &Uid, what: &Decision) {
-    match what {
-        Decision::Leave(Why::LinkRemoved) => {
-            log::event!(LINK_REMOVED, calendar = %calendar, uid = %uid);
+    /// Says in the log why an event was left as it is.
+    pub(super) fn log_left(
+        &self,
+        calendar: &CalendarName,
+        resource: &ResourceId,
+        uid: &Uid,
+        what: &Decision,
+    ) {
+        let Decision::Leave(why) = what else { return };
+        let name = uid.as_str();
+        match why {
+            Why::LinkRemoved => {
+                if self
+                    .troubles
+                    .event_fails(calendar, resource, name, why.name())
+                {
+                    log::event!(LINK_REMOVED, calendar = %calendar, resource = %resource, uid = %uid);
+                }
+            }
+            Why::NotUnderstood(what) => {
+                if self.troubles.event_fails(calendar, resource, name, what) {
+                    let what = crate::model::Escaped(what);
+                    log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource,
+                        uid = %uid, reason = %what);
+                }
+            }
+            why => {
+                self.troubles.event_works(calendar, resource, name);
+                log::event!(EVENT_SKIPPED, calendar = %calendar, resource = %resource,
+                    uid = %uid, reason = why.name());
+            }
         }
-        Decision::Leave(Why::NotUnderstood(what)) => {
-            let what = crate::model::Escaped(what);
-            log::event!(EVENT_FAULTY, calendar = %calendar, uid = %uid, reason = %what);
-        }
-        Decision::Leave(why) => {
-            log::event!(EVENT_SKIPPED, calendar = %calendar, uid = %uid, reason = why.name());
-        }
-        _ => {}
     }
 }
 
