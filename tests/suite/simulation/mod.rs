@@ -49,7 +49,7 @@ async fn a_join_url_may_have_any_host() {
     while script.step(&world) {
         pass(&world, home.path(), Event::Crash, &mut bridge).await;
     }
-    world.check_at_rest("a host that no provider is known by");
+    world.check_at_rest("a host that no provider is known by", true);
     let before = world.effects();
     assert!(before.0 > 0 && before.1 > 0);
     pass(&world, home.path(), Event::Crash, &mut bridge).await;
@@ -57,7 +57,7 @@ async fn a_join_url_may_have_any_host() {
     lose(home.path());
     pass(&world, home.path(), Event::Crash, &mut bridge).await;
     assert_eq!(world.effects(), before);
-    world.check_at_rest("the same, without its state");
+    world.check_at_rest("the same, without its state", true);
 }
 
 /// Plays the script once for every await point, with `event` at that point, until a run ends without
