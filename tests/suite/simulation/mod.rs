@@ -40,6 +40,26 @@ async fn an_edit_at_every_point_is_kept() {
     every_point(Event::Edit).await;
 }
 
+#[tokio::test]
+async fn a_join_url_may_have_any_host() {
+    let world = World::joining_at("https://teams.sovereign.example/any/");
+    let home = tempfile::tempdir().unwrap();
+    let mut bridge = Some(start(&world, home.path()));
+    let mut script = Script::new();
+    while script.step(&world) {
+        pass(&world, home.path(), Event::Crash, &mut bridge).await;
+    }
+    world.check_at_rest("a host that no provider is known by", true);
+    let before = world.effects();
+    assert!(before.0 > 0 && before.1 > 0);
+    pass(&world, home.path(), Event::Crash, &mut bridge).await;
+    drop(bridge.take());
+    lose(home.path());
+    pass(&world, home.path(), Event::Crash, &mut bridge).await;
+    assert_eq!(world.effects(), before);
+    world.check_at_rest("the same, without its state", true);
+}
+
 /// Plays the script once for every await point, with `event` at that point, until a run ends without
 /// having reached its point.
 async fn every_point(event: Event) {
