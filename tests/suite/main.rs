@@ -1,5 +1,7 @@
 //! The tests that need more than one module, or the binary itself; one binary, so that it links once.
 
+#[cfg(feature = "simulator")]
+mod cli;
 mod directory;
 #[cfg(feature = "simulator")]
 mod graph;
