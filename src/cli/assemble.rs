@@ -67,7 +67,10 @@ pub(super) fn bridge(
         Exit::Config
     })?;
     let clock: Arc<dyn Clock> = context.clock.clone();
-    let windows = Arc::new(Windows::new(clock.clone(), Arc::new(StoredWindows(state.clone()))));
+    let windows = Arc::new(Windows::new(
+        clock.clone(),
+        Arc::new(StoredWindows(state.clone())),
+    ));
     let settings = GraphSettings {
         tenant: config.graph.tenant.clone(),
         client_id: config.graph.client_id.clone(),
@@ -76,8 +79,13 @@ pub(super) fn bridge(
         secret: config.graph.secret.clone(),
         in_flight: IN_FLIGHT,
     };
-    let meetings =
-        GraphMeetings::new(settings, client, windows, clock.clone(), context.random.clone());
+    let meetings = GraphMeetings::new(
+        settings,
+        client,
+        windows,
+        clock.clone(),
+        context.random.clone(),
+    );
     Ok(Bridge {
         state,
         meetings: Arc::new(meetings),
@@ -96,8 +104,12 @@ pub(super) fn calendars(
     only: Option<&str>,
 ) -> Result<Vec<(Watched, Duration)>, Exit> {
     let only = only.map(|name| calendar_named(config, name)).transpose()?;
-    let chosen = config.enabled().filter(|c| only.as_ref().is_none_or(|name| *name == c.name));
-    Ok(chosen.map(|calendar| (watched(context, calendar), calendar.rescan)).collect())
+    let chosen = config
+        .enabled()
+        .filter(|c| only.as_ref().is_none_or(|name| *name == c.name));
+    Ok(chosen
+        .map(|calendar| (watched(context, calendar), calendar.rescan))
+        .collect())
 }
 
 /// The enabled calendar with this name.
@@ -107,7 +119,9 @@ pub(super) fn calendar_named(config: &Config, name: &str) -> Result<CalendarName
         let known: Vec<_> = config.enabled().map(|c| c.name.as_str()).collect();
         let known = known.join(", ");
         let name = crate::model::Escaped(name);
-        output::say(&format!("meetbridge: no enabled calendar is named `{name}`; there are: {known}"));
+        output::say(&format!(
+            "meetbridge: no enabled calendar is named `{name}`; there are: {known}"
+        ));
         Exit::Failed
     })
 }

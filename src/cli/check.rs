@@ -1,17 +1,37 @@
 //! `meetbridge check`: configuration, files and permissions, without the network.
 
 use super::{Context, Exit, output};
-
+use crate::config::check::{Severity, check as findings};
 
 pub(super) fn check(context: &Context) -> Exit {
     let config = match context.config() {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let found: Vec<String> = Vec::new(); let _ = &config;
+    let found = findings(&config);
     for finding in &found {
-        output::print(&finding.to_string());
+        let kind = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        output::print(&format!(
+            "{kind}: {}\n  hint: {}",
+            finding.what, finding.hint
+        ));
     }
-    let _ = found;
-    Exit::Done
+    let errors = found
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .count();
+    let file = context.config_file.display();
+    let calendars = config.enabled().count();
+    output::print(&match errors {
+        0 => format!("{file}: in order, {calendars} calendars enabled"),
+        n => format!("{file}: {n} errors"),
+    });
+    if errors == 0 {
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
 }

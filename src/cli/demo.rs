@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::{Context, Exit, assemble, output};
 use crate::clock::Clock as _;
 use crate::config::Config;
-use crate::simulator::{ORGANIZER, Settings, Simulator, TENANT_DOMAIN};
 use crate::daemon;
+use crate::simulator::{ORGANIZER, Settings, Simulator, TENANT_DOMAIN};
 
 mod samples;
 
@@ -34,7 +34,9 @@ pub(super) async fn demo(context: &Context, once: bool) -> Exit {
 async fn try_demo(context: &Context, once: bool) -> std::io::Result<Exit> {
     let stop = daemon::stop_on_signal()?;
     let simulator = Simulator::start(Settings::new(context.clock.clone())).await?;
-    let home = tempfile::Builder::new().prefix("meetbridge-demo-").tempdir()?;
+    let home = tempfile::Builder::new()
+        .prefix("meetbridge-demo-")
+        .tempdir()?;
     let calendar = home.path().join("calendar");
     std::fs::create_dir(&calendar)?;
     let secret = simulator.write_secret(home.path())?;
@@ -79,7 +81,11 @@ async fn try_demo(context: &Context, once: bool) -> std::io::Result<Exit> {
     stop.cancel();
     let finished = running.await.unwrap_or(false);
     simulator.stop().await;
-    Ok(if linked && finished { Exit::Done } else { Exit::Failed })
+    Ok(if linked && finished {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 /// A configuration like any other, pointed at the simulator.
@@ -109,11 +115,16 @@ async fn wait_for_links(
         if !quiet {
             tell(&news);
         }
-        if samples::LINKED.iter().all(|name| has_link(&shown.text(name))) {
+        if samples::LINKED
+            .iter()
+            .all(|name| has_link(&shown.text(name)))
+        {
             return Ok(true);
         }
         if context.clock.elapsed() - began > PATIENCE {
-            output::say("meetbridge: the events did not get their links in time; see the log above");
+            output::say(
+                "meetbridge: the events did not get their links in time; see the log above",
+            );
             return Ok(false);
         }
         context.clock.sleep(LOOK).await;
@@ -175,10 +186,17 @@ impl Shown {
             let before = self.files.get(name);
             if before != Some(text) {
                 let (before, after) = (before.cloned(), Some(text.clone()));
-                news.push(News { name: name.clone(), before, after });
+                news.push(News {
+                    name: name.clone(),
+                    before,
+                    after,
+                });
             }
         }
-        let gone = self.files.iter().filter(|(name, _)| !present.contains_key(*name));
+        let gone = self
+            .files
+            .iter()
+            .filter(|(name, _)| !present.contains_key(*name));
         news.extend(gone.map(|(name, text)| News {
             name: name.clone(),
             before: Some(text.clone()),
@@ -220,10 +238,14 @@ fn has_link(text: &str) -> bool {
 /// The join URL of the first event; the simulator's opens nothing, so it may be shown.
 fn join_link(text: &str) -> Option<String> {
     let unfolded = text.replace("\r\n ", "").replace("\n ", "");
-    let line = unfolded.lines().find(|l| l.starts_with("X-MICROSOFT-SKYPETEAMSMEETINGURL:"))?;
+    let line = unfolded
+        .lines()
+        .find(|l| l.starts_with("X-MICROSOFT-SKYPETEAMSMEETINGURL:"))?;
     line.split_once(':').map(|(_, url)| url.to_owned())
 }
 
 fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("    {}\n", crate::model::Escaped(line))).collect()
+    text.lines()
+        .map(|line| format!("    {}\n", crate::model::Escaped(line)))
+        .collect()
 }

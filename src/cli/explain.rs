@@ -22,7 +22,11 @@ async fn try_explain(context: &Context, uid: &str) -> Result<Exit, Exit> {
     for (calendar, _) in &calendars {
         let result = bridge
             .look(calendar, |understood| {
-                for planned in understood.events.iter().filter(|p| p.event.uid.is_named_by(uid)) {
+                for planned in understood
+                    .events
+                    .iter()
+                    .filter(|p| p.event.uid.is_named_by(uid))
+                {
                     found += 1;
                     output::print(&format!("{} {}", calendar.name, understood.resource.id));
                     show(context, calendar, planned);
@@ -49,17 +53,34 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
     };
     let ours: Vec<&JoinUrl> = own.iter().chain(copied.iter()).collect();
     let now = context.clock.now();
-    for verdict in examine(now, &planned.event, &calendar.rules, planned.unchanged_since, &ours) {
-        let answer = if verdict.refusal.is_none() { "yes" } else { "no " };
-        let saw = if verdict.saw.is_empty() { String::new() } else { format!(" ({})", verdict.saw) };
+    for verdict in examine(
+        now,
+        &planned.event,
+        &calendar.rules,
+        planned.unchanged_since,
+        &ours,
+    ) {
+        let answer = if verdict.refusal.is_none() {
+            "yes"
+        } else {
+            "no "
+        };
+        let saw = if verdict.saw.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", verdict.saw)
+        };
         let saw = crate::model::Escaped(&saw).to_string();
         output::print(&format!("  {answer} {}{saw}", verdict.rule));
     }
-    let link = planned.link.as_ref().map_or("none", |link| match link.phase {
-        Phase::Intended => "its write has begun",
-        Phase::Written => "written",
-        Phase::Seen => "written, and seen in the event",
-    });
+    let link = planned
+        .link
+        .as_ref()
+        .map_or("none", |link| match link.phase {
+            Phase::Intended => "its write has begun",
+            Phase::Written => "written",
+            Phase::Seen => "written, and seen in the event",
+        });
     output::print(&format!("  link: {link}"));
     let what = &planned.decided.what;
     let reason = match what {

@@ -137,11 +137,15 @@ impl From<Exit> for ExitCode {
 pub fn main() -> ExitCode {
     quiet_panics();
     let cli = Cli::parse();
-    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = match threads {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::say(&format!("meetbridge: the runtime cannot be started: {error}"));
+            output::say(&format!(
+                "meetbridge: the runtime cannot be started: {error}"
+            ));
             return Exit::Failed.into();
         }
     };
@@ -152,7 +156,9 @@ pub fn main() -> ExitCode {
 fn quiet_panics() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        output::say(&format!("meetbridge: internal error at {place}; please report it"));
+        output::say(&format!(
+            "meetbridge: internal error at {place}; please report it"
+        ));
     }));
 }
 
@@ -168,9 +174,11 @@ async fn dispatch(cli: Cli) -> Exit {
     match cli.command {
         Command::Run => run::run(&context).await,
         Command::Sync { calendar } => sync::sync(&context, calendar.as_deref()).await,
-        Command::Plan { calendar, json, titles } => {
-            plan::plan(&context, calendar.as_deref(), json, titles).await
-        }
+        Command::Plan {
+            calendar,
+            json,
+            titles,
+        } => plan::plan(&context, calendar.as_deref(), json, titles).await,
         Command::Explain { uid } => explain::explain(&context, &uid).await,
         Command::Check => check::check(&context),
         Command::Status { json } => status::status(&context, json),

@@ -53,13 +53,25 @@ fn show(calendar: &Watched, preview: &Preview) {
         head.insert(1, "title");
     }
     let rows = preview.rows.iter().map(|row| {
-        let mut cells = vec![row.uid.to_string(), when(row), row.decision.name().to_owned(), because(row)];
+        let mut cells = vec![
+            row.uid.to_string(),
+            when(row),
+            row.decision.name().to_owned(),
+            because(row),
+        ];
         if titles {
-            cells.insert(1, Escaped(row.title.as_deref().unwrap_or_default()).to_string());
+            cells.insert(
+                1,
+                Escaped(row.title.as_deref().unwrap_or_default()).to_string(),
+            );
         }
         cells
     });
-    output::print(&format!("{}: {} events; {MAILS}", calendar.name, preview.rows.len()));
+    output::print(&format!(
+        "{}: {} events; {MAILS}",
+        calendar.name,
+        preview.rows.len()
+    ));
     if !preview.rows.is_empty() {
         output::print(&output::table(&head, rows));
     }
@@ -82,8 +94,10 @@ fn because(row: &Row) -> String {
     match &row.decision {
         Decision::Leave(why) => why.to_string(),
         Decision::Link { replaces: None, .. } => "the rules select it".to_owned(),
-        Decision::Link { replaces: Some(_), .. } => "it carries another event's link".to_owned(),
-        Decision::Write => "a part of its link is missing".to_owned(),
+        Decision::Link {
+            replaces: Some(_), ..
+        } => "it carries another event's link".to_owned(),
+        Decision::Write { .. } => "a part of its link is missing".to_owned(),
         Decision::Update { .. } => "its meeting's times or title are behind".to_owned(),
         Decision::Adopt { .. } => "it carries our link".to_owned(),
     }

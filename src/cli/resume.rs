@@ -19,7 +19,9 @@ fn try_resume(context: &Context, name: &str) -> Result<(), Exit> {
         Ok(was) => {
             output::print(&match was {
                 Some(why) => format!("{name}: resumed (it was waiting because {why})"),
-                None => format!("{name}: it was not frozen; its next large first pass is consented to"),
+                None => {
+                    format!("{name}: it was not frozen; its next large first pass is consented to")
+                }
             });
             Ok(())
         }

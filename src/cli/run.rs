@@ -20,6 +20,7 @@ async fn daemon_of(context: &Context) -> Result<Exit, Exit> {
     let bridge = assemble::bridge(context, &config, state)?;
     let calendars = assemble::calendars(context, &config, None)?;
     log::event!(DAEMON_STARTED, version = env!("CARGO_PKG_VERSION"));
+    log::event!(CONFIG_LOADED, path = %context.config_file.display(), calendars = calendars.len());
     let finished = daemon::run(bridge.into(), calendars, stop).await;
     Ok(if finished { Exit::Done } else { Exit::Failed })
 }

@@ -9,7 +9,9 @@ use crate::simulator::{Settings, serve};
 
 pub(super) async fn simulator(context: &Context, listen: SocketAddr, latency: &str) -> Exit {
     let Some(latency) = milliseconds(latency) else {
-        output::say("meetbridge: --latency takes milliseconds or seconds, such as \"100ms\" or \"2s\"");
+        output::say(
+            "meetbridge: --latency takes milliseconds or seconds, such as \"100ms\" or \"2s\"",
+        );
         return Exit::Usage;
     };
     match try_simulator(context, listen, latency).await {
@@ -51,6 +53,9 @@ fn milliseconds(text: &str) -> Option<Duration> {
     let number = |digits: &str| digits.parse::<u32>().ok();
     match text.strip_suffix("ms") {
         Some(digits) => number(digits).map(|n| Duration::from_millis(n.into())),
-        None => text.strip_suffix('s').and_then(number).map(|n| Duration::from_secs(n.into())),
+        None => text
+            .strip_suffix('s')
+            .and_then(number)
+            .map(|n| Duration::from_secs(n.into())),
     }
 }

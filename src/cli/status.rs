@@ -41,7 +41,11 @@ fn try_status(context: &Context, as_json: bool) -> Result<Exit, Exit> {
         let record = line.overview.as_ref().map(|o| &o.record);
         record.is_none_or(|r| r.frozen.is_none() && r.failing.is_none())
     };
-    Ok(if lines.iter().all(healthy) { Exit::Done } else { Exit::Failed })
+    Ok(if lines.iter().all(healthy) {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 fn collect<'a>(
@@ -71,7 +75,15 @@ fn linked(line: &Line<'_>) -> u32 {
 }
 
 fn show(lines: &[Line<'_>], config: &Config) {
-    let head = ["calendar", "last pass", "links", "events by decision", "today", "this month", "state"];
+    let head = [
+        "calendar",
+        "last pass",
+        "links",
+        "events by decision",
+        "today",
+        "this month",
+        "state",
+    ];
     let rows = lines.iter().map(|line| {
         let record = line.overview.as_ref().map(|o| &o.record);
         let last = record.and_then(|r| r.last_pass);
@@ -84,9 +96,14 @@ fn show(lines: &[Line<'_>], config: &Config) {
         let outcome = line.overview.iter().flat_map(|o| &o.outcome);
         vec![
             line.name.to_string(),
-            last.map_or("-".into(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
+            last.map_or("-".into(), |at| {
+                at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+            }),
             linked(line).to_string(),
-            outcome.map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", "),
+            outcome
+                .map(|(name, n)| format!("{name} {n}"))
+                .collect::<Vec<_>>()
+                .join(", "),
             format!("{} of {}", line.today, line.day_limit),
             format!("{} of {}", line.month, config.budget.meetings_per_month),
             state.to_owned(),
@@ -94,9 +111,14 @@ fn show(lines: &[Line<'_>], config: &Config) {
     });
     output::print(&output::table(&head, rows));
     for line in lines {
-        let Some(record) = line.overview.as_ref().map(|o| &o.record) else { continue };
+        let Some(record) = line.overview.as_ref().map(|o| &o.record) else {
+            continue;
+        };
         if let Some(frozen) = &record.frozen {
-            output::print(&format!("{}: waits since {}: {}", line.name, frozen.since, frozen.why));
+            output::print(&format!(
+                "{}: waits since {}: {}",
+                line.name, frozen.since, frozen.why
+            ));
         }
         if let Some(why) = &record.failing {
             output::print(&format!("{}: failing: {why}", line.name));
@@ -105,7 +127,11 @@ fn show(lines: &[Line<'_>], config: &Config) {
 }
 
 fn to_json(line: &Line<'_>, config: &Config) -> serde_json::Value {
-    let record = line.overview.as_ref().map(|o| o.record.clone()).unwrap_or_default();
+    let record = line
+        .overview
+        .as_ref()
+        .map(|o| o.record.clone())
+        .unwrap_or_default();
     let outcome = line.overview.iter().flat_map(|o| o.outcome.clone());
     let outcome: serde_json::Map<_, _> = outcome.map(|(name, n)| (name, json!(n))).collect();
     let [intended, written, seen] = line.overview.as_ref().map(|o| o.links).unwrap_or_default();

@@ -48,7 +48,10 @@ async fn pass_until_settled(
         } else if !waited && total.outcome.contains_key("settling") {
             waited = true;
             let settled = settled_at(calendar, now);
-            context.clock.sleep((settled - now).to_std().unwrap_or_default()).await;
+            context
+                .clock
+                .sleep((settled - now).to_std().unwrap_or_default())
+                .await;
             let due = bridge.state.due(&calendar.name, context.clock.now())?;
             total.outcome.remove("settling");
             Scope::Only(due.into_iter().collect())
@@ -89,7 +92,10 @@ fn tell(bridge: &Bridge, calendar: &Watched, outcome: &Result<Report, PassError>
         output::say(&format!("{name}: {why}"));
     }
     if report.failed > 0 {
-        output::say(&format!("{name}: {} failed; see the log above", report.failed));
+        output::say(&format!(
+            "{name}: {} failed; see the log above",
+            report.failed
+        ));
     }
     report.failed == 0 && report.halted.is_none() && record.frozen.is_none()
 }

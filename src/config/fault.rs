@@ -159,7 +159,10 @@ impl<'t> Text<'t> {
         let withheld = may_hold_secret(line)
             || match key {
                 Some(key) => is_secret_like(key),
-                None => self.inside.iter().any(|part| part.contains(&line_start)),
+                None => self
+                    .inside
+                    .iter()
+                    .any(|part| part.start < line_start && line_start < part.end),
             };
         Place {
             line: number,

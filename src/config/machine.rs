@@ -64,7 +64,8 @@ mod tests {
     #[test]
     fn the_state_directory_is_systemds_else_the_users() {
         let home = ("HOME", "/home/a");
-        let cases: [(&[(&str, &str)], Option<&str>); 7] = [
+        type Variables<'v> = &'v [(&'v str, &'v str)];
+        let cases: [(Variables<'_>, Option<&str>); 7] = [
             (
                 &[("STATE_DIRECTORY", "/var/lib/m"), home],
                 Some("/var/lib/m"),

@@ -1,8 +1,9 @@
 //! The configuration: one TOML file in, [`Config`] or all its [`Faults`] out.
 //!
-//! What was typed stays in here (`table`, `value`, `read`); what is meant leaves. Nothing is read but
-//! the one file; [`check::check`] looks whether what it names is there.
+//! What was typed stays in here (`scan`, `table`, `value`, `read`, `calendars`); what is meant leaves.
+//! Nothing is read but the one file; [`check::check`] looks whether what it names is there.
 
+mod calendars;
 pub mod check;
 mod fault;
 mod machine;

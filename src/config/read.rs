@@ -1,54 +1,20 @@
 //! The file's tables and keys: what each is called, its range and its default.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use toml::de::DeTable;
 use tracing::Level;
 use url::Url;
 
+use super::calendars::{self, Context, Settings};
 use super::fault::{Fault, Text};
-use super::table::{Collector, Table, Wrong};
-use super::{Budget, Calendar, Config, Graph, Log, Machine, Network, Source, scan, value};
-use crate::ical::block::Show;
-use crate::ical::write::Location;
+use super::table::{Collector, NOT_SUPPORTED, Table, Wrong};
+use super::{Budget, Config, Graph, Log, Machine, Network, scan, value};
 use crate::log::Format;
-use crate::model::{Escaped, OrganizerId};
-use crate::plan::select::{Rules, Select};
 use crate::secret::SecretSource;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// What this version says of something that is planned.
-const NOT_SUPPORTED: &str = "not supported by this version";
-
-const SELECT: &[(&str, Select)] = &[
-    ("attendees", Select::Attendees),
-    ("all", Select::All),
-    ("tagged", Select::Tagged),
-];
-
-const LOCATION: &[(&str, Location)] = &[
-    ("url", Location::Url),
-    ("label", Location::Label),
-    ("never", Location::Never),
-];
-
-const SHOW: &[(&str, Show)] = &[
-    ("meeting-id", Show::MeetingId),
-    ("passcode", Show::Passcode),
-    ("toll-numbers", Show::TollNumbers),
-    ("toll-free-numbers", Show::TollFreeNumbers),
-    ("dialin-url", Show::DialinUrl),
-    ("video-device-id", Show::VideoDeviceId),
-    ("chat", Show::Chat),
-    ("options", Show::Options),
-];
 
 const LEVEL: &[(&str, Level)] = &[
     ("error", Level::ERROR),
@@ -160,7 +126,7 @@ fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -
         time_zone_assumed: false,
     };
     let has_calendars = file.has("calendar");
-    let calendars = calendars(file.table("calendar"), &mut context);
+    let calendars = calendars::calendars(file.table("calendar"), &mut context);
     if !has_calendars {
         file.missing(
             "no calendar is configured",
@@ -338,163 +304,4 @@ fn log(mut table: Table<'_, '_>) -> Log {
     };
     table.finish();
     log
-}
-
-/// What [meeting] sets for all calendars and each calendar may set for itself.
-struct Settings {
-    /// The key was there, well-formed or not.
-    has_organizer: bool,
-    organizer: Option<OrganizerId>,
-    language: Option<String>,
-    select: Option<Select>,
-    horizon: Option<Duration>,
-    settle: Option<Duration>,
-    time_zone: Option<Tz>,
-    location: Option<Location>,
-    show: Option<Vec<Show>>,
-    addresses: Option<BTreeSet<String>>,
-    all_day: Option<bool>,
-    transparent: Option<bool>,
-    private: Option<bool>,
-}
-
-impl Settings {
-    fn read(table: &mut Table<'_, '_>) -> Self {
-        Self {
-            has_organizer: table.has("organizer"),
-            organizer: table.optional("organizer", value::organizer),
-            language: table.optional("language", value::language),
-            select: table.optional("select", value::choice(SELECT)),
-            horizon: table.optional("horizon", value::duration(HOUR..=3650 * DAY)),
-            settle: table.optional("settle", value::duration(Duration::ZERO..=DAY)),
-            time_zone: table.optional("time-zone", value::time_zone),
-            location: table.optional("location", value::choice(LOCATION)),
-            show: table
-                .optional("show", value::list(value::choice(SHOW)))
-                .map(each_once),
-            addresses: table.optional("addresses", value::addresses),
-            all_day: table.optional("all-day", value::boolean),
-            transparent: table.optional("transparent", value::boolean),
-            private: table.optional("private", value::boolean),
-        }
-    }
-}
-
-fn each_once(all: Vec<Show>) -> Vec<Show> {
-    let mut seen = BTreeSet::new();
-    all.into_iter().filter(|show| seen.insert(*show)).collect()
-}
-
-/// What the calendars are read with.
-struct Context<'m> {
-    defaults: Settings,
-    budget: Budget,
-    machine: &'m Machine,
-    time_zone_assumed: bool,
-}
-
-impl Context<'_> {
-    /// The system's zone, else UTC.
-    fn system_zone(&mut self) -> Tz {
-        let named = self.machine.time_zone.as_deref();
-        named.and_then(|name| name.parse().ok()).unwrap_or_else(|| {
-            self.time_zone_assumed = true;
-            Tz::UTC
-        })
-    }
-}
-
-fn calendars(mut table: Table<'_, '_>, context: &mut Context<'_>) -> Vec<Calendar> {
-    let directory = |path| Source::Directory { path };
-    let file = |path| Source::File { path };
-    let directories = table.tables("directory").into_iter();
-    let mut all: Vec<(Table<'_, '_>, fn(PathBuf) -> Source)> =
-        directories.map(|table| (table, directory as _)).collect();
-    let files = table.tables("file").into_iter();
-    all.extend(files.map(|table| (table, file as fn(PathBuf) -> Source)));
-    for planned in ["caldav", "feed"] {
-        let hint = "use [[calendar.directory]] or [[calendar.file]]";
-        table.refuse(planned, NOT_SUPPORTED, hint);
-    }
-    table.finish();
-    all.sort_by_key(|(table, _)| table.start());
-
-    let mut names = BTreeMap::new();
-    let mut calendars = Vec::new();
-    for (mut table, source) in all {
-        let name = table.required("name", value::name);
-        if let Some(name) = &name {
-            let line = table.line_of("name");
-            if let Some(first) = names.insert(name.clone(), line) {
-                names.insert(name.clone(), first);
-                let what = format!(
-                    "\"{}\" is taken by the calendar in line {first}",
-                    Escaped(name.as_str())
-                );
-                table.report_at(
-                    "name",
-                    Wrong::new(what, "give each calendar a name of its own"),
-                );
-            }
-        }
-        calendars.extend(calendar(table, name, source, context));
-    }
-    calendars
-}
-
-fn calendar(
-    mut table: Table<'_, '_>,
-    name: Option<crate::model::CalendarName>,
-    source: fn(PathBuf) -> Source,
-    context: &mut Context<'_>,
-) -> Option<Calendar> {
-    let enabled = table.optional("enabled", value::boolean).unwrap_or(true);
-    let path = table.required("path", value::path);
-    let new_links_per_day = table
-        .optional("new-links-per-day", value::number(1..=100_000))
-        .unwrap_or(context.budget.new_links_per_day);
-    let rescan = table
-        .optional("rescan", value::duration(SECOND..=DAY))
-        .unwrap_or(5 * MINUTE);
-    let own = Settings::read(&mut table);
-    let time_zone = own.time_zone.or(context.defaults.time_zone);
-    let time_zone = time_zone.unwrap_or_else(|| context.system_zone());
-    let defaults = &context.defaults;
-    if !own.has_organizer && !defaults.has_organizer {
-        table.missing(
-            "nobody owns this calendar's meetings",
-            "set organizer in [meeting] or here, to a user's object id from Entra",
-        );
-    }
-    table.finish();
-    Some(Calendar {
-        name: name?,
-        enabled,
-        source: source(path?),
-        organizer: own.organizer.or_else(|| defaults.organizer.clone())?,
-        language: own
-            .language
-            .or_else(|| defaults.language.clone())
-            .unwrap_or_else(|| "en-US".to_owned()),
-        rules: Rules {
-            select: own.select.or(defaults.select).unwrap_or_default(),
-            horizon: own.horizon.or(defaults.horizon).unwrap_or(365 * DAY),
-            settle: own.settle.or(defaults.settle).unwrap_or(10 * SECOND),
-            addresses: own
-                .addresses
-                .or_else(|| defaults.addresses.clone())
-                .unwrap_or_default(),
-            all_day: own.all_day.or(defaults.all_day).unwrap_or(false),
-            transparent: own.transparent.or(defaults.transparent).unwrap_or(false),
-            private: own.private.or(defaults.private).unwrap_or(false),
-        },
-        time_zone,
-        location: own.location.or(defaults.location).unwrap_or_default(),
-        show: own
-            .show
-            .or_else(|| defaults.show.clone())
-            .unwrap_or_else(|| Show::DEFAULT.to_vec()),
-        new_links_per_day,
-        rescan,
-    })
 }

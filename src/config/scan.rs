@@ -20,9 +20,19 @@ pub(super) fn scan(text: &str) -> Result<Vec<Range<usize>>, Range<usize>> {
     let bytes = text.as_bytes();
     let mut inside = Vec::new();
     let (mut at, mut brackets, mut opened, mut dots) = (0, 0_usize, 0, 0);
+    // Whether the line has shown only blanks, and whether the open bracket began its line.
+    let (mut blank, mut header) = (true, false);
     while let Some(&byte) = bytes.get(at) {
+        let first = blank;
+        blank = byte == b'\n' || blank && matches!(byte, b' ' | b'\t');
         match byte {
-            b'\n' => dots = 0,
+            b'\n' => {
+                dots = 0;
+                if header {
+                    // A table's header ends with its line, closed or not.
+                    brackets = 0;
+                }
+            }
             b'#' => {
                 let rest = bytes.get(at..).unwrap_or_default();
                 at += rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len());
@@ -42,7 +52,7 @@ pub(super) fn scan(text: &str) -> Result<Vec<Range<usize>>, Range<usize>> {
             b'.' => dots += 1,
             b'[' | b'{' => {
                 if brackets == 0 {
-                    opened = at;
+                    (opened, header) = (at, first);
                 }
                 brackets += 1;
             }
@@ -120,8 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn a_string_that_is_not_closed_ends_with_its_line() {
-        assert_eq!(scan("a = \"x\nb = [\n1]"), Ok(vec![11..14]));
-        assert_eq!(scan("a = \"x\\\nb = [\n1]"), Ok(vec![12..15]));
+    fn a_string_or_header_that_is_not_closed_ends_with_its_line() {
+        assert_eq!(scan("[[a]\nb = 1\n"), Ok(vec![]));
+        for (text, inside) in [
+            ("a = \"x\nb = [\n1]", 11..14),
+            ("a = \"x\\\nb = [\n1]", 12..15),
+        ] {
+            assert_eq!(scan(text).unwrap(), [inside]);
+        }
     }
 }

@@ -579,7 +579,7 @@ fn plain_http_is_for_this_machine_or_where_it_is_allowed() {
 #[test]
 fn syntax_and_other_faults_are_told_together() {
     let text = format!(
-        "{GRAPH}{MEETING}settle = \nhorizon = \"5x\"\n[[calendar.directory]]\nname = \"a\npath = 7\nx y\n"
+        "{GRAPH}{MEETING}settle = \nhorizon = \"5x\"\n[[calendar.directory]]\nname = \"a\npath = 7\nx y\n[[calendar.file]\n= 5\n"
     );
     let shown = bad(&text).to_string();
     for line in [
@@ -591,6 +591,10 @@ fn syntax_and_other_faults_are_told_together() {
     ] {
         assert!(shown.contains(line), "{line}\n{shown}");
     }
+    assert!(
+        !shown.contains("not shown"),
+        "none of these may hold a secret\n{shown}"
+    );
     let lines: Vec<_> = bad(&text)
         .iter()
         .filter_map(|f| Some(f.place.clone()?.line))
@@ -642,6 +646,12 @@ fn any_text_is_read_in_bounds() {
         "[[".repeat(a_million / 2),
         "= = \n".repeat(a_million / 5),
         "\"".repeat(a_million),
+        format!("a = {}", "[]".repeat(a_million / 2)),
+        format!(
+            "a = {}[{}",
+            " ".repeat(a_million / 2),
+            "\n".repeat(a_million / 2)
+        ),
         format!("{} = 1", "k".repeat(a_million)),
         "\u{feff}\0\r\r\n\u{1b}".to_owned(),
     ];

@@ -14,9 +14,14 @@ pub struct SystemClock {
 
 impl SystemClock {
     /// A clock whose `elapsed` starts at zero.
-    #[expect(clippy::disallowed_methods, reason = "this is the one module that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one module that reads the clock"
+    )]
     pub fn new() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 }
 
@@ -27,7 +32,10 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one module that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one module that reads the clock"
+    )]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
@@ -36,7 +44,10 @@ impl Clock for SystemClock {
         self.start.elapsed()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one module that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one module that reads the clock"
+    )]
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
     }

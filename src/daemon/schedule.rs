@@ -83,7 +83,15 @@ struct Agenda {
 
 impl Agenda {
     fn new(rescan: Duration, now: Duration) -> Self {
-        Self { rescan, full: now, due: None, again: None, pause: PAUSE, retry: RETRY.0, summary: now + SUMMARY }
+        Self {
+            rescan,
+            full: now,
+            due: None,
+            again: None,
+            pause: PAUSE,
+            retry: RETRY.0,
+            summary: now + SUMMARY,
+        }
     }
 
     fn passed(&mut self, result: &Result<Report, PassError>, full: bool, now: Duration) {
@@ -121,7 +129,9 @@ impl Agenda {
         if self.again.is_some() {
             return self.pause;
         }
-        let due = self.due.map(|due| (due - wall).to_std().unwrap_or_default());
+        let due = self
+            .due
+            .map(|due| (due - wall).to_std().unwrap_or_default());
         let full = self.full.saturating_sub(now);
         full.min(due.unwrap_or(LONGEST_SLEEP)).min(LONGEST_SLEEP)
     }
@@ -145,7 +155,9 @@ impl Agenda {
 /// Tells the log of failures that start or end, and the state for `status`; where the state itself
 /// fails, the log alone has it.
 fn report_failure(bridge: &Bridge, calendar: &Watched, result: &Result<Report, PassError>) {
-    let Some(failing) = bridge.troubles.pass(&calendar.name, result.as_ref().err()) else { return };
+    let Some(failing) = bridge.troubles.pass(&calendar.name, result.as_ref().err()) else {
+        return;
+    };
     if let Ok(mut record) = bridge.state.calendar(&calendar.name) {
         record.failing = failing;
         let _ = bridge.state.put_calendar(&calendar.name, &record);
@@ -153,9 +165,17 @@ fn report_failure(bridge: &Bridge, calendar: &Watched, result: &Result<Report, P
 }
 
 fn summarise(bridge: &Bridge, calendar: &Watched) {
-    let Ok(overview) = bridge.state.overview() else { return };
-    let Some(own) = overview.into_iter().find(|o| o.calendar == calendar.name) else { return };
-    let outcome: Vec<String> = own.outcome.iter().map(|(name, n)| format!("{name}={n}")).collect();
+    let Ok(overview) = bridge.state.overview() else {
+        return;
+    };
+    let Some(own) = overview.into_iter().find(|o| o.calendar == calendar.name) else {
+        return;
+    };
+    let outcome: Vec<String> = own
+        .outcome
+        .iter()
+        .map(|(name, n)| format!("{name}={n}"))
+        .collect();
     let linked: u32 = own.links.iter().sum();
     log::event!(CALENDAR_SUMMARY, calendar = %calendar.name, linked = linked,
         waiting = own.record.frozen.is_some(), reasons = %outcome.join(" "));

@@ -1,7 +1,7 @@
 //! iCalendar: bytes → content lines → events, and lossless edits. Pure.
 //!
 //! [`document`] splits bytes into logical content lines and components, each with its byte range, and
-//! never changes one. [`read`] understands the events in it. [`edit`] splices bytes; [`write`] says
+//! never changes one. [`read`] understands the events in it. [`edit`] splices bytes; [`mod@write`] says
 //! which lines a link consists of; [`block`] and [`mark`] are the two parts of it that are read back.
 
 pub mod block;

@@ -74,11 +74,6 @@ catalogue! {
         ["path", "calendars"]
         "The configuration file was read and is without fault."
         do: "Nothing."
-    CONFIG_FAULTY "config.faulty" ERROR "the configuration is faulty"
-        ["path", "faults", "error"]
-        "The configuration file is refused as a whole; at the start the process ends with status 78, \
-         later the one that is in force stays."
-        do: "Run `meetbridge check`, mend what it lists, and start or reload the service."
     STATE_DAMAGED "state.damaged" ERROR "the state was damaged and is begun anew"
         ["path", "error"]
         "The state file could not be used and was set aside under the named path. No link is lost: \
@@ -100,21 +95,16 @@ catalogue! {
         ["calendar"]
         "What `calendar.failing` reported is over."
         do: "Nothing."
-    CALENDAR_FROZEN "calendar.frozen" ERROR "a calendar is frozen until it is resumed"
-        ["calendar", "reason", "error"]
-        "So much vanished or lost its link at once that it may be a mistake. Nothing is made or \
-         written for this calendar."
-        do: "Look at the calendar; then run `meetbridge resume CALENDAR`."
     CALENDAR_RESUMED "calendar.resumed" INFO "a calendar goes on, as an operator asked"
         ["calendar"]
         "Somebody ran `meetbridge resume`."
         do: "Nothing."
     CALENDAR_WAITING "calendar.waiting" ERROR "a large first pass waits for consent"
-        ["calendar", "events", "limit"]
+        ["calendar", "reason"]
         "The first pass over this calendar would link more events than first-pass-limit allows."
         do: "Look at `meetbridge plan --calendar CALENDAR`; then run `meetbridge resume CALENDAR`."
     CALENDAR_SUMMARY "calendar.summary" INFO "how a calendar stands"
-        ["calendar", "resources", "events", "linked", "skipped", "faulty", "failing", "waiting", "passes", "created", "written", "reasons"]
+        ["calendar", "linked", "waiting", "reasons"]
         "One line per calendar every 15 minutes in which something happened."
         do: "Nothing; a line that shows failing events is worth a look at `meetbridge status`."
     CALENDAR_PASS "calendar.pass" DEBUG "a pass over a calendar has ended"

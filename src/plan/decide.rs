@@ -42,7 +42,10 @@ pub enum Decision {
         replaces: Option<JoinUrl>,
     },
     /// The meeting is known and the event does not show all of the link: write what is missing.
-    Write,
+    Write {
+        /// A link of another event that was copied in and goes in the same write.
+        replaces: Option<JoinUrl>,
+    },
     /// The event shows the link; the meeting's times or title are behind.
     Update {
         /// When the meeting takes place.
@@ -60,14 +63,17 @@ impl Decision {
             Self::Link {
                 replaces: Some(_), ..
             } => "link-copy",
-            Self::Write => "write",
+            Self::Write { .. } => "write",
             Self::Update { .. } => "update",
         }
     }
 
     /// Whether it changes anything outside the state.
     pub fn acts(&self) -> bool {
-        matches!(self, Self::Link { .. } | Self::Write | Self::Update { .. })
+        matches!(
+            self,
+            Self::Link { .. } | Self::Write { .. } | Self::Update { .. }
+        )
     }
 }
 
@@ -119,29 +125,37 @@ pub fn decide(ask: &Ask<'_>) -> Decided {
     if let Some(fault) = &ask.event.fault {
         return leave(Why::NotUnderstood(fault.clone()));
     }
-    match whose(ask) {
-        Whose::Ours { join_url, .. } if ask.link.is_some() && ask.meeting.is_some() => {
-            maintain(ask, &join_url)
-        }
-        Whose::Ours {
-            join_url,
-            generation,
-        } => now(Decision::Adopt {
+    match (whose(ask), ask.link, ask.meeting) {
+        (Whose::Ours { .. }, Some(link), Some(meeting)) => maintain(ask, link, meeting),
+        (
+            Whose::Ours {
+                join_url,
+                generation,
+            },
+            ..,
+        ) => now(Decision::Adopt {
             generation,
             join_url,
         }),
-        Whose::Unknown => leave(Why::UnknownMark),
-        Whose::Copied(join_url) => make(ask, Some(join_url)),
-        Whose::Nobodys => make(ask, None),
+        (Whose::Unknown, ..) => leave(Why::UnknownMark),
+        (Whose::Copied(join_url), ..) => make(ask, Some(join_url)),
+        (Whose::Nobodys, ..) => make(ask, None),
     }
 }
 
-/// The key of the event's meeting under the configured organizer.
+/// The key of the event's meeting: as remembered, else under the configured organizer.
 pub fn key_of(ask: &Ask<'_>, generation: Generation) -> MeetingKey {
+    let (organizer, external_id) = match ask.link {
+        Some(link) => (link.organizer.clone(), link.external_id.clone()),
+        None => (
+            ask.organizer.clone(),
+            ExternalId::of(&ask.event.uid, generation),
+        ),
+    };
     MeetingKey {
         tenant: ask.tenant.to_owned(),
-        organizer: ask.organizer.clone(),
-        external_id: ExternalId::of(&ask.event.uid, generation),
+        organizer,
+        external_id,
     }
 }
 
@@ -155,7 +169,10 @@ pub fn subject(event: &Event) -> Option<String> {
 /// When the meeting of a series has to be moved on to a later occurrence, given the one it has.
 pub fn roll_at(event: &Event, held: Span) -> Option<DateTime<Utc>> {
     let after_end = chrono::Duration::from_std(LIFETIME - ROLL_BEFORE).ok()?;
-    event.recurring.then(|| held.end.checked_add_signed(after_end)).flatten()
+    event
+        .recurring
+        .then(|| held.end.checked_add_signed(after_end))
+        .flatten()
 }
 
 /// Whose meeting the event carries or, by what is remembered, should carry.
@@ -181,20 +198,11 @@ fn whose(ask: &Ask<'_>) -> Whose {
             generation: link.generation,
         };
     }
-    for component in &ask.event.components {
-        let Some(mark) = &component.mark else {
-            continue;
-        };
-        let Mark::Link { key, generation, .. } = mark else {
-            continue;
-        };
-        let Some(url) = marked_url(ask.event) else {
-            continue;
-        };
-        return if key_of(ask, *generation).digest() == *key {
+    if let Some((generation, url)) = marked(ask.event) {
+        return if is_own(ask, &generation) {
             Whose::Ours {
                 join_url: url,
-                generation: *generation,
+                generation,
             }
         } else {
             Whose::Copied(url)
@@ -218,6 +226,44 @@ fn whose(ask: &Ask<'_>) -> Whose {
         },
         _ => Whose::Nobodys,
     }
+}
+
+/// The link of another event that was copied into one that has its own. Where ours is not known to
+/// have landed, what is remembered of other meetings tells it too; later, a person may have put it there.
+fn copied(ask: &Ask<'_>, link: &Link, own: &JoinUrl) -> Option<JoinUrl> {
+    let by_mark = marked(ask.event).filter(|(generation, _)| !is_own(ask, generation));
+    let by_url = ask
+        .foreign_meeting
+        .filter(|_| link.phase == Phase::Intended);
+    by_mark
+        .map(|(_, url)| url)
+        .or(by_url.cloned())
+        .filter(|url| url != own)
+}
+
+/// Whether a mark of the event names the event's own key.
+fn is_own(ask: &Ask<'_>, generation: &Generation) -> bool {
+    let own = key_of(ask, *generation).digest();
+    let marks = ask.event.components.iter().filter_map(|c| c.mark.as_ref());
+    marks
+        .filter_map(|m| {
+            if let Mark::Link { key, .. } = m {
+                Some(key)
+            } else {
+                None
+            }
+        })
+        .any(|k| *k == own)
+}
+
+/// What the event's mark says: the generation, and the link beside it.
+fn marked(event: &Event) -> Option<(Generation, JoinUrl)> {
+    let marks = event.components.iter().filter_map(|c| c.mark.as_ref());
+    let generation = marks.filter_map(|m| match m {
+        Mark::Link { generation, .. } => Some(*generation),
+        Mark::OptOut | Mark::Unknown => None,
+    });
+    Some((generation.into_iter().next()?, marked_url(event)?))
 }
 
 /// The join URL that stands beside a mark: the property that only a machine writes comes first.
@@ -265,11 +311,8 @@ fn make(ask: &Ask<'_>, replaces: Option<JoinUrl>) -> Decided {
 }
 
 /// An event that has its link: is it whole, and is its meeting up to date?
-fn maintain(ask: &Ask<'_>, join_url: &JoinUrl) -> Decided {
-    let (event, rules) = (ask.event, ask.rules);
-    let (Some(link), Some(meeting)) = (ask.link, ask.meeting) else {
-        return leave(Why::InStep);
-    };
+fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
+    let (event, rules, join_url) = (ask.event, ask.rules, &meeting.meeting.join_url);
     if link.phase == Phase::Seen && !write::shows(event, join_url) {
         return leave(Why::LinkRemoved);
     }
@@ -285,7 +328,8 @@ fn maintain(ask: &Ask<'_>, join_url: &JoinUrl) -> Decided {
     {
         return leave(Why::NotOrganizer);
     }
-    if !write::missing(event, join_url, ask.location).is_empty() {
+    let replaces = copied(ask, link, join_url);
+    if replaces.is_some() || !write::missing(event, join_url, ask.location).is_empty() {
         if event.content == link.before
             && link.phase != Phase::Intended
             && link.attempts >= ATTEMPTS
@@ -297,7 +341,7 @@ fn maintain(ask: &Ask<'_>, join_url: &JoinUrl) -> Decided {
                 what: Decision::Leave(Why::Settling),
                 due: Some(at),
             },
-            _ => now(Decision::Write),
+            _ => now(Decision::Write { replaces }),
         };
     }
     up_to_date(ask, meeting, span)

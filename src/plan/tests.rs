@@ -53,7 +53,10 @@ fn event() -> Event {
         organizer: Some("alice@example.org".into()),
         attendees: vec!["alice@example.org".into(), "bob@example.org".into()],
         recurring: false,
-        next: Next::At(Span { start: at(20, 9), end: at(20, 10) }),
+        next: Next::At(Span {
+            start: at(20, 9),
+            end: at(20, 10),
+        }),
         last_modified: None,
         stamped: None,
         sequence: 0,
@@ -91,13 +94,26 @@ fn linked() -> Event {
         teams(Place::SkypeTeams),
     ]);
     component.mark = Some(mark(&uid(), TENANT));
-    Event { content: "c2".into(), components: vec![component], ..event() }
+    Event {
+        content: "c2".into(),
+        components: vec![component],
+        ..event()
+    }
 }
 
 fn mark(of: &Uid, tenant: &str) -> Mark {
     let external_id = ExternalId::of(of, 0);
-    let key = MeetingKey { tenant: tenant.into(), organizer: organizer(), external_id };
-    Mark::Link { key: key.digest(), wrote: "0".repeat(16), empty: EmptyBefore::default(), generation: 0 }
+    let key = MeetingKey {
+        tenant: tenant.into(),
+        organizer: organizer(),
+        external_id,
+    };
+    Mark::Link {
+        key: key.digest(),
+        wrote: "0".repeat(16),
+        empty: EmptyBefore::default(),
+        generation: 0,
+    }
 }
 
 fn link(phase: Phase) -> Link {
@@ -122,7 +138,10 @@ fn meeting() -> MeetingRecord {
         meeting: Meeting {
             id: Some(MeetingId("m1".into())),
             join_url: JoinUrl::new(OURS),
-            span: Some(Span { start: at(20, 9), end: at(20, 10) }),
+            span: Some(Span {
+                start: at(20, 9),
+                end: at(20, 10),
+            }),
             subject: Some("Planning".into()),
             expires: None,
             details: Details::default(),
@@ -145,11 +164,23 @@ struct Case {
 impl Case {
     fn new(event: Event) -> Self {
         let (link, meeting, copied) = (None, None, None);
-        Self { now: at(10, 0), event, rules: rules(), link, meeting, copied, since: at(1, 0) }
+        Self {
+            now: at(10, 0),
+            event,
+            rules: rules(),
+            link,
+            meeting,
+            copied,
+            since: at(1, 0),
+        }
     }
 
     fn remembered(event: Event, phase: Phase) -> Self {
-        Self { link: Some(link(phase)), meeting: Some(meeting()), ..Self::new(event) }
+        Self {
+            link: Some(link(phase)),
+            meeting: Some(meeting()),
+            ..Self::new(event)
+        }
     }
 
     fn decide(&self) -> Decided {
@@ -173,7 +204,13 @@ fn no(why: Why) -> Decision {
 }
 
 fn make() -> Decision {
-    Decision::Link { span: Span { start: at(20, 9), end: at(20, 10) }, replaces: None }
+    Decision::Link {
+        span: Span {
+            start: at(20, 9),
+            end: at(20, 10),
+        },
+        replaces: None,
+    }
 }
 
 #[test]
@@ -185,48 +222,207 @@ fn rules_say_which_events_get_a_link() {
     };
     let cases: Vec<(&str, Case, Decision)> = vec![
         ("a plain meeting", with(&|_| {}), make()),
-        ("not understood", with(&|c| c.event.fault = Some("odd".into())), no(Why::NotUnderstood("odd".into()))),
-        ("cancelled", with(&|c| c.event.cancelled = true), no(Why::Cancelled)),
+        (
+            "not understood",
+            with(&|c| c.event.fault = Some("odd".into())),
+            no(Why::NotUnderstood("odd".into())),
+        ),
+        (
+            "cancelled",
+            with(&|c| c.event.cancelled = true),
+            no(Why::Cancelled),
+        ),
         ("past", with(&|c| c.event.next = Next::Past), no(Why::Past)),
-        ("beyond the horizon", with(&|c| c.rules.horizon = Duration::from_secs(86_400)), no(Why::BeyondHorizon)),
-        ("just within the horizon", with(&|c| c.rules.horizon = Duration::from_secs(10 * 86_400 + 9 * 3600)), make()),
-        ("organized by another", with(&|c| c.rules.addresses = ["bob@example.org".into()].into()), no(Why::NotOrganizer)),
-        ("organized by the account", with(&|c| c.rules.addresses = ["alice@example.org".into()].into()), make()),
-        ("nobody organizes it", with(&|c| {
-            c.rules.addresses = ["alice@example.org".into()].into();
-            c.event.organizer = None;
-        }), make()),
-        ("all day", with(&|c| c.event.all_day = true), no(Why::AllDay)),
-        ("all day, configured", with(&|c| { c.event.all_day = true; c.rules.all_day = true; }), make()),
-        ("all day, tagged", with(&|c| { c.event.all_day = true; c.event.categories = vec!["Teams".into()]; }), make()),
-        ("transparent", with(&|c| c.event.transparent = true), no(Why::Transparent)),
-        ("transparent, configured", with(&|c| { c.event.transparent = true; c.rules.transparent = true; }), make()),
-        ("private", with(&|c| c.event.class = Class::Private), no(Why::Private)),
-        ("confidential", with(&|c| c.event.class = Class::Confidential), no(Why::Private)),
-        ("private, configured", with(&|c| { c.event.class = Class::Private; c.rules.private = true; }), make()),
-        ("opted out by category", with(&|c| c.event.categories = vec!["No-Teams".into()]), no(Why::OptedOut)),
-        ("opted out by title", with(&|c| c.event.summary = Some("Lunch #no-teams".into())), no(Why::OptedOut)),
-        ("opted out by the mark", with(&|c| c.event.components[0].mark = Some(Mark::OptOut)), no(Why::OptedOut)),
-        ("nobody invited", with(&|c| c.event.attendees.truncate(1)), no(Why::NotSelected)),
-        ("nobody invited, all selected", with(&|c| { c.event.attendees.clear(); c.rules.select = Select::All; }), make()),
-        ("only tagged ones, not tagged", with(&|c| c.rules.select = Select::Tagged), no(Why::NotSelected)),
-        ("tagged in the title", with(&|c| { c.rules.select = Select::Tagged; c.event.summary = Some("Sync (Teams)".into()); }), make()),
-        ("tagged by hash", with(&|c| { c.rules.select = Select::Tagged; c.event.summary = Some("sync #TEAMS!".into()); }), make()),
-        ("both teams is no tag", with(&|c| { c.rules.select = Select::Tagged; c.event.summary = Some("both teams".into()); }), no(Why::NotSelected)),
-        ("tagged by location", with(&|c| { c.rules.select = Select::Tagged; c.event.location = Some(" teams ".into()); }), make()),
-        ("has a Zoom link", with(&|c| {
-            c.event.components = vec![component(vec![(Place::Location, Provider::Zoom, "https://zoom.us/j/1")])];
-        }), no(Why::ForeignLink(Provider::Zoom))),
-        ("has a Teams link of another", with(&|c| {
-            c.event.components = vec![component(vec![(Place::Description, Provider::Teams, OTHER)])];
-        }), no(Why::ForeignLink(Provider::Teams))),
-        ("only an override has a Zoom link", with(&|c| {
-            let mut over = component(vec![(Place::Location, Provider::Zoom, "https://zoom.us/j/1")]);
-            over.is_override = true;
-            c.event.components.push(over);
-        }), make()),
-        ("changed a moment ago", with(&|c| c.since = at(10, 0) - chrono::Duration::seconds(3)), no(Why::Settling)),
-        ("unknown mark", with(&|c| c.event.components[0].mark = Some(Mark::Unknown)), no(Why::UnknownMark)),
+        (
+            "beyond the horizon",
+            with(&|c| c.rules.horizon = Duration::from_secs(86_400)),
+            no(Why::BeyondHorizon),
+        ),
+        (
+            "just within the horizon",
+            with(&|c| c.rules.horizon = Duration::from_secs(10 * 86_400 + 9 * 3600)),
+            make(),
+        ),
+        (
+            "organized by another",
+            with(&|c| c.rules.addresses = ["bob@example.org".into()].into()),
+            no(Why::NotOrganizer),
+        ),
+        (
+            "organized by the account",
+            with(&|c| c.rules.addresses = ["alice@example.org".into()].into()),
+            make(),
+        ),
+        (
+            "nobody organizes it",
+            with(&|c| {
+                c.rules.addresses = ["alice@example.org".into()].into();
+                c.event.organizer = None;
+            }),
+            make(),
+        ),
+        (
+            "all day",
+            with(&|c| c.event.all_day = true),
+            no(Why::AllDay),
+        ),
+        (
+            "all day, configured",
+            with(&|c| {
+                c.event.all_day = true;
+                c.rules.all_day = true;
+            }),
+            make(),
+        ),
+        (
+            "all day, tagged",
+            with(&|c| {
+                c.event.all_day = true;
+                c.event.categories = vec!["Teams".into()];
+            }),
+            make(),
+        ),
+        (
+            "transparent",
+            with(&|c| c.event.transparent = true),
+            no(Why::Transparent),
+        ),
+        (
+            "transparent, configured",
+            with(&|c| {
+                c.event.transparent = true;
+                c.rules.transparent = true;
+            }),
+            make(),
+        ),
+        (
+            "private",
+            with(&|c| c.event.class = Class::Private),
+            no(Why::Private),
+        ),
+        (
+            "confidential",
+            with(&|c| c.event.class = Class::Confidential),
+            no(Why::Private),
+        ),
+        (
+            "private, configured",
+            with(&|c| {
+                c.event.class = Class::Private;
+                c.rules.private = true;
+            }),
+            make(),
+        ),
+        (
+            "opted out by category",
+            with(&|c| c.event.categories = vec!["No-Teams".into()]),
+            no(Why::OptedOut),
+        ),
+        (
+            "opted out by title",
+            with(&|c| c.event.summary = Some("Lunch #no-teams".into())),
+            no(Why::OptedOut),
+        ),
+        (
+            "opted out by the mark",
+            with(&|c| c.event.components[0].mark = Some(Mark::OptOut)),
+            no(Why::OptedOut),
+        ),
+        (
+            "nobody invited",
+            with(&|c| c.event.attendees.truncate(1)),
+            no(Why::NotSelected),
+        ),
+        (
+            "nobody invited, all selected",
+            with(&|c| {
+                c.event.attendees.clear();
+                c.rules.select = Select::All;
+            }),
+            make(),
+        ),
+        (
+            "only tagged ones, not tagged",
+            with(&|c| c.rules.select = Select::Tagged),
+            no(Why::NotSelected),
+        ),
+        (
+            "tagged in the title",
+            with(&|c| {
+                c.rules.select = Select::Tagged;
+                c.event.summary = Some("Sync (Teams)".into());
+            }),
+            make(),
+        ),
+        (
+            "tagged by hash",
+            with(&|c| {
+                c.rules.select = Select::Tagged;
+                c.event.summary = Some("sync #TEAMS!".into());
+            }),
+            make(),
+        ),
+        (
+            "both teams is no tag",
+            with(&|c| {
+                c.rules.select = Select::Tagged;
+                c.event.summary = Some("both teams".into());
+            }),
+            no(Why::NotSelected),
+        ),
+        (
+            "tagged by location",
+            with(&|c| {
+                c.rules.select = Select::Tagged;
+                c.event.location = Some(" teams ".into());
+            }),
+            make(),
+        ),
+        (
+            "has a Zoom link",
+            with(&|c| {
+                c.event.components = vec![component(vec![(
+                    Place::Location,
+                    Provider::Zoom,
+                    "https://zoom.us/j/1",
+                )])];
+            }),
+            no(Why::ForeignLink(Provider::Zoom)),
+        ),
+        (
+            "has a Teams link of another",
+            with(&|c| {
+                c.event.components = vec![component(vec![(
+                    Place::Description,
+                    Provider::Teams,
+                    OTHER,
+                )])];
+            }),
+            no(Why::ForeignLink(Provider::Teams)),
+        ),
+        (
+            "only an override has a Zoom link",
+            with(&|c| {
+                let mut over = component(vec![(
+                    Place::Location,
+                    Provider::Zoom,
+                    "https://zoom.us/j/1",
+                )]);
+                over.is_override = true;
+                c.event.components.push(over);
+            }),
+            make(),
+        ),
+        (
+            "changed a moment ago",
+            with(&|c| c.since = at(10, 0) - chrono::Duration::seconds(3)),
+            no(Why::Settling),
+        ),
+        (
+            "unknown mark",
+            with(&|c| c.event.components[0].mark = Some(Mark::Unknown)),
+            no(Why::UnknownMark),
+        ),
     ];
     for (name, case, expected) in cases {
         assert_eq!(case.decide().what, expected, "{name}");
@@ -237,7 +433,10 @@ fn rules_say_which_events_get_a_link() {
 fn waiting_decisions_say_until_when() {
     let mut case = Case::new(event());
     case.since = at(10, 0) - chrono::Duration::seconds(3);
-    assert_eq!(case.decide().due, Some(at(10, 0) + chrono::Duration::seconds(7)));
+    assert_eq!(
+        case.decide().due,
+        Some(at(10, 0) + chrono::Duration::seconds(7))
+    );
     case.rules.horizon = Duration::from_secs(86_400);
     assert_eq!(case.decide().due, Some(at(19, 9)));
 }
@@ -249,36 +448,120 @@ fn a_link_is_kept_whole_and_its_meeting_up_to_date() {
         change(&mut case);
         case
     };
-    let span = Span { start: at(20, 9), end: at(20, 10) };
-    let bare = Event { content: "c3".into(), ..event() };
+    let span = Span {
+        start: at(20, 9),
+        end: at(20, 10),
+    };
+    let bare = Event {
+        content: "c3".into(),
+        ..event()
+    };
     let cases: Vec<(&str, Case, Decision)> = vec![
-        ("in step", with(Phase::Seen, linked(), &|_| {}), no(Why::InStep)),
-        ("the write never landed", with(Phase::Intended, event(), &|_| {}), Decision::Write),
-        ("written, then overwritten from an old copy", with(Phase::Written, bare.clone(), &|_| {}), Decision::Write),
-        ("seen, then taken out", with(Phase::Seen, bare.clone(), &|_| {}), no(Why::LinkRemoved)),
-        ("dropped again and again", with(Phase::Written, event(), &|c| c.link.as_mut().unwrap().attempts = 2), no(Why::DoesNotStick)),
-        ("intended again after such drops", with(Phase::Intended, event(), &|c| c.link.as_mut().unwrap().attempts = 2), Decision::Write),
-        ("a part is gone", with(Phase::Seen, linked(), &|c| {
-            c.event.components[0].links.retain(|l| l.place != Place::SkypeTeams);
-        }), Decision::Write),
-        ("a part is gone a moment ago", with(Phase::Seen, linked(), &|c| {
-            c.event.components[0].links.retain(|l| l.place != Place::SkypeTeams);
-            c.since = at(10, 0);
-        }), no(Why::Settling)),
-        ("moved", with(Phase::Seen, linked(), &|c| c.event.schedule = "s2".into()), Decision::Update { span }),
-        ("renamed", with(Phase::Seen, linked(), &|c| c.event.summary = Some("New".into())), Decision::Update { span }),
-        ("moved while it takes place", with(Phase::Seen, linked(), &|c| {
-            c.event.schedule = "s2".into();
-            c.now = at(20, 9);
-        }), no(Why::InProgress)),
-        ("cancelled: no write", with(Phase::Seen, linked(), &|c| {
-            c.event.cancelled = true;
-            c.event.components[0].links.retain(|l| l.place != Place::SkypeTeams);
-        }), no(Why::Cancelled)),
-        ("past: stays", with(Phase::Seen, linked(), &|c| c.event.next = Next::Past), no(Why::Past)),
-        ("no longer selected: stays", with(Phase::Seen, linked(), &|c| c.rules.select = Select::Tagged), no(Why::InStep)),
-        ("beyond the horizon: stays", with(Phase::Seen, linked(), &|c| c.rules.horizon = Duration::ZERO), no(Why::InStep)),
-        ("now another's", with(Phase::Seen, linked(), &|c| c.rules.addresses = ["bob@example.org".into()].into()), no(Why::NotOrganizer)),
+        (
+            "in step",
+            with(Phase::Seen, linked(), &|_| {}),
+            no(Why::InStep),
+        ),
+        (
+            "the write never landed",
+            with(Phase::Intended, event(), &|_| {}),
+            Decision::Write { replaces: None },
+        ),
+        (
+            "written, then overwritten from an old copy",
+            with(Phase::Written, bare.clone(), &|_| {}),
+            Decision::Write { replaces: None },
+        ),
+        (
+            "seen, then taken out",
+            with(Phase::Seen, bare, &|_| {}),
+            no(Why::LinkRemoved),
+        ),
+        (
+            "dropped again and again",
+            with(Phase::Written, event(), &|c| {
+                c.link.as_mut().unwrap().attempts = 2
+            }),
+            no(Why::DoesNotStick),
+        ),
+        (
+            "intended again after such drops",
+            with(Phase::Intended, event(), &|c| {
+                c.link.as_mut().unwrap().attempts = 2
+            }),
+            Decision::Write { replaces: None },
+        ),
+        (
+            "a part is gone",
+            with(Phase::Seen, linked(), &|c| {
+                c.event.components[0]
+                    .links
+                    .retain(|l| l.place != Place::SkypeTeams);
+            }),
+            Decision::Write { replaces: None },
+        ),
+        (
+            "a part is gone a moment ago",
+            with(Phase::Seen, linked(), &|c| {
+                c.event.components[0]
+                    .links
+                    .retain(|l| l.place != Place::SkypeTeams);
+                c.since = at(10, 0);
+            }),
+            no(Why::Settling),
+        ),
+        (
+            "moved",
+            with(Phase::Seen, linked(), &|c| c.event.schedule = "s2".into()),
+            Decision::Update { span },
+        ),
+        (
+            "renamed",
+            with(Phase::Seen, linked(), &|c| {
+                c.event.summary = Some("New".into())
+            }),
+            Decision::Update { span },
+        ),
+        (
+            "moved while it takes place",
+            with(Phase::Seen, linked(), &|c| {
+                c.event.schedule = "s2".into();
+                c.now = at(20, 9);
+            }),
+            no(Why::InProgress),
+        ),
+        (
+            "cancelled: no write",
+            with(Phase::Seen, linked(), &|c| {
+                c.event.cancelled = true;
+                c.event.components[0]
+                    .links
+                    .retain(|l| l.place != Place::SkypeTeams);
+            }),
+            no(Why::Cancelled),
+        ),
+        (
+            "past: stays",
+            with(Phase::Seen, linked(), &|c| c.event.next = Next::Past),
+            no(Why::Past),
+        ),
+        (
+            "no longer selected: stays",
+            with(Phase::Seen, linked(), &|c| c.rules.select = Select::Tagged),
+            no(Why::InStep),
+        ),
+        (
+            "beyond the horizon: stays",
+            with(Phase::Seen, linked(), &|c| c.rules.horizon = Duration::ZERO),
+            no(Why::InStep),
+        ),
+        (
+            "now another's",
+            with(Phase::Seen, linked(), &|c| {
+                c.rules.addresses = ["bob@example.org".into()].into()
+            }),
+            no(Why::NotOrganizer),
+        ),
     ];
     for (name, case, expected) in cases {
         assert_eq!(case.decide().what, expected, "{name}");
@@ -289,10 +572,19 @@ fn a_link_is_kept_whole_and_its_meeting_up_to_date() {
 fn a_series_meeting_is_rolled_before_it_expires() {
     let mut case = Case::remembered(linked(), Phase::Seen);
     case.event.recurring = true;
-    let later = Span { start: at(27, 9), end: at(27, 10) };
+    let later = Span {
+        start: at(27, 9),
+        end: at(27, 10),
+    };
     case.event.next = Next::At(later);
     let due = at(20, 10) + chrono::Duration::days(39);
-    assert_eq!(case.decide(), Decided { what: no(Why::InStep), due: Some(due) });
+    assert_eq!(
+        case.decide(),
+        Decided {
+            what: no(Why::InStep),
+            due: Some(due)
+        }
+    );
     case.now = due;
     assert_eq!(case.decide().what, Decision::Update { span: later });
 }
@@ -300,7 +592,10 @@ fn a_series_meeting_is_rolled_before_it_expires() {
 #[test]
 fn a_lost_state_is_found_again_in_the_event() {
     let case = Case::new(linked());
-    let adopt = Decision::Adopt { generation: 0, join_url: JoinUrl::new(OURS) };
+    let adopt = Decision::Adopt {
+        generation: 0,
+        join_url: JoinUrl::new(OURS),
+    };
     assert_eq!(case.decide().what, adopt);
 }
 
@@ -309,20 +604,34 @@ fn a_copied_link_is_replaced() {
     let other = Uid::new("two@example.org").unwrap();
     let mut case = Case::new(linked());
     case.event.components[0].mark = Some(mark(&other, TENANT));
-    let Span { start, end } = Span { start: at(20, 9), end: at(20, 10) };
-    let copy = Decision::Link { span: Span { start, end }, replaces: Some(JoinUrl::new(OURS)) };
+    let Span { start, end } = Span {
+        start: at(20, 9),
+        end: at(20, 10),
+    };
+    let copy = Decision::Link {
+        span: Span { start, end },
+        replaces: Some(JoinUrl::new(OURS)),
+    };
     assert_eq!(case.decide().what, copy, "by its mark");
 
     case.event.components[0].mark = None;
     case.copied = Some(JoinUrl::new(OURS));
-    assert_eq!(case.decide().what, copy, "by what is remembered of the meeting");
+    assert_eq!(
+        case.decide().what,
+        copy,
+        "by what is remembered of the meeting"
+    );
 
     case.event.components[0].links.push(FoundLink {
         place: Place::Location,
         provider: Provider::Zoom,
         url: "https://zoom.us/j/1".into(),
     });
-    assert_eq!(case.decide().what, no(Why::ForeignLink(Provider::Zoom)), "unless it has another one");
+    assert_eq!(
+        case.decide().what,
+        no(Why::ForeignLink(Provider::Zoom)),
+        "unless it has another one"
+    );
 }
 
 #[test]
@@ -340,5 +649,9 @@ fn explain_shows_every_rule_and_no_title() {
     let verdicts = examine(at(10, 0), &event(), &rules(), at(1, 0), &[]);
     assert_eq!(verdicts.len(), 12);
     assert!(verdicts.iter().all(|v| v.refusal.is_none()));
-    assert!(verdicts.iter().all(|v| !v.saw.contains("Planning") && !v.saw.contains('@')));
+    assert!(
+        verdicts
+            .iter()
+            .all(|v| !v.saw.contains("Planning") && !v.saw.contains('@'))
+    );
 }

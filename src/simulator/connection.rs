@@ -11,7 +11,7 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 
@@ -35,7 +35,6 @@ impl Listener for Loopback {
                     let closed = self.stop.child_token();
                     let stream = Stream {
                         stream,
-                        ended: Box::pin(closed.clone().cancelled_owned()),
                         closed: closed.clone(),
                     };
                     return (stream, Connection(closed));
@@ -68,11 +67,11 @@ impl Connected<IncomingStream<'_, Loopback>> for Connection {
     }
 }
 
-/// A TCP stream that fails once its connection is closed from within.
+/// A TCP stream that fails once its connection is closed from within. Whoever closes it sees to it
+/// that it is polled: a handler by answering, the simulator's end by ending the server task.
 pub(super) struct Stream {
     stream: TcpStream,
     closed: CancellationToken,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Stream {
@@ -90,9 +89,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.ended.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
+        self.check()?;
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }

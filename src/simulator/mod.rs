@@ -8,12 +8,13 @@
 //! let one misreading stand on both sides.
 //!
 //! - `settings`: what can be chosen. `route`: which endpoint a request is for.
-//! - `token`: Entra. `online_meetings`, `shape`, `record`, `wording`: Graph. `reply`: how both answer.
+//! - `token`: Entra. `access`, `online_meetings`, `shape`, `record`, `wording`: Graph. `reply`: how both answer.
 //! - `faults`: scripted misbehaviour. `state`: what is held and counted. `server`, `connection`: HTTP.
 //!
 //! Over HTTP, for people and shell tests: `GET /_simulator/state`, `POST /_simulator/faults` (a
 //! [`Fault`] or a list of them as JSON), `POST /_simulator/reset`.
 
+mod access;
 mod connection;
 mod faults;
 mod online_meetings;

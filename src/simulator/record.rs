@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::reply::instant;
 use super::settings::{Organizer, UrlShape};
-use super::wording::{Language, join_information};
+use super::wording::{DialIn, Invitation, Language, join_information};
 
 /// How long after its end, or its last update, a meeting lives (graph-api.md, section 8).
 const LIFE: TimeDelta = TimeDelta::days(60);
@@ -164,6 +164,14 @@ impl Record {
             self.thread.replace(':', "_"),
             view.language.tag()
         );
+        let invitation = Invitation {
+            url,
+            options_url: &options_url,
+            meeting_id: &self.join_meeting_id,
+            passcode: self.passcode.as_deref(),
+            dial_in: self.dial_in_facts(),
+            video: self.video(),
+        };
         let body = json!({
             "id": self.id,
             "creationDateTime": instant(self.created, true),
@@ -187,7 +195,7 @@ impl Record {
             "audioConferencing": self.dial_in(),
             "chatInfo": {"threadId": self.thread, "messageId": "0", "replyChainMessageId": null},
             "joinInformation": {
-                "content": join_information(self, url, &options_url, view.language),
+                "content": join_information(&invitation, view.language),
                 "contentType": "Html",
             },
         });
@@ -204,7 +212,7 @@ impl Record {
     }
 
     /// `videoTeleconferenceId`, with Cloud Video Interop.
-    pub(super) fn video(&self) -> Option<&str> {
+    fn video(&self) -> Option<&str> {
         self.organizer
             .video_interop
             .then_some(self.video_id.as_str())
@@ -226,8 +234,8 @@ impl Record {
     }
 
     /// What the dial-in consists of, with a licence.
-    pub(super) fn dial_in_facts(&self) -> Option<DialInFacts<'_>> {
-        self.organizer.dial_in.then(|| DialInFacts {
+    fn dial_in_facts(&self) -> Option<DialIn<'_>> {
+        self.organizer.dial_in.then(|| DialIn {
             conference_id: &self.conference_id,
             toll: "+1 555-555-0100",
             toll_free: "+1 800-555-0199",
@@ -237,14 +245,6 @@ impl Record {
             ),
         })
     }
-}
-
-/// A meeting's telephone access.
-pub(super) struct DialInFacts<'a> {
-    pub(super) conference_id: &'a str,
-    pub(super) toll: &'static str,
-    pub(super) toll_free: &'static str,
-    pub(super) url: String,
 }
 
 /// How an answer shows a meeting.

@@ -326,7 +326,7 @@ pub(super) fn usual_entra(status: u16, authority: &str, marks: &Marks) -> Reply 
     }
 }
 
-/// Seconds from the epoch's day 1 as Graph shows an instant: UTC, `Z`, 0 or 7 fraction digits.
+/// An instant as Graph shows it: UTC, `Z`, seven fraction digits if `fraction` or if there are any.
 pub(super) fn instant(time: DateTime<Utc>, fraction: bool) -> Value {
     let seconds = time.format("%Y-%m-%dT%H:%M:%S");
     let ticks = time.timestamp_subsec_nanos().min(999_999_999) / 100;

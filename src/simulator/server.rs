@@ -25,7 +25,7 @@ use super::reply::{
 };
 use super::route::{Endpoint, Target, route};
 use super::settings::Settings;
-use super::state::{Grant, World};
+use super::state::{Grant, Snapshot, World};
 use super::token::{TokenRequest, judge};
 
 /// The largest request body, in octets; Graph's own limit is not published.
@@ -69,7 +69,7 @@ pub(super) async fn run(hub: Arc<Hub>, listener: TcpListener, stop: Cancellation
     let _ = serve(listener, app).await;
 }
 
-async fn state(State(hub): State<Arc<Hub>>) -> Json<super::Snapshot> {
+async fn state(State(hub): State<Arc<Hub>>) -> Json<Snapshot> {
     Json(hub.world().snapshot())
 }
 

@@ -8,7 +8,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::faults::{Queue, Request};
+use super::faults::{Effect, Queue, Request};
 use super::record::Record;
 use super::reply::instant;
 use super::route::Endpoint;
@@ -218,7 +218,7 @@ impl World {
         user: Option<&str>,
         external_id: Option<&str>,
         meeting_id: Option<&str>,
-    ) -> Option<super::faults::Effect> {
+    ) -> Option<Effect> {
         let by_id = meeting_id.and_then(|id| self.meetings.get(id));
         let external_id = external_id.or_else(|| by_id?.external_id.as_deref());
         self.faults.strike(Request {

@@ -4,8 +4,6 @@ use std::fmt::Write as _;
 
 use url::form_urlencoded;
 
-use super::record::Record;
-
 /// A language that the simulator can write in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Language {
@@ -81,29 +79,43 @@ struct Words {
     options: &'static str,
 }
 
+/// What join information tells.
+pub(super) struct Invitation<'a> {
+    pub(super) url: &'a str,
+    pub(super) options_url: &'a str,
+    pub(super) meeting_id: &'a str,
+    pub(super) passcode: Option<&'a str>,
+    pub(super) dial_in: Option<DialIn<'a>>,
+    /// The video teleconference id.
+    pub(super) video: Option<&'a str>,
+}
+
+/// A meeting's telephone access.
+pub(super) struct DialIn<'a> {
+    pub(super) conference_id: &'a str,
+    pub(super) toll: &'static str,
+    pub(super) toll_free: &'static str,
+    pub(super) url: String,
+}
+
 /// `joinInformation.content`: a form-encoded `data:text/html,` URL (graph-api.md, section 7).
-pub(super) fn join_information(
-    meeting: &Record,
-    url: &str,
-    options_url: &str,
-    language: Language,
-) -> String {
+pub(super) fn join_information(meeting: &Invitation<'_>, language: Language) -> String {
     let words = language.words();
     let mut html = format!(
         "data:text/html,\r\n  <div style=\"width:100%\" lang=\"{}\">\r\n<b>{}</b><br>\r\n\
          <a href=\"{}\">{}</a><br>\r\n{} {}<br>\r\n",
         language.tag(),
         words.title,
-        attribute(url),
+        attribute(meeting.url),
         words.join,
         words.meeting_id,
-        meeting.join_meeting_id,
+        meeting.meeting_id,
     );
     // Writing to a String cannot fail.
-    if let Some(passcode) = &meeting.passcode {
+    if let Some(passcode) = meeting.passcode {
         let _ = write!(html, "{} {passcode}<br>\r\n", words.passcode);
     }
-    if let Some(dial_in) = meeting.dial_in_facts() {
+    if let Some(dial_in) = &meeting.dial_in {
         let _ = write!(
             html,
             "<b>{}</b><br>\r\n<a href=\"tel:{}\">{}</a><br>\r\n<a href=\"{}\">{}</a><br>\r\n{} {}#<br>\r\n",
@@ -116,13 +128,13 @@ pub(super) fn join_information(
             dial_in.conference_id,
         );
     }
-    if let Some(video) = meeting.video() {
+    if let Some(video) = meeting.video {
         let _ = write!(html, "{} {video}<br>\r\n", words.video);
     }
     let _ = write!(
         html,
         "<a href=\"{}\">{}</a>\r\n</div>",
-        attribute(options_url),
+        attribute(meeting.options_url),
         words.options
     );
     form_urlencoded::byte_serialize(html.as_bytes()).collect()

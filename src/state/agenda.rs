@@ -13,10 +13,7 @@ impl State {
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn next_due(
-        &self,
-        calendar: &CalendarName,
-    ) -> Result<Option<DateTime<Utc>>, StateError> {
+    pub fn next_due(&self, calendar: &CalendarName) -> Result<Option<DateTime<Utc>>, StateError> {
         self.read(|c| {
             c.prepare_cached(
                 "SELECT due FROM resources WHERE calendar = ?1 AND due IS NOT NULL
@@ -56,7 +53,8 @@ impl State {
     pub fn forget_decisions(&self, calendar: &CalendarName) -> Result<(), StateError> {
         self.write(|c| {
             let name = [calendar.as_str()];
-            c.prepare_cached("DELETE FROM resources WHERE calendar = ?1")?.execute(name)?;
+            c.prepare_cached("DELETE FROM resources WHERE calendar = ?1")?
+                .execute(name)?;
             Ok(())
         })
     }

@@ -150,8 +150,15 @@ impl State {
             Ok(connection)
         };
         let connection = open().map_err(|e| OpenError::sqlite(&path, e))?;
-        let opened = Opened { connection, still: None };
-        Ok(Self { path, connection: Mutex::new(opened), lock: None })
+        let opened = Opened {
+            connection,
+            still: None,
+        };
+        Ok(Self {
+            path,
+            connection: Mutex::new(opened),
+            lock: None,
+        })
     }
 
     /// Runs `call`, which does not write.

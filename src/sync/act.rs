@@ -28,7 +28,6 @@ const BATCH_TIME: Duration = Duration::from_secs(2);
 const TRANSIENT_LIMIT: u32 = 3;
 
 /// How long an event waits whose meeting could not be got, by class of the failure.
-const RETRY_TRANSIENT: Duration = Duration::from_secs(60);
 const RETRY_FAULT: Duration = Duration::from_secs(15 * 60);
 const RETRY_REQUEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -51,6 +50,11 @@ impl Halt {
             .map(|(error, _)| error.to_string())
     }
 
+    /// Whether the meeting service did not answer.
+    pub(super) fn is_outage(&self) -> bool {
+        matches!(self.lock().stop, Some((MeetingError::Transient(_), _)))
+    }
+
     fn stopped(&self) -> Option<(MeetingError, DateTime<Utc>)> {
         self.lock().stop.clone()
     }
@@ -60,13 +64,13 @@ impl Halt {
     }
 
     /// Takes note of a failure; returns when the event is to be tried again.
-    fn failed(&self, error: &MeetingError, now: DateTime<Utc>) -> DateTime<Utc> {
+    fn failed(&self, error: &MeetingError, now: DateTime<Utc>, outage: Duration) -> DateTime<Utc> {
         let mut halted = self.lock();
         let until = match error {
             MeetingError::Request(_) | MeetingError::Gone => return now + RETRY_REQUEST,
             MeetingError::Transient(_) => {
                 halted.transient += 1;
-                now + RETRY_TRANSIENT
+                now + outage
             }
             MeetingError::Throttled { until } => *until,
             MeetingError::Organizer(_) | MeetingError::Credential(_) => now + RETRY_FAULT,
@@ -225,13 +229,12 @@ impl Bridge {
         match self.meeting_for(calendar, planned, &mut report).await {
             Ok(acted) => {
                 halt.worked();
-                self.troubles.meeting_made(&organizer);
                 Ok((Some(acted), report))
             }
             Err(Failure::State(error)) => Err(error.into()),
             Err(Failure::Meeting(error)) => {
                 report.failed += 1;
-                let due = halt.failed(&error, self.clock.now());
+                let due = halt.failed(&error, self.clock.now(), self.troubles.outage());
                 self.troubles.meeting_failed(&organizer, &error);
                 if matches!(error, MeetingError::Request(_) | MeetingError::Gone) {
                     log::event!(MEETING_REFUSED, calendar = %calendar.name, uid = %uid,
@@ -251,6 +254,11 @@ impl Bridge {
         let known = planned.meeting.clone();
         match planned.decided.what.clone() {
             Decision::Link { span, replaces } => {
+                if known.is_none()
+                    && let Some((why, due)) = self.spent(calendar)?
+                {
+                    return Ok(Acted::Done(why.name(), due));
+                }
                 let meeting = match known.filter(|m| !behind(m, &planned, span)) {
                     Some(known) => known,
                     None => self.ensure(calendar, &planned, span, report).await?,
@@ -261,7 +269,7 @@ impl Bridge {
                     replaces,
                 })))
             }
-            Decision::Write => {
+            Decision::Write { replaces } => {
                 let meeting = match known {
                     Some(known) if known.meeting.id.is_some() => known,
                     _ => match planned.event.next {
@@ -271,7 +279,7 @@ impl Bridge {
                         _ => return Ok(Acted::Done("past", None)),
                     },
                 };
-                let replaces = replaced(&planned, &meeting);
+                let replaces = replaces.or_else(|| replaced(&planned, &meeting));
                 Ok(Acted::Ready(Box::new(Ready {
                     planned,
                     meeting,
@@ -295,6 +303,7 @@ impl Bridge {
     ) -> Result<MeetingRecord, Failure> {
         let wanted = self.wanted(calendar, planned, span);
         let Ensured { meeting, created } = self.meetings.ensure(&wanted).await?;
+        self.troubles.meeting_made(&wanted.organizer);
         let mut record = self.record_of(planned, &wanted, meeting);
         if let Some(known) = &planned.meeting {
             record.created = known.created;
@@ -324,6 +333,7 @@ impl Bridge {
         let wanted = self.wanted(calendar, &planned, span);
         match self.meetings.update(&known.meeting, &wanted).await {
             Ok(meeting) => {
+                self.troubles.meeting_made(&wanted.organizer);
                 let mut record = self.record_of(&planned, &wanted, meeting);
                 record.created = known.created;
                 self.state.put_meeting(&record)?;

@@ -20,24 +20,26 @@ pub(super) struct Allowed {
 
 impl Allowed {
     /// Why an event may not be acted upon in this pass, and when it may be tried again.
-    pub(super) fn refusal(
-        &self,
-        resource: &ResourceId,
-        uid: &Uid,
-    ) -> Option<(Why, Option<DateTime<Utc>>)> {
+    pub(super) fn refusal(&self, resource: &ResourceId, uid: &Uid) -> Option<Refusal> {
         if self.frozen {
             return Some((Why::Frozen, None));
         }
         let why = self.denied.get(&(resource.clone(), uid.clone()))?;
-        let day = match why {
-            Why::MonthBudget => next_month(self.today),
-            _ => self.today.checked_add_days(Days::new(1)),
-        };
-        let at = day
-            .and_then(|d| d.and_hms_opt(0, 0, 0))
-            .map(|t| t.and_utc());
-        Some((why.clone(), at))
+        Some((why.clone(), renewed(why, self.today)))
     }
+}
+
+/// A brake, and when it is let go by itself.
+pub(super) type Refusal = (Why, Option<DateTime<Utc>>);
+
+/// When a budget that is used up is there again.
+fn renewed(why: &Why, today: NaiveDate) -> Option<DateTime<Utc>> {
+    let day = match why {
+        Why::MonthBudget => next_month(today),
+        _ => today.checked_add_days(Days::new(1)),
+    };
+    day.and_then(|d| d.and_hms_opt(0, 0, 0))
+        .map(|t| t.and_utc())
 }
 
 impl Bridge {
@@ -60,6 +62,29 @@ impl Bridge {
             log::event!(BUDGET_EXHAUSTED, calendar = %calendar.name, budget = why.name(), waiting = waiting);
         }
         Ok(allowed)
+    }
+
+    /// Whether a budget has been used up since the pass began, by another calendar for example.
+    pub(super) fn spent(&self, calendar: &Watched) -> Result<Option<Refusal>, StateError> {
+        let today = self.clock.now().date_naive();
+        let (day_left, month_left) = self.left(calendar, today)?;
+        let why = match (day_left, month_left) {
+            (_, 0) => Why::MonthBudget,
+            (0, _) => Why::DayBudget,
+            _ => return Ok(None),
+        };
+        let again = renewed(&why, today);
+        Ok(Some((why, again)))
+    }
+
+    /// What is left of the calendar's day and of the organizer's month.
+    fn left(&self, calendar: &Watched, today: NaiveDate) -> Result<(usize, usize), StateError> {
+        let day = self.state.created_on(&calendar.name, today)?;
+        let month = self.state.created_in_month(&calendar.organizer, today)?;
+        Ok((
+            left(calendar.new_links_per_day, day),
+            left(self.meetings_per_month, month),
+        ))
     }
 
     /// What of it is allowed: `jobs` now, `unsettled` more events soon. Only `record` is changed.
@@ -99,14 +124,7 @@ impl Bridge {
             return Ok(allowed);
         }
 
-        let day_left = left(
-            calendar.new_links_per_day,
-            self.state.created_on(&calendar.name, today)?,
-        );
-        let month_left = left(
-            self.meetings_per_month,
-            self.state.created_in_month(&calendar.organizer, today)?,
-        );
+        let (day_left, month_left) = self.left(calendar, today)?;
         if wants.len() > day_left.min(month_left) {
             wants.sort();
             let why = if month_left <= day_left {

@@ -128,12 +128,13 @@ impl Bridge {
         let (mut jobs, mut unsettled) = (Vec::new(), 0);
         let mut touched = BTreeSet::new();
         let mut held = job::Room::default();
-        let mut complete = false;
+        let (mut complete, mut changed) = (false, false);
         let mut finding = calendar.port.read(&scope, known).await?;
         while let Some(found) = finding.next().await {
             match found {
                 Found::Changed(resource) => {
                     report.read += 1;
+                    self.troubles.readable(&calendar.name, &resource.id);
                     touched.insert(resource.id.clone());
                     let understood = self.understand(calendar, resource).await?;
                     self.remember(calendar, &understood, &mut report)?;
@@ -147,11 +148,13 @@ impl Bridge {
                 Found::Vanished(id) => {
                     self.state.forget_resource(&calendar.name, &id)?;
                     log::event!(RESOURCE_VANISHED, calendar = %calendar.name, resource = %id);
+                    self.troubles.readable(&calendar.name, &id);
+                    changed = true;
                     touched.insert(id);
                 }
                 Found::Unreadable(id, error) => {
                     report.failed += 1;
-                    log::event!(RESOURCE_UNREADABLE, calendar = %calendar.name, resource = %id, error = %error);
+                    self.troubles.unreadable(&calendar.name, &id, &error);
                     touched.insert(id);
                 }
                 Found::Complete { unchanged } => {
@@ -176,7 +179,13 @@ impl Bridge {
             report.merge(part);
         }
         report.halted = halt.reason();
-        self.finish(calendar, &scope, record, &touched)?;
+        if halt.is_outage() {
+            self.troubles.unanswered();
+        }
+        changed |= report.read > 0;
+        self.finish(calendar, &scope, record, &touched, changed)?;
+        log::event!(CALENDAR_PASS, calendar = %calendar.name, changed = report.read,
+            unchanged = report.unchanged, created = report.created, written = report.written);
         Ok(report)
     }
 
@@ -211,12 +220,13 @@ impl Bridge {
         scope: &Scope,
         mut record: CalendarRecord,
         touched: &BTreeSet<ResourceId>,
+        changed: bool,
     ) -> Result<(), StateError> {
         if *scope == Scope::All {
             self.state.confirm_written(&calendar.name, touched)?;
         }
         let first = *scope == Scope::All && !record.first_pass_done && record.frozen.is_none();
-        if first || !touched.is_empty() {
+        if first || changed {
             record.first_pass_done |= first;
             record.last_pass = Some(self.clock.now());
             self.state.put_calendar(&calendar.name, &record)?;

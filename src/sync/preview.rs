@@ -54,7 +54,12 @@ impl Bridge {
                 Found::Changed(resource) => {
                     let understood = self.understand(calendar, resource).await?;
                     let id = &understood.resource.id;
-                    faults.extend(understood.faults.iter().map(|what| (id.clone(), what.clone())));
+                    faults.extend(
+                        understood
+                            .faults
+                            .iter()
+                            .map(|what| (id.clone(), what.clone())),
+                    );
                     visit(understood);
                 }
                 Found::Unreadable(id, error) => faults.push((id, error.to_string())),
@@ -96,6 +101,10 @@ impl Bridge {
                 row.decision = Decision::Leave(why);
             }
         }
-        Ok(Preview { rows, faults, waits: record.frozen.map(|frozen| frozen.why) })
+        Ok(Preview {
+            rows,
+            faults,
+            waits: record.frozen.map(|frozen| frozen.why),
+        })
     }
 }

@@ -1,15 +1,26 @@
 //! Failures that outlive a pass, told to the log when they start, change and end.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::calendar::{ReadError, WriteRefusal};
 use crate::log::{self, Chain, Lasting};
 use crate::meeting::MeetingError;
-use crate::model::{CalendarName, OrganizerId};
+use crate::model::{CalendarName, OrganizerId, ResourceId};
 use crate::state::StateError;
 
 use super::PassError;
 
+/// How long nothing is asked of a meeting service that does not answer: at first, and at most.
+const OUTAGE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15 * 60));
+
 /// What fails at the moment.
 #[derive(Debug, Default)]
-pub struct Troubles(Lasting<Trouble>);
+pub struct Troubles {
+    lasting: Lasting<Trouble>,
+    /// Passes in a row that the meeting service did not answer.
+    outages: AtomicU32,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Trouble {
@@ -17,12 +28,18 @@ enum Trouble {
     Graph,
     Organizer(OrganizerId),
     Calendar(CalendarName),
+    Reading(CalendarName, ResourceId),
+    Writing(CalendarName, ResourceId),
 }
 
 impl Troubles {
     /// Notes how a pass over a calendar ended. Returns the failure to be shown by `status` when that
     /// changed: `Some(None)` when it ended.
-    pub fn pass(&self, calendar: &CalendarName, error: Option<&PassError>) -> Option<Option<String>> {
+    pub fn pass(
+        &self,
+        calendar: &CalendarName,
+        error: Option<&PassError>,
+    ) -> Option<Option<String>> {
         match error {
             Some(PassError::State(error)) => {
                 self.state(error);
@@ -30,17 +47,19 @@ impl Troubles {
             }
             Some(error) => {
                 let text = Chain(error).to_string();
-                let news = self.0.fails(Trouble::Calendar(calendar.clone()), text.clone());
+                let news = self
+                    .lasting
+                    .fails(Trouble::Calendar(calendar.clone()), text.clone());
                 if news {
                     log::event!(CALENDAR_FAILING, calendar = %calendar, error = %text);
                 }
                 news.then_some(Some(text))
             }
             None => {
-                if self.0.works(&Trouble::State) {
+                if self.lasting.works(&Trouble::State) {
                     log::event!(STATE_RECOVERED);
                 }
-                let news = self.0.works(&Trouble::Calendar(calendar.clone()));
+                let news = self.lasting.works(&Trouble::Calendar(calendar.clone()));
                 if news {
                     log::event!(CALENDAR_RECOVERED, calendar = %calendar);
                 }
@@ -51,15 +70,68 @@ impl Troubles {
 
     fn state(&self, error: &StateError) {
         let text = Chain(error).to_string();
-        if self.0.fails(Trouble::State, text.clone()) {
+        if self.lasting.fails(Trouble::State, text.clone()) {
             log::event!(STATE_FAILING, error = %text);
         }
     }
 
+    /// Notes that a resource cannot be read.
+    pub(super) fn unreadable(&self, calendar: &CalendarName, id: &ResourceId, error: &ReadError) {
+        let text = Chain(error).to_string();
+        let what = Trouble::Reading(calendar.clone(), id.clone());
+        if self.lasting.fails(what, text.clone()) {
+            log::event!(RESOURCE_UNREADABLE, calendar = %calendar, resource = %id, error = %text);
+        }
+    }
+
+    /// Notes that a resource was read, or is gone.
+    pub(super) fn readable(&self, calendar: &CalendarName, id: &ResourceId) {
+        self.lasting
+            .works(&Trouble::Reading(calendar.clone(), id.clone()));
+    }
+
+    /// Notes that a resource cannot be written: until a person acts (`refused`), or for a while.
+    pub(super) fn unwritable(
+        &self,
+        calendar: &CalendarName,
+        id: &ResourceId,
+        why: &WriteRefusal,
+        refused: bool,
+    ) {
+        let text = Chain(why).to_string();
+        let what = Trouble::Writing(calendar.clone(), id.clone());
+        if !self.lasting.fails(what, text.clone()) {
+            return;
+        }
+        if refused {
+            log::event!(WRITE_REFUSED, calendar = %calendar, resource = %id, error = %text);
+        } else {
+            log::event!(WRITE_FAILED, calendar = %calendar, resource = %id, error = %text);
+        }
+    }
+
+    /// Notes that a resource was written.
+    pub(super) fn written(&self, calendar: &CalendarName, id: &ResourceId) {
+        self.lasting
+            .works(&Trouble::Writing(calendar.clone(), id.clone()));
+    }
+
+    /// How long nothing is asked of a meeting service that did not answer; longer with every pass.
+    pub(super) fn outage(&self) -> Duration {
+        let times = self.outages.load(Ordering::Relaxed).min(8);
+        (OUTAGE.0 * 2_u32.pow(times)).min(OUTAGE.1)
+    }
+
+    /// Notes that the meeting service did not answer in this pass.
+    pub(super) fn unanswered(&self) {
+        self.outages.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Notes that the meeting service did what it was asked for.
     pub(super) fn meeting_made(&self, organizer: &OrganizerId) {
-        let graph = self.0.works(&Trouble::Graph);
-        let own = self.0.works(&Trouble::Organizer(organizer.clone()));
+        self.outages.store(0, Ordering::Relaxed);
+        let graph = self.lasting.works(&Trouble::Graph);
+        let own = self.lasting.works(&Trouble::Organizer(organizer.clone()));
         if graph || own {
             log::event!(GRAPH_RECOVERED, organizer = %organizer);
         }
@@ -70,22 +142,25 @@ impl Troubles {
         match error {
             MeetingError::Request(_) | MeetingError::Gone => {}
             MeetingError::Organizer(text) => {
-                if self.0.fails(Trouble::Organizer(organizer.clone()), text.clone()) {
+                if self
+                    .lasting
+                    .fails(Trouble::Organizer(organizer.clone()), text.clone())
+                {
                     log::event!(GRAPH_ORGANIZER, organizer = %organizer, error = %text);
                 }
             }
             MeetingError::Credential(text) => {
-                if self.0.fails(Trouble::Graph, text.clone()) {
+                if self.lasting.fails(Trouble::Graph, text.clone()) {
                     log::event!(GRAPH_CREDENTIAL, error = %text);
                 }
             }
             MeetingError::Throttled { until } => {
-                if self.0.fails(Trouble::Graph, "throttled") {
+                if self.lasting.fails(Trouble::Graph, "throttled") {
                     log::event!(GRAPH_THROTTLED, until = %until);
                 }
             }
             MeetingError::Transient(text) => {
-                if self.0.fails(Trouble::Graph, text.clone()) {
+                if self.lasting.fails(Trouble::Graph, text.clone()) {
                     log::event!(GRAPH_UNREACHABLE, error = %text);
                 }
             }

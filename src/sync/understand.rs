@@ -107,7 +107,10 @@ impl Bridge {
             Ok(document) => {
                 let reading = read::read(&document, zone, now);
                 let told = |fault: Fault| format!("line {}: {}", fault.line, fault.what);
-                (reading.events, reading.faults.into_iter().map(told).collect())
+                (
+                    reading.events,
+                    reading.faults.into_iter().map(told).collect(),
+                )
             }
             Err(error) => (Vec::new(), vec![error.to_string()]),
         });
@@ -159,10 +162,8 @@ impl Bridge {
                 self.state.meeting(&calendar.organizer, &external_id)?
             }
         };
-        let foreign_meeting = match &link {
-            Some(_) => None,
-            None => self.meeting_of_another(&event)?,
-        };
+        let own = meeting.as_ref().map(|m| &m.meeting.join_url);
+        let foreign_meeting = self.meeting_of_another(&event, own)?;
         let mut planned = Planned {
             event,
             decided: Decided::default(),
@@ -223,11 +224,16 @@ impl Bridge {
         }
     }
 
-    /// A join URL in the event that is known to be the meeting of an event with another UID.
-    fn meeting_of_another(&self, event: &Event) -> Result<Option<JoinUrl>, StateError> {
+    /// A join URL in the event, other than its own, that is the meeting of an event with another UID.
+    fn meeting_of_another(
+        &self,
+        event: &Event,
+        own: Option<&JoinUrl>,
+    ) -> Result<Option<JoinUrl>, StateError> {
         let links = event.components.iter().flat_map(|c| &c.links);
+        let is_own = |url: &str| own.is_some_and(|own| own.expose() == url);
         for link in links
-            .filter(|l| l.provider == Provider::Teams)
+            .filter(|l| l.provider == Provider::Teams && !is_own(&l.url))
             .take(LOOKED_UP)
         {
             let url = JoinUrl::new(link.url.clone());
@@ -287,7 +293,10 @@ impl Bridge {
             report.count(planned.decided.what.name());
             log_left(&calendar.name, &planned.event.uid, &planned.decided.what);
         }
-        understood.faults.iter().for_each(|_| report.count("not-understood"));
+        understood
+            .faults
+            .iter()
+            .for_each(|_| report.count("not-understood"));
         log_faults(&calendar.name, understood);
         self.state
             .put_resource(&calendar.name, &understood.record())

@@ -46,8 +46,10 @@ impl Bridge {
             .iter()
             .map(|r| intent(calendar, &resource, r))
             .collect();
-        let causes: HashMap<Uid, Cause> =
-            ready.iter().map(|r| (r.planned.event.uid.clone(), Cause::of(r))).collect();
+        let causes: HashMap<Uid, Cause> = ready
+            .iter()
+            .map(|r| (r.planned.event.uid.clone(), Cause::of(r)))
+            .collect();
         let (edited, links) = self.edit(calendar, &resource, ready, links, now).await;
         for (uid, reason) in edited.unfit {
             report.failed += 1;
@@ -65,6 +67,7 @@ impl Bridge {
         match calendar.port.write(id, &resource.version, &bytes).await {
             Written::Stored(version) => {
                 report.written += 1;
+                self.troubles.written(name, id);
                 let written: Vec<Link> = links.into_iter().map(landed).collect();
                 self.state.put_links(&written)?;
                 for link in &written {
@@ -77,7 +80,9 @@ impl Bridge {
                         Some(Cause::Restored) => {
                             log::event!(LINK_RESTORED, calendar = %name, resource = %id, uid = %link.uid);
                         }
-                        _ => log::event!(LINK_WRITTEN, calendar = %name, resource = %id, uid = %link.uid),
+                        _ => {
+                            log::event!(LINK_WRITTEN, calendar = %name, resource = %id, uid = %link.uid)
+                        }
                     }
                 }
                 record.version = version;
@@ -89,13 +94,13 @@ impl Bridge {
             }
             Written::Refused(why) => {
                 report.failed += 1;
-                log::event!(WRITE_REFUSED, calendar = %name, resource = %id, error = %log::Chain(&why));
+                self.troubles.unwritable(name, id, &why, true);
                 tally(&mut record.outcome, "write-refused");
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_REFUSED));
             }
             Written::Failed(why) => {
                 report.failed += 1;
-                log::event!(WRITE_FAILED, calendar = %name, resource = %id, error = %log::Chain(&why));
+                self.troubles.unwritable(name, id, &why, false);
                 tally(&mut record.outcome, "write-failed");
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_WRITE));
             }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "simulator")]
 mod cli;
+mod config;
 mod directory;
 #[cfg(feature = "simulator")]
 mod graph;

@@ -13,17 +13,16 @@
 //!   as `%XX`.
 //! - **Version**: inode, size, mtime and ctime, both to the nanosecond. A file whose ctime is younger
 //!   than 20 ms is read only when it is older, for until then a change need not show in the version.
-//! - **Listing** ([`list`]): stats everything, reads what is not known. A known file has vanished when
+//! - **Listing** (`list`): stats everything, reads what is not known. A known file has vanished when
 //!   the listing did not show it, its directory could be listed, and its own name answers "not there".
 //!   When the directory itself, or the configured single file, is missing, the calendar is failing and
 //!   nothing has vanished.
-//! - **Watching** ([`watch`]): inotify, 50 ms after the last event of a file. The first call of
+//! - **Watching** (`watch`): inotify, 50 ms after the last event of a file. The first call of
 //!   `changed` sets the watch up and says [`Scope::All`], because nobody knows what happened before;
 //!   with no directory there, once it appears (looked for every 5 s). The same follows when events
-//!   were lost. Where inotify fails or
-//!   does not see what others write (network file systems), everything is looked at every 30 s.
-//!   The version that our own last write left is not told.
-//! - **Writing** ([`write`]): a temporary file beside the file, then a rename, if the file still is in
+//!   were lost. Where inotify fails or does not see what others write (network file systems),
+//!   everything is looked at every 30 s. The version that our own last write left is not told.
+//! - **Writing** (`write`): a temporary file beside the file, then a rename, if the file still is in
 //!   the version that was read. A file with several hard links is refused: a rename would part them.
 
 mod debounce;

@@ -8,7 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -68,58 +68,86 @@ pub(super) fn write(
     let Some(path) = name::path_of(id).filter(|path| place.holds(path)) else {
         return Written::Changed;
     };
-    match replace(place, &path, version, bytes, written) {
+    let replaced = Prepared::new(place, &path, version, bytes).and_then(|new| new.commit(written));
+    match replaced {
         Ok(version) => Written::Stored(version),
         Err(stop) => told(&id.to_string(), stop),
     }
 }
 
-fn replace(
-    place: &Place,
-    path: &Path,
-    version: &Version,
-    bytes: &[u8],
-    written: &WrittenByUs,
-) -> Result<Version, Stop> {
-    let root = file::open_root(&place.root)?;
-    let (parent, name) = file::split(path)?;
-    let directory = file::descend(root.as_fd(), parent)?;
-    unchanged(&file::stat_at(&directory, name)?, version)?;
-    let old = file::open(&directory, name)?;
-    let stat = file::stat(&old)?;
-    unchanged(&stat, version)?;
-    if stat.stx_nlink > 1 {
-        return Err(Stop::Linked);
-    }
-    // Two of us at once: the second one is told, here or by the version. Where there are no locks,
-    // the version alone must do.
-    if let Err(Errno::WOULDBLOCK) =
-        rustix::fs::flock(&old, FlockOperation::NonBlockingLockExclusive)
-    {
-        return Err(Errno::WOULDBLOCK.into());
+/// The new file beside the old one, complete and on the disk; dropped, it leaves no trace.
+struct Prepared<'a> {
+    root: OwnedFd,
+    path: &'a Path,
+    /// What must be at `path` for the new file to take its place.
+    version: &'a Version,
+    new: Temporary,
+    /// The new file's, before the rename.
+    stamp: Stamp,
+    /// The old file, locked: of several of us at once, one replaces it, and the others are told by
+    /// the lock or by the version. Where there are no locks, the version alone must do.
+    _old: OwnedFd,
+}
+
+impl<'a> Prepared<'a> {
+    fn new(
+        place: &Place,
+        path: &'a Path,
+        version: &'a Version,
+        bytes: &[u8],
+    ) -> Result<Self, Stop> {
+        let root = file::open_root(&place.root)?;
+        let (parent, name) = file::split(path)?;
+        let directory = file::descend(root.as_fd(), parent)?;
+        // Looked at before it is opened, as in reading.
+        unchanged(&file::stat_at(&directory, name)?, version)?;
+        let old = file::open(&directory, name)?;
+        let stat = file::stat(&old)?;
+        unchanged(&stat, version)?;
+        if stat.stx_nlink > 1 {
+            return Err(Stop::Linked);
+        }
+        let locked = rustix::fs::flock(&old, FlockOperation::NonBlockingLockExclusive);
+        if locked == Err(Errno::WOULDBLOCK) {
+            return Err(Errno::WOULDBLOCK.into());
+        }
+        let mut new = Temporary::create(directory, name)?;
+        new.file.write_all(bytes)?;
+        make_distinct(&new.file)?;
+        keep::keep(&old, &stat, &new.file).map_err(|(part, error)| Stop::Kept(part, error))?;
+        new.file.sync_all()?;
+        let stamp = stamp(&new.file)?;
+        Ok(Self {
+            root,
+            path,
+            version,
+            new,
+            stamp,
+            _old: old,
+        })
     }
 
-    let mut new = Temporary::create(directory.as_fd(), name)?;
-    new.file.write_all(bytes)?;
-    make_distinct(&new.file)?;
-    keep::keep(&old, &stat, &new.file).map_err(|(part, error)| Stop::Kept(part, error))?;
-    new.file.sync_all()?;
-    let before = stamp(&new.file)?;
-
-    // By its path from the root again, so that a directory that was moved counts as a change.
-    let still = file::look(root.as_fd(), path)?.map(|stamp| stamp.version());
-    if still.as_ref() != Some(version) {
-        return Err(Stop::Changed);
+    /// Puts the new file in the old one's place, if that still is the version that was read.
+    fn commit(mut self, written: &WrittenByUs) -> Result<Version, Stop> {
+        // By its path from the root again, so that a directory that was moved counts as a change.
+        match file::look(self.root.as_fd(), self.path)? {
+            Some(stamp) if stamp.version() == *self.version => {}
+            _ => return Err(Stop::Changed),
+        }
+        let (_, name) = file::split(self.path)?;
+        self.new.rename(name)?;
+        // The rename itself stamps ctime. Size and mtime are those of what was written: an edit that
+        // came right after the rename differs in them, and a listing sees it.
+        let changed = stamp(&self.new.file).map_err(Stop::Unsure)?.changed;
+        let version = Stamp {
+            changed,
+            ..self.stamp
+        }
+        .version();
+        written.note(self.path, &version);
+        rustix::fs::fsync(&self.new.directory).map_err(|error| Stop::Unsure(error.into()))?;
+        Ok(version)
     }
-    rustix::fs::renameat(&directory, &new.name, &directory, name)?;
-    new.remove = false;
-    // The rename itself stamps ctime. Size and mtime are those of what was written: an edit that
-    // came right after the rename differs in them, and a listing sees it.
-    let changed = stamp(&new.file).map_err(Stop::Unsure)?.changed;
-    let version = Stamp { changed, ..before }.version();
-    written.note(path, &version);
-    rustix::fs::fsync(&directory).map_err(|error| Stop::Unsure(error.into()))?;
-    Ok(version)
 }
 
 fn unchanged(stat: &Statx, version: &Version) -> Result<(), Stop> {
@@ -147,57 +175,59 @@ fn make_distinct(file: &File) -> io::Result<()> {
 }
 
 /// A temporary file: locked, and removed when it is dropped.
-struct Temporary<'a> {
-    directory: BorrowedFd<'a>,
+struct Temporary {
+    directory: OwnedFd,
     name: OsString,
     file: File,
     remove: bool,
 }
 
-impl<'a> Temporary<'a> {
-    fn create(directory: BorrowedFd<'a>, of: &OsStr) -> Result<Self, Stop> {
+impl Temporary {
+    fn create(directory: OwnedFd, of: &OsStr) -> Result<Self, Stop> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let flags = OFlags::RDWR
-            | OFlags::CREATE
-            | OFlags::EXCL
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC
-            | OFlags::NOCTTY;
         for _ in 0..NAMES {
             // Two processes need not agree: a name that is taken is passed over.
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let name = name::temporary(of, (std::process::id() << 12).wrapping_add(count));
-            let created: OwnedFd =
-                match rustix::fs::openat(directory, &name, flags, Mode::from_raw_mode(0o600)) {
-                    Ok(created) => created,
-                    Err(Errno::EXIST) => continue,
-                    Err(error) => return Err(error.into()),
-                };
-            let new = Self {
-                directory,
-                name,
-                file: created.into(),
-                remove: true,
-            };
-            match rustix::fs::flock(&new.file, FlockOperation::NonBlockingLockExclusive) {
-                // Where there are no locks, nobody can take one to remove it either.
-                Ok(()) | Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {}
-                // A listing came between creation and lock, and removes it.
-                Err(_) => continue,
-            }
-            if file::stat(&new.file)?.stx_nlink == 1 {
-                return Ok(new);
+            if let Some(file) = locked(&directory, &name)? {
+                return Ok(Self {
+                    directory,
+                    name,
+                    file,
+                    remove: true,
+                });
             }
         }
         Err(Stop::Io(Errno::EXIST.into()))
     }
+
+    fn rename(&mut self, to: &OsStr) -> io::Result<()> {
+        rustix::fs::renameat(&self.directory, &self.name, &self.directory, to)?;
+        self.remove = false;
+        Ok(())
+    }
 }
 
-impl Drop for Temporary<'_> {
+/// Creates and locks a file; `None` when the name is taken.
+fn locked(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<File>> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file: File = match rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o600)) {
+        Ok(created) => created.into(),
+        Err(Errno::EXIST) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    // A listing that came between creation and lock has it, and removes it. Where there are no
+    // locks, no listing gets one either.
+    let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+    let taken = locked == Err(Errno::WOULDBLOCK) || file::stat(&file)?.stx_nlink == 0;
+    Ok((!taken).then_some(file))
+}
+
+impl Drop for Temporary {
     fn drop(&mut self) {
         if self.remove {
             // One that stays is removed by a later listing.
-            let _ = rustix::fs::unlinkat(self.directory, &self.name, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(&self.directory, &self.name, AtFlags::empty());
         }
     }
 }
@@ -372,5 +402,84 @@ mod tests {
             tick.duration_since(modified).unwrap(),
             Duration::from_nanos(1)
         );
+    }
+
+    /// A calendar with one file, and its version.
+    fn one_file() -> (tempfile::TempDir, Place, Version) {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("a.ics"), "before").unwrap();
+        let place = Place {
+            root: root.path().to_owned(),
+            only: None,
+        };
+        let directory = file::open_root(root.path()).unwrap();
+        let stamp = file::look(directory.as_fd(), Path::new("a.ics"));
+        let version = stamp.unwrap().unwrap().version();
+        (root, place, version)
+    }
+
+    fn names(root: &Path) -> Vec<OsString> {
+        let entries = std::fs::read_dir(root).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_change_while_the_new_file_is_prepared_wins() {
+        type Edit = fn(&Path);
+        let edits: [(Edit, &[&str]); 3] = [
+            (
+                |root| std::fs::write(root.join("a.ics"), "theirs").unwrap(),
+                &["a.ics"],
+            ),
+            (
+                |root| std::fs::remove_file(root.join("a.ics")).unwrap(),
+                &[],
+            ),
+            (
+                |root| std::fs::rename(root.join("a.ics"), root.join("b.ics")).unwrap(),
+                &["b.ics"],
+            ),
+        ];
+        for (edit, left) in edits {
+            let (root, place, version) = one_file();
+            let path = Path::new("a.ics");
+            let prepared = Prepared::new(&place, path, &version, b"ours").ok().unwrap();
+            edit(root.path());
+            let committed = prepared.commit(&WrittenByUs::default());
+            assert!(matches!(committed, Err(Stop::Changed)));
+            assert_eq!(names(root.path()), left);
+            for name in left {
+                let content = std::fs::read_to_string(root.path().join(name)).unwrap();
+                assert_ne!(content, "ours");
+            }
+        }
+    }
+
+    #[test]
+    fn a_temporary_file_is_private_locked_and_gone_in_the_end() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (root, place, version) = one_file();
+        let path = Path::new("a.ics");
+        let prepared = Prepared::new(&place, path, &version, b"ours").ok().unwrap();
+        let second = Prepared::new(&place, path, &version, b"second");
+        assert!(matches!(second, Err(Stop::Io(_))), "two of us at once");
+        let present = names(root.path());
+        let [temporary, file] = present.as_slice() else {
+            panic!("{present:?}");
+        };
+        assert!(name::is_temporary(temporary) && file == "a.ics");
+        let other = File::open(root.path().join(temporary)).unwrap();
+        let lock = rustix::fs::flock(&other, FlockOperation::NonBlockingLockExclusive);
+        assert_eq!(lock, Err(Errno::WOULDBLOCK));
+        drop(prepared);
+        assert_eq!(names(root.path()), ["a.ics"]);
+
+        let directory = file::open_root(root.path()).unwrap();
+        let created = locked(&directory, OsStr::new("new")).unwrap().unwrap();
+        let mode = created.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        assert!(locked(&directory, OsStr::new("new")).unwrap().is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! Which lines a link consists of (DESIGN.md section 6, "What is written"): putting them into an
 //! event, taking them out, and asking whether they are there.
 //!
-//! In: the document, an event as it was read, what to write. Out: [`Edits`] on the document's bytes,
+//! In: the document, an event as it was read, what to write. Out: [`super::edit::Edits`] on the document's bytes,
 //! which the caller applies, parses again and stores.
 
 mod attach;
@@ -87,7 +87,7 @@ pub enum WriteFault {
     Stale,
 }
 
-/// The places where the event lacks the link: what [`attach`] would write, as far as a reader sees
+/// The places where the event lacks the link: what [`attach()`] would write, as far as a reader sees
 /// it. Empty means satisfied. A cancelled override and one with a foreign link of its own lack nothing.
 pub fn missing(event: &Event, join_url: &JoinUrl, location: Location) -> BTreeSet<Place> {
     event
@@ -145,7 +145,7 @@ fn is_written(component: &Component, join_url: &JoinUrl, replaces: Option<&JoinU
 }
 
 /// Whether every byte of `before`, the values of DTSTAMP and LAST-MODIFIED apart, stands in `after`
-/// in the same order: what every [`attach`] that replaces no link must keep to. Shares no code with
+/// in the same order: what every [`attach()`] that replaces no link must keep to. Shares no code with
 /// the editing.
 pub fn verify(before: &Document<'_>, after: &[u8]) -> bool {
     let mut rest = after;

@@ -48,7 +48,10 @@ async fn every_point(event: Event) {
         point += 1;
         assert!(point < 2_000, "the script never ends");
     }
-    assert!(point > 40, "only {point} points: the script does too little");
+    assert!(
+        point > 40,
+        "only {point} points: the script does too little"
+    );
 }
 
 /// Plays the whole script; returns whether the point was reached.
@@ -67,14 +70,21 @@ async fn play(event: Event, point: usize) -> bool {
         pass(&world, home.path(), event, &mut bridge).await;
     }
     let label = format!("{event:?} at point {point}");
-    world.check_at_rest(&label);
+    // A change of an event's time that is lost together with the state shows in the next change only:
+    // nothing tells the meeting's time but the service, and a lost state asks it for nothing.
+    let times = event != Event::CrashAndLoseState;
+    world.check_at_rest(&label, times);
 
     // Promise 6: with nothing changed, a pass writes nothing and asks for nothing.
     let before = world.effects();
     let known = state_of(&bridge);
     pass(&world, home.path(), event, &mut bridge).await;
     assert_eq!(world.effects(), before, "{label}: a quiet pass has effects");
-    assert_eq!(state_of(&bridge), known, "{label}: a quiet pass writes the state");
+    assert_eq!(
+        state_of(&bridge),
+        known,
+        "{label}: a quiet pass writes the state"
+    );
 
     // Promise 5: a lost state loses no link, makes no meeting, changes no event.
     drop(bridge.take());
@@ -82,7 +92,7 @@ async fn play(event: Event, point: usize) -> bool {
     bridge = Some(start(&world, home.path()));
     pass(&world, home.path(), event, &mut bridge).await;
     assert_eq!(world.effects(), before, "{label}: a lost state has effects");
-    world.check_at_rest(&format!("{label}, state lost afterwards"));
+    world.check_at_rest(&format!("{label}, state lost afterwards"), times);
     reached
 }
 

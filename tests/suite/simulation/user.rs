@@ -3,32 +3,50 @@
 use super::world::World;
 
 /// Every UID the script uses.
-pub const KNOWN_UIDS: [&str; 5] =
-    ["one@x", "two@x", "series@x", "copy@x", "late@x"];
+pub(super) const KNOWN_UIDS: [&str; 5] = ["one@x", "two@x", "series@x", "copy@x", "late@x"];
 
 /// What the user does, step by step; a pass follows each step.
-pub struct Script {
+pub(super) struct Script {
     next: usize,
 }
 
 impl Script {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { next: 0 }
     }
 
     /// Does the next thing; `false` when there is none.
-    pub fn step(&mut self, world: &World) -> bool {
+    pub(super) fn step(&mut self, world: &World) -> bool {
         self.next += 1;
         match self.next {
-            1 => world.save("one.ics", &calendar(&[event("one@x", "20261120T090000Z", "One", "")])),
+            1 => world.save(
+                "one.ics",
+                &calendar(&[event("one@x", "20261120T090000Z", "One", "")]),
+            ),
             2 => {
-                let two = event("two@x", "20261121T090000Z", "Two", "DESCRIPTION:Agenda\\, wörds\r\n");
-                let quiet = event("one@x", "20261122T090000Z", "Twice", "").replace("one@x", "late@x");
+                let two = event(
+                    "two@x",
+                    "20261121T090000Z",
+                    "Two",
+                    "DESCRIPTION:Agenda\\, wörds\r\n",
+                );
+                let quiet =
+                    event("one@x", "20261122T090000Z", "Twice", "").replace("one@x", "late@x");
                 world.save("two.ics", &calendar(&[two, quiet]));
             }
             3 => {
-                let master = event("series@x", "20261109T100000Z", "Weekly", "RRULE:FREQ=WEEKLY;COUNT=9\r\n");
-                let moved = event("series@x", "20261116T140000Z", "Weekly", "RECURRENCE-ID:20261116T100000Z\r\n");
+                let master = event(
+                    "series@x",
+                    "20261109T100000Z",
+                    "Weekly",
+                    "RRULE:FREQ=WEEKLY;COUNT=9\r\n",
+                );
+                let moved = event(
+                    "series@x",
+                    "20261116T140000Z",
+                    "Weekly",
+                    "RECURRENCE-ID:20261116T100000Z\r\n",
+                );
                 world.save("series.ics", &calendar(&[master, moved]));
             }
             4 => edit(world, "one.ics", "20261120T090000Z", "20261120T110000Z"),
@@ -41,7 +59,12 @@ impl Script {
             }
             7 => world.rename("two.ics", "moved.ics"),
             8 => world.delete("series.ics"),
-            9 => edit(world, "one.ics", "ATTENDEE:mailto:bob@x", "ATTENDEE:mailto:carol@x"),
+            9 => edit(
+                world,
+                "one.ics",
+                "ATTENDEE:mailto:bob@x",
+                "ATTENDEE:mailto:carol@x",
+            ),
             _ => return false,
         }
         true
@@ -49,9 +72,14 @@ impl Script {
 }
 
 /// An edit between any two of our steps: a location for whatever stands first.
-pub fn edit_anything(world: &World) {
+pub(super) fn edit_anything(world: &World) {
     if let Some(name) = world.names().first() {
-        edit(world, name, "SUMMARY:", "COMMENT:edited meanwhile\r\nSUMMARY:");
+        edit(
+            world,
+            name,
+            "SUMMARY:",
+            "COMMENT:edited meanwhile\r\nSUMMARY:",
+        );
     }
 }
 
@@ -63,7 +91,10 @@ fn edit(world: &World, name: &str, from: &str, to: &str) {
 }
 
 fn calendar(events: &[String]) -> String {
-    format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//t//t//EN\r\n{}END:VCALENDAR\r\n", events.concat())
+    format!(
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//t//t//EN\r\n{}END:VCALENDAR\r\n",
+        events.concat()
+    )
 }
 
 fn event(uid: &str, start: &str, summary: &str, more: &str) -> String {
@@ -74,26 +105,42 @@ fn event(uid: &str, start: &str, summary: &str, more: &str) -> String {
 }
 
 /// A property's value in an unfolded VEVENT.
-pub fn value(event: &str, name: &str) -> Option<String> {
-    let line = event.lines().find(|l| l.starts_with(name) && !l.starts_with(&format!("{name}-")))?;
+pub(super) fn value(event: &str, name: &str) -> Option<String> {
+    let line = event
+        .lines()
+        .find(|l| l.starts_with(name) && !l.starts_with(&format!("{name}-")))?;
     line.split_once(':').map(|(_, value)| value.to_owned())
 }
 
 /// Every byte of `before` is in `after`, in order, but for the stamps that a real write renews and
 /// the link of another event that a copy brought along.
-pub fn assert_only_added(before: &[u8], after: &[u8], label: &str) {
+pub(super) fn assert_only_added(before: &[u8], after: &[u8], label: &str) {
     let before = own_text(before);
     let after = own_text(after);
     let mut rest = after.chars();
     let kept = before.chars().all(|c| rest.any(|r| r == c));
-    assert!(kept, "{label}: something was lost\nsaved:\n{before}\nstored:\n{after}");
+    assert!(
+        kept,
+        "{label}: something was lost\nsaved:\n{before}\nstored:\n{after}"
+    );
 }
 
 /// The text without the stamps and without our lines.
 fn own_text(bytes: &[u8]) -> String {
-    let text = String::from_utf8(bytes.to_vec()).unwrap().replace("\r\n ", "");
-    let ours = ["DTSTAMP", "X-MEETBRIDGE", "X-MICROSOFT-SKYPE", "CONFERENCE", "URL:https://teams", "LOCATION:https://teams"];
-    let lines = text.lines().filter(|line| !ours.iter().any(|name| line.starts_with(name)));
+    let text = String::from_utf8(bytes.to_vec())
+        .unwrap()
+        .replace("\r\n ", "");
+    let ours = [
+        "DTSTAMP",
+        "X-MEETBRIDGE",
+        "X-MICROSOFT-SKYPE",
+        "CONFERENCE",
+        "URL:https://teams",
+        "LOCATION:https://teams",
+    ];
+    let lines = text
+        .lines()
+        .filter(|line| !ours.iter().any(|name| line.starts_with(name)));
     let mut own = String::new();
     for line in lines {
         let end = line.find("____").unwrap_or(line.len());

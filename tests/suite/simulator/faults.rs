@@ -221,3 +221,19 @@ async fn latency_passes_on_the_clock_and_requests_in_flight_are_counted() {
     clock.advance(Duration::from_millis(1));
     assert_eq!(slow.await.unwrap(), 401);
 }
+
+#[tokio::test]
+async fn a_request_that_was_under_way_at_the_announcement_may_be_forgiven() {
+    let clock = clock();
+    let (simulator, client) = start_with(Arc::clone(&clock), |settings| {
+        settings.window_grace = Duration::from_millis(100);
+    })
+    .await;
+    simulator.script(Fault::next(Endpoint::Filter, Effect::throttled(10)));
+    client.get(&meetings(ORGANIZER)).await.expect(429);
+    for (wait, inside) in [(99, 0), (1, 1)] {
+        clock.advance(Duration::from_millis(wait));
+        client.get(&meetings(ORGANIZER)).await.expect(400);
+        assert_eq!(simulator.snapshot().inside_retry_after, inside);
+    }
+}

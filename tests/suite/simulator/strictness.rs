@@ -92,6 +92,10 @@ async fn a_request_that_is_not_as_documented_is_refused() {
     }
     let messages = [
         (
+            client.post(&create, &json!({"externalId": "x"})).await,
+            "'externalId' is only for createOrGet.",
+        ),
+        (
             client.patch(&meeting, &made.body).await,
             "Updating meeting type is not supported.",
         ),
