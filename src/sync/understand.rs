@@ -17,6 +17,9 @@ use crate::state::{Link, MeetingRecord, Phase, ResourceRecord, StateError};
 /// How many conference links of an event are looked up among the known meetings.
 const LOOKED_UP: usize = 8;
 
+/// How many faults of a resource are logged one by one: a hostile file has thousands.
+const LOGGED_FAULTS: usize = 10;
+
 /// A resource, and what each of its events needs.
 pub struct Understood {
     /// The resource as read.
@@ -305,8 +308,14 @@ impl Bridge {
 
 /// Says in the log what could not be understood.
 pub(super) fn log_faults(calendar: &CalendarName, understood: &Understood) {
-    for what in &understood.faults {
-        let (resource, what) = (&understood.resource.id, crate::model::Escaped(what));
+    let resource = &understood.resource.id;
+    for what in understood.faults.iter().take(LOGGED_FAULTS) {
+        let what = crate::model::Escaped(what);
+        log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, reason = %what);
+    }
+    let more = understood.faults.len().saturating_sub(LOGGED_FAULTS);
+    if more > 0 {
+        let what = format!("and {more} more faults, which `meetbridge plan` shows");
         log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, reason = %what);
     }
 }
