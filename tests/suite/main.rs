@@ -1,4 +1,10 @@
 //! The tests that need more than one module, or the binary itself; one binary, so that it links once.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
 
 #[cfg(feature = "simulator")]
 mod cli;

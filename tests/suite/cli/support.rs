@@ -349,7 +349,7 @@ pub(super) struct Ended {
 
 /// What must not be printed, whatever happens.
 pub(super) const SECRETS: [&str; 7] =
-    [TITLE, GUEST, CLIENT_SECRET, "meetup-join", "client_secret", "Bearer", "BEGIN:VEVENT"];
+    [TITLE, GUEST, CLIENT_SECRET, "meetup-join", "client_secret", "Bearer", "BEGIN:VCALENDAR"];
 
 /// A word of the letters of base64url that is so long can only be a token.
 const TOKEN_LENGTH: usize = 120;
