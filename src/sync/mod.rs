@@ -9,6 +9,7 @@ mod act;
 mod brakes;
 mod job;
 mod preview;
+mod retry;
 mod survey;
 mod trouble;
 mod understand;
@@ -133,6 +134,9 @@ impl Bridge {
         // Act, remember, write each resource once.
         let halt = Halt::default();
         let jobs = std::mem::take(&mut survey.jobs);
+        if !jobs.is_empty() {
+            self.state.check_writable()?;
+        }
         let done = stream::iter(jobs.into_iter().map(Ok::<_, PassError>))
             .map_ok(|job| self.carry_out(calendar, job, &allowed, &halt))
             .try_buffer_unordered(AT_ONCE)
@@ -159,7 +163,7 @@ impl Bridge {
         scope: Scope,
         record: &mut CalendarRecord,
     ) -> Result<(Scope, Known), StateError> {
-        let rules = calendar.fingerprint();
+        let rules = calendar.fingerprint(self.meetings_per_month);
         if record.rules != rules {
             record.rules = rules;
             self.state.put_calendar(&calendar.name, record)?;
@@ -200,9 +204,9 @@ impl Bridge {
 impl Watched {
     /// Stands for everything configured that decisions rest on: when it changes, every event is
     /// decided again.
-    fn fingerprint(&self) -> String {
+    fn fingerprint(&self, meetings_per_month: u32) -> String {
         let all = format!(
-            "{} {:?} {} {} {:?} {:?} {:?} {}",
+            "{} {:?} {} {} {:?} {:?} {:?} {} {}",
             env!("CARGO_PKG_VERSION"),
             self.rules,
             self.organizer,
@@ -211,6 +215,7 @@ impl Watched {
             self.location,
             self.show,
             self.new_links_per_day,
+            meetings_per_month,
         );
         crate::model::hex(&crate::model::sha256([all.as_bytes()])[..8])
     }

@@ -17,6 +17,9 @@ use crate::state::{Link, MeetingRecord, Phase, ResourceRecord, StateError};
 /// How many conference links of an event are looked up among the known meetings.
 const LOOKED_UP: usize = 8;
 
+/// How many faults of a resource are logged one by one: a hostile file has thousands.
+const LOGGED_FAULTS: usize = 10;
+
 /// A resource, and what each of its events needs.
 pub struct Understood {
     /// The resource as read.
@@ -300,9 +303,15 @@ impl Bridge {
     /// Says in the log what could not be understood.
     pub(super) fn log_faults(&self, calendar: &CalendarName, understood: &Understood) {
         let resource = &understood.resource.id;
-        for what in &understood.faults {
-            let line = what.split(':').next().unwrap_or_default();
-            if self.troubles.event_fails(calendar, resource, line, what) {
+        let more = understood.faults.len().saturating_sub(LOGGED_FAULTS);
+        let rest =
+            (more > 0).then(|| format!("and {more} more faults, which `meetbridge plan` shows"));
+        let told = understood.faults.iter().take(LOGGED_FAULTS).chain(&rest);
+        for (at, what) in told.enumerate() {
+            if self
+                .troubles
+                .event_fails(calendar, resource, &format!("fault {at}"), what)
+            {
                 let what = crate::model::Escaped(what);
                 log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, reason = %what);
             }

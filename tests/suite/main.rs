@@ -6,6 +6,8 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
+#[cfg(feature = "simulator")]
+mod cli;
 mod config;
 mod directory;
 #[cfg(feature = "simulator")]
