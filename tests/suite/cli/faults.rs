@@ -45,6 +45,7 @@ fn a_secret_that_is_not_there() {
     let world = world();
     let (file, away) = (world.path("graph-secret"), world.path("away"));
     std::fs::rename(&file, &away).unwrap();
+    world.run(&["check"]).says(1, &[]).shows(&["graph-secret", "hint: "]);
     world.run(&["sync"]).says(1, &["graph.credential", "graph-secret"]);
     recovers(&world, || std::fs::rename(&away, &file).unwrap());
 }

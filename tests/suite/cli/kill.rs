@@ -91,7 +91,7 @@ fn kill_9_at_100_random_moments_of_a_pass_over_200_events() {
         *lasts = clock.elapsed() - began;
     }
 
-    let (mut kills, mut rounds) = (0, 0);
+    let (mut kills, mut rounds, mut midway, mut temporary) = (0, 0, 0, 0);
     while kills < KILLS {
         let (kind, lasts) = (&kinds[rounds % 2], lasts[rounds % 2]);
         rounds += 1;
@@ -109,11 +109,19 @@ fn kill_9_at_100_random_moments_of_a_pass_over_200_events() {
             }
             running.kill();
             kills += 1;
+            let made = world.snapshot().meetings.len();
+            let linked = contents(&world.path("team")).iter().any(|(_, b)| b.windows(4).any(|w| w == b"MEET"));
+            midway += usize::from(made > 0 && (made < EVENTS || !linked));
+            temporary += usize::from(world.names("team").len() > kind.len());
             if kills == KILLS {
                 break;
             }
         }
         end(&world, kind, &format!("seed {seed}, round {rounds}, {kills} kills"));
     }
-    println!("{kills} kills in {rounds} rounds; a whole pass takes {lasts:?}");
+    println!(
+        "{kills} kills in {rounds} rounds, {midway} while meetings were made, {temporary} with a \
+         temporary file left; a whole pass takes {lasts:?}"
+    );
+    assert!(midway >= 5, "the kills must strike the work itself: {midway}");
 }
