@@ -4,7 +4,12 @@ use super::{Bridge, Watched};
 use crate::state::StateError;
 
 /// The outcomes that a person or the passing of a fault may have mended.
-const FAILED: [&str; 4] = ["meeting-refused", "waiting-for-graph", "write-refused", "write-failed"];
+const FAILED: [&str; 4] = [
+    "meeting-refused",
+    "waiting-for-graph",
+    "write-refused",
+    "write-failed",
+];
 
 impl Bridge {
     /// Makes every resource with a failure due at once. A Retry-After window stays closed all the
@@ -17,7 +22,9 @@ impl Bridge {
         let mut failed = self.state.resources(&calendar.name)?;
         failed.retain(|r| {
             r.due.is_some_and(|due| now < due)
-                && r.outcome.iter().any(|(name, _)| FAILED.contains(&name.as_str()))
+                && r.outcome
+                    .iter()
+                    .any(|(name, _)| FAILED.contains(&name.as_str()))
         });
         failed.iter_mut().for_each(|r| r.due = Some(now));
         self.state.put_resources(&calendar.name, &failed)

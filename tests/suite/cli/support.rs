@@ -57,7 +57,11 @@ pub(super) const TEAM: &str = "[[calendar.directory]]\nname = \"team\"\npath = \
 
 impl Default for Setup<'_> {
     fn default() -> Self {
-        Self { organizer: ORGANIZER, meeting: "", rest: TEAM }
+        Self {
+            organizer: ORGANIZER,
+            meeting: "",
+            rest: TEAM,
+        }
     }
 }
 
@@ -87,7 +91,10 @@ impl World {
             .build()
             .unwrap();
         let simulator = runtime.block_on(Simulator::start(settings)).unwrap();
-        let home = tempfile::Builder::new().prefix("meetbridge-cli-").tempdir().unwrap();
+        let home = tempfile::Builder::new()
+            .prefix("meetbridge-cli-")
+            .tempdir()
+            .unwrap();
         simulator.write_secret(home.path()).unwrap();
         let world = Self {
             home,
@@ -172,8 +179,9 @@ impl World {
     /// The names in a directory of the home, sorted.
     pub(super) fn names(&self, directory: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(directory)).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -188,7 +196,9 @@ impl World {
 
     /// Whether the file carries the link of this event's meeting.
     pub(super) fn is_linked(&self, name: &str, uid: &str) -> bool {
-        let Ok(text) = std::fs::read_to_string(self.path("team").join(name)) else { return false };
+        let Ok(text) = std::fs::read_to_string(self.path("team").join(name)) else {
+            return false;
+        };
         let snapshot = self.snapshot();
         let meeting = snapshot.meeting(uid).and_then(|m| m.current.as_ref());
         meeting.is_some_and(|m| unfold(&text).contains(&m.join_web_url))
@@ -265,7 +275,10 @@ impl Pipe {
                 into.lock().unwrap().extend_from_slice(&buffer[..n]);
             }
         });
-        Self { text, reader: Some(reader) }
+        Self {
+            text,
+            reader: Some(reader),
+        }
     }
 
     fn so_far(&self) -> String {
@@ -282,9 +295,17 @@ impl Pipe {
 
 impl Running {
     fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        Self { child, out: Pipe::read(out), err: Pipe::read(err) }
+        Self {
+            child,
+            out: Pipe::read(out),
+            err: Pipe::read(err),
+        }
     }
 
     /// Waits until the log holds `text`.
@@ -292,7 +313,10 @@ impl Running {
         wait_until(text, || {
             let ended = self.child.try_wait().unwrap();
             let log = self.err.so_far();
-            assert!(ended.is_none() || log.contains(text), "it ended ({ended:?}):\n{log}");
+            assert!(
+                ended.is_none() || log.contains(text),
+                "it ended ({ended:?}):\n{log}"
+            );
             log.contains(text)
         });
     }
@@ -348,15 +372,26 @@ pub(super) struct Ended {
 }
 
 /// What must not be printed, whatever happens.
-pub(super) const SECRETS: [&str; 7] =
-    [TITLE, GUEST, CLIENT_SECRET, "meetup-join", "client_secret", "Bearer", "BEGIN:VCALENDAR"];
+pub(super) const SECRETS: [&str; 7] = [
+    TITLE,
+    GUEST,
+    CLIENT_SECRET,
+    "meetup-join",
+    "client_secret",
+    "Bearer",
+    "BEGIN:VCALENDAR",
+];
 
 /// A word of the letters of base64url that is so long can only be a token.
 const TOKEN_LENGTH: usize = 120;
 
 impl Ended {
     fn new(status: ExitStatus, out: String, err: String) -> Self {
-        let ended = Self { code: status.code(), out, err };
+        let ended = Self {
+            code: status.code(),
+            out,
+            err,
+        };
         for secret in SECRETS {
             let leaked = ended.out.contains(secret) || ended.err.contains(secret);
             assert!(!leaked, "`{secret}` was printed: {ended}");
@@ -364,7 +399,10 @@ impl Ended {
         for text in [&ended.out, &ended.err] {
             let long = |word: &str| word.len() >= TOKEN_LENGTH;
             let word = |c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_';
-            assert!(!text.split(word).any(long), "what looks like a token was printed: {ended}");
+            assert!(
+                !text.split(word).any(long),
+                "what looks like a token was printed: {ended}"
+            );
         }
         assert!(!ended.err.contains("internal error"), "{ended}");
         ended
@@ -396,7 +434,11 @@ impl Ended {
 
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "exit {:?}\n--- stdout\n{}\n--- stderr\n{}", self.code, self.out, self.err)
+        write!(
+            f,
+            "exit {:?}\n--- stdout\n{}\n--- stderr\n{}",
+            self.code, self.out, self.err
+        )
     }
 }
 
@@ -444,7 +486,11 @@ pub(super) fn assert_additive(before: &str, after: &str) {
         "X-MICROSOFT-SKYPETEAMSMEETINGURL",
         "X-MEETBRIDGE-MEETING",
     ];
-    let lines = |text: &str| text.split_inclusive('\n').map(str::to_owned).collect::<Vec<_>>();
+    let lines = |text: &str| {
+        text.split_inclusive('\n')
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let (mut old, mut ours) = (lines(before).into_iter().peekable(), false);
     for line in lines(after) {
         let is_next = old.peek().is_some_and(|next| {
@@ -458,7 +504,11 @@ pub(super) fn assert_additive(before: &str, after: &str) {
             continue;
         }
         let name = line.split([':', ';']).next().unwrap_or_default();
-        ours = if line.starts_with(' ') { ours } else { OURS.contains(&name) };
+        ours = if line.starts_with(' ') {
+            ours
+        } else {
+            OURS.contains(&name)
+        };
         assert!(ours, "a foreign line: {line:?} in\n{after}\nfrom\n{before}");
     }
     assert_eq!(old.next(), None, "a line is lost:\n{after}");
@@ -466,8 +516,12 @@ pub(super) fn assert_additive(before: &str, after: &str) {
 
 /// The files of a directory with their content.
 pub(super) fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let entries = std::fs::read_dir(directory).unwrap().map(|e| e.unwrap().path());
-    let mut all: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    let entries = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let mut all: Vec<_> = entries
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
     all.sort();
     all
 }

@@ -5,17 +5,39 @@ use super::support::{World, single};
 #[test]
 fn bad_usage_is_2_and_help_is_0() {
     let world = World::new();
-    for arguments in [&["frobnicate"] as &[&str], &[], &["sync", "--nonsense"], &["explain"], &["plan", "--titles"]] {
+    for arguments in [
+        &["frobnicate"] as &[&str],
+        &[],
+        &["sync", "--nonsense"],
+        &["explain"],
+        &["plan", "--titles"],
+    ] {
         let ended = world.start_bare(arguments).finish();
         ended.says(2, &["Usage:"]);
     }
     let ended = world.run(&["--log", "hyper=debug", "sync"]);
     assert_eq!(ended.code, Some(2), "{ended}");
     let config = world.path("config.toml");
-    let ended = world.start_bare(&["--config", config.to_str().unwrap(), "--log", "hyper=debug", "sync"]).finish();
+    let ended = world
+        .start_bare(&[
+            "--config",
+            config.to_str().unwrap(),
+            "--log",
+            "hyper=debug",
+            "sync",
+        ])
+        .finish();
     ended.says(2, &["--log: the log of `hyper` cannot be turned up"]);
-    world.start_bare(&["--help"]).finish().says(0, &[]).shows(&["Exit status:", "75", "78"]);
-    world.start_bare(&["--version"]).finish().says(0, &[]).shows(&[env!("CARGO_PKG_VERSION")]);
+    world
+        .start_bare(&["--help"])
+        .finish()
+        .says(0, &[])
+        .shows(&["Exit status:", "75", "78"]);
+    world
+        .start_bare(&["--version"])
+        .finish()
+        .says(0, &[])
+        .shows(&[env!("CARGO_PKG_VERSION")]);
 }
 
 const COMMANDS: [&[&str]; 7] = [
@@ -52,7 +74,15 @@ fn a_faulty_configuration_shows_all_its_faults_at_their_places() {
         for line in [3, 4, 7, 8, 9, 13] {
             ended.says(78, &[&format!("{file}:{line}:")]);
         }
-        ended.says(78, &["settle", "az ad user show", "  3 | client-id = \"not-a-guid\"", "not shown"]);
+        ended.says(
+            78,
+            &[
+                "settle",
+                "az ad user show",
+                "  3 | client-id = \"not-a-guid\"",
+                "not shown",
+            ],
+        );
         assert!(!ended.err.contains("hunter2"), "{ended}");
         assert!(ended.err.matches("hint: ").count() >= 6, "{ended}");
         assert_eq!(ended.out, "");
@@ -65,7 +95,10 @@ fn a_configuration_that_is_not_there_says_how_to_name_one() {
     let world = World::new();
     std::fs::remove_file(world.path("config.toml")).unwrap();
     for command in COMMANDS {
-        world.run(command).says(78, &["config.toml: no such file", "--config", "MEETBRIDGE_CONFIG"]);
+        world.run(command).says(
+            78,
+            &["config.toml: no such file", "--config", "MEETBRIDGE_CONFIG"],
+        );
     }
 }
 
@@ -77,10 +110,23 @@ fn a_second_one_beside_a_running_one_ends_with_75() {
     daemon.wait_log("daemon.ready");
     let holder = format!("process {}", daemon.id());
     for command in [&["run"] as &[&str], &["sync"], &["resume", "team"]] {
-        world.run(command).says(75, &["another meetbridge", &holder, "stop it first", "state directory of its own"]);
+        world.run(command).says(
+            75,
+            &[
+                "another meetbridge",
+                &holder,
+                "stop it first",
+                "state directory of its own",
+            ],
+        );
     }
     // Those that only look may.
-    for command in [&["status"] as &[&str], &["plan"], &["explain", "one@example.org"], &["check"]] {
+    for command in [
+        &["status"] as &[&str],
+        &["plan"],
+        &["explain", "one@example.org"],
+        &["check"],
+    ] {
         world.run(command).says(0, &[]);
     }
     daemon.terminate().says(0, &[]);
