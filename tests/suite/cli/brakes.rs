@@ -50,6 +50,33 @@ fn a_large_first_pass_waits_for_consent() {
 }
 
 #[test]
+fn a_calendar_that_waits_holds_up_no_other() {
+    let world = World::new();
+    std::fs::create_dir(world.path("small")).unwrap();
+    let rest = format!(
+        "{TEAM}\n[[calendar.directory]]\nname = \"small\"\npath = \"HOME/small\"\n\
+                        \n[budget]\nfirst-pass-limit = 2\n"
+    );
+    world.configure(&Setup {
+        rest: &rest,
+        ..Setup::default()
+    });
+    for n in 0..3 {
+        world.put(&format!("{n}.ics"), &single(&format!("e{n}@example.org")));
+    }
+    world.put_in("small", "s.ics", &single("s@example.org"));
+    let mut daemon = world.start(&["run"]);
+    daemon.wait_log("calendar.waiting");
+    super::support::wait_until("the small one's link", || {
+        std::fs::read_to_string(world.path("small/s.ics"))
+            .unwrap()
+            .contains("X-MEETBRIDGE-MEETING")
+    });
+    daemon.terminate().says(0, &["calendar=team"]);
+    assert_eq!(world.snapshot().meetings.len(), 1);
+}
+
+#[test]
 fn fifty_events_need_no_consent_and_later_ones_none_either() {
     let world = World::new();
     for n in 0..50 {
@@ -128,6 +155,10 @@ fn a_broken_calendar_harms_no_other() {
         .says(1, &["gone: ", "gone: ", "does not exist"])
         .shows(&["team: 1 read", "1 meetings made"]);
     assert!(world.is_linked("one.ics", "one@example.org"));
+    world
+        .run(&["check"])
+        .says(1, &[])
+        .shows(&["error: ", "gone", "hint: "]);
     world
         .run(&["plan"])
         .says(1, &["gone: ", "does not exist"])

@@ -64,6 +64,10 @@ fn a_secret_that_is_not_there() {
     let (file, away) = (world.path("graph-secret"), world.path("away"));
     std::fs::rename(&file, &away).unwrap();
     world
+        .run(&["check"])
+        .says(1, &[])
+        .shows(&["graph-secret", "hint: "]);
+    world
         .run(&["sync"])
         .says(1, &["graph.credential", "graph-secret"]);
     recovers(&world, || std::fs::rename(&away, &file).unwrap());
@@ -498,4 +502,69 @@ fn a_calendar_of_its_own_name_is_not_in_the_way() {
     let snapshot = world.snapshot();
     assert_eq!(snapshot.meetings.len(), 1);
     assert_eq!(snapshot.meetings[0].made, 1);
+}
+
+#[test]
+fn a_restarted_daemon_tries_at_once_what_had_failed() {
+    let world = world();
+    let good = std::fs::read(world.path("graph-secret")).unwrap();
+    std::fs::write(world.path("graph-secret"), "another-secret").unwrap();
+    let mut daemon = world.start(&["run"]);
+    daemon.wait_log("graph.credential");
+    daemon.terminate().says(0, &[]);
+    std::fs::write(world.path("graph-secret"), &good).unwrap();
+    let daemon = world.start(&["run"]);
+    wait_until("its link", || world.is_linked("one.ics", "one@example.org"));
+    daemon.terminate().says(0, &[]);
+}
+
+#[test]
+fn what_belongs_to_somebody_else_is_named() {
+    let mut world = world();
+    std::fs::create_dir(world.path("closed")).unwrap();
+    std::fs::create_dir(world.path("other")).unwrap();
+    world.become_plain();
+    let mode = |name: &str, mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(world.path(name), permissions).unwrap();
+    };
+    let (state, below) = ("HOME/state", "HOME/closed/state");
+    let home = world.path("");
+    let absolute = |path: &str| path.replace("HOME/", home.to_str().unwrap());
+    mode("closed", 0o555);
+    world.reconfigure(&absolute(state), &absolute(below));
+    for command in ["sync", "run"] {
+        world.run(&[command]).says(
+            1,
+            &[
+                "closed/state: the state directory cannot be made",
+                "[state]",
+            ],
+        );
+    }
+    world
+        .run(&["check"])
+        .says(1, &[])
+        .shows(&["closed/state", "hint: "]);
+    world.reconfigure(&absolute(below), &absolute("HOME/other"));
+    mode("other", 0o555);
+    world.run(&["sync"]).says(
+        1,
+        &[
+            "state.lock: ",
+            "must belong to the user that runs meetbridge",
+        ],
+    );
+    world.reconfigure(&absolute("HOME/other"), &absolute(state));
+
+    mode("config.toml", 0o000);
+    world
+        .run(&["sync"])
+        .says(78, &["config.toml: no permission to read it", "hint: "]);
+    mode("config.toml", 0o600);
+    mode("graph-secret", 0o000);
+    world
+        .run(&["sync"])
+        .says(1, &["graph.credential", "graph-secret"]);
+    recovers(&world, || mode("graph-secret", 0o600));
 }

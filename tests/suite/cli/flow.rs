@@ -279,3 +279,118 @@ fn only_the_named_calendar_is_passed_over() {
         &["no enabled calendar is named `nowhere`", "team, other"],
     );
 }
+
+#[test]
+fn a_pass_waits_once_for_what_is_still_settling() {
+    let world = World::new();
+    world.reconfigure("settle = \"0s\"", "settle = \"2s\"");
+    world.put("one.ics", &single("one@example.org"));
+    world.run(&["plan"]).says(0, &[]).shows(&["settling"]);
+    world
+        .sync()
+        .shows(&["1 meetings made", "1 resources written"]);
+    assert!(world.is_linked("one.ics", "one@example.org"));
+}
+
+#[test]
+fn a_stale_save_right_after_the_link_gets_the_link_again() {
+    let world = World::new();
+    let mut daemon = world.start(&["run"]);
+    daemon.wait_log("daemon.ready");
+    let before = single("one@example.org");
+    world.put("one.ics", &before);
+    wait_until("the link", || world.is_linked("one.ics", "one@example.org"));
+    // A program that had read the event before it was linked saves its own edit of it.
+    let edited = before.replace("DESCRIPTION:Agenda", "DESCRIPTION:Another agenda");
+    world.put("one.ics", &edited);
+    wait_until("the link again", || {
+        world.is_linked("one.ics", "one@example.org")
+    });
+    assert_additive(&edited, &world.get("one.ics"));
+    daemon.terminate().says(0, &[]);
+    assert_eq!(world.snapshot().meeting("one@example.org").unwrap().made, 1);
+}
+
+#[test]
+fn edits_in_quick_succession_are_all_kept() {
+    let world = World::new();
+    let mut daemon = world.start(&["run"]);
+    daemon.wait_log("daemon.ready");
+    let mut last = String::new();
+    for edit in 0..60 {
+        // Half of them from before the link, half on top of what is there.
+        let base = match edit % 2 {
+            0 => single("one@example.org"),
+            _ => world.get("one.ics"),
+        };
+        let kept = format!("X-EDIT:{edit}\r\nEND:VEVENT");
+        let old = base
+            .lines()
+            .find(|l| l.starts_with("X-EDIT:"))
+            .map(|l| format!("{l}\r\n"));
+        let base = old.map_or(base.clone(), |old| base.replace(&old, ""));
+        last = base.replace("END:VEVENT", &kept);
+        world.put("one.ics", &last);
+        std::thread::sleep(std::time::Duration::from_millis(edit % 7 * 10));
+    }
+    assert!(last.contains("X-EDIT:59"));
+    wait_until("the link", || world.is_linked("one.ics", "one@example.org"));
+    daemon.terminate().says(0, &[]);
+    world.sync();
+    let after = world.get("one.ics");
+    assert!(after.contains("\r\nX-EDIT:59\r\n"), "{after}");
+    assert_eq!(
+        after.matches("\r\nX-MEETBRIDGE-MEETING:").count(),
+        1,
+        "{after}"
+    );
+    assert_eq!(world.names("team"), ["one.ics"]);
+    assert_eq!(world.snapshot().meeting("one@example.org").unwrap().made, 1);
+}
+
+#[test]
+fn two_at_once_with_states_of_their_own_make_one_meeting_for_each_event() {
+    let world = World::with(|settings| settings.latency = std::time::Duration::from_millis(3));
+    let text = std::fs::read_to_string(world.path("config.toml")).unwrap();
+    let state = world.path("state");
+    let other = text.replace(
+        state.to_str().unwrap(),
+        world.path("other-state").to_str().unwrap(),
+    );
+    std::fs::write(world.path("other.toml"), other).unwrap();
+    let uid = |n: usize| format!("e{n}@example.org");
+    let text = |n: usize| single(&uid(n));
+    for n in 0..50 {
+        world.put(&format!("{n}.ics"), &text(n));
+    }
+    let one = world.start(&["sync"]);
+    let other = world.start_bare(&[
+        "--config",
+        world.path("other.toml").to_str().unwrap(),
+        "sync",
+    ]);
+    let (one, other) = (one.finish(), other.finish());
+    for ended in [one, other] {
+        // A file that the other one was writing is left for the next pass.
+        let waits =
+            ended.code == Some(1) && ended.err.contains("another program holds a lock on it");
+        assert!(waits || ended.code == Some(0), "{ended}");
+    }
+    world.sync();
+    for n in 0..50 {
+        let name = format!("{n}.ics");
+        assert!(world.is_linked(&name, &uid(n)));
+        assert_additive(&text(n), &world.get(&name));
+        assert_eq!(
+            world
+                .get(&name)
+                .matches("\r\nX-MEETBRIDGE-MEETING:")
+                .count(),
+            1
+        );
+    }
+    let snapshot = world.snapshot();
+    assert_eq!(snapshot.meetings.len(), 50);
+    assert!(snapshot.meetings.iter().all(|m| m.made == 1));
+    assert_eq!(world.names("team").len(), 50, "no temporary file is left");
+}

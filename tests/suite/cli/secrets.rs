@@ -114,3 +114,20 @@ fn a_hostile_name_reaches_no_terminal_as_it_is() {
     let ended = world.run(&["sync", "--calendar", "\u{1b}[2J"]);
     assert!(!ended.err.contains('\u{1b}'), "{ended:?}");
 }
+
+#[test]
+fn titles_are_shown_on_a_terminal_without_control_characters() {
+    let world = World::new();
+    let text = single("one@example.org").replace(TITLE, "Open\u{1b}[31mtitle");
+    world.put("one.ics", &text);
+    let (program, config) = (env!("CARGO_BIN_EXE_meetbridge"), world.path("config.toml"));
+    let script = format!(
+        "import pty,sys; sys.exit(pty.spawn(['{program}', '--config', '{}', 'plan']) >> 8)",
+        config.display()
+    );
+    let ended = world.start_program("python3", &["-c", &script]).finish();
+    ended
+        .says(0, &[])
+        .shows(&["title", "Open", "one@example.org"]);
+    assert!(!ended.out.contains("\u{1b}[31m"), "{ended:?}");
+}
