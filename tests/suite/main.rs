@@ -14,6 +14,8 @@ mod directory;
 #[cfg(feature = "simulator")]
 mod graph;
 mod purity;
+mod reading;
+mod seeds;
 mod simulation;
 #[cfg(feature = "simulator")]
 mod simulator;
