@@ -12,3 +12,6 @@ mod line;
 pub mod mark;
 pub mod read;
 pub mod write;
+
+#[cfg(test)]
+mod random_tests;
