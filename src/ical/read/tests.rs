@@ -520,3 +520,32 @@ fn only_a_few_urls_are_vouched_for() {
         4
     );
 }
+
+#[test]
+fn what_could_not_be_written_is_not_understood() {
+    let fault = |lines: &[&str]| event(&[lines], "2026-12-01T00:00:00Z").fault;
+    let start = "DTSTART:20261208T110000Z";
+    assert_eq!(
+        fault(&[start, "DESCRIPTION;ENCODING=quoted-printable:=C3"]).as_deref(),
+        Some("its DESCRIPTION is encoded as QUOTED-PRINTABLE")
+    );
+    assert_eq!(fault(&[start, "DESCRIPTION;ENCODING=8BIT:plain"]), None);
+    assert_eq!(
+        fault(&[start, "BEGIN:VALARM", "DESCRIPTION:ring"]).as_deref(),
+        Some("a component in it has no END")
+    );
+}
+
+#[test]
+fn an_encoded_location_is_not_empty() {
+    let empty = |line: &str| {
+        let event = event(
+            &[&["DTSTART:20261208T110000Z", line]],
+            "2026-12-01T00:00:00Z",
+        );
+        event.components[0].location_empty
+    };
+    assert!(empty("LOCATION: "));
+    assert!(empty("LOCATION;ENCODING=8BIT:"));
+    assert!(!empty("LOCATION;ENCODING=QUOTED-PRINTABLE:"));
+}

@@ -104,6 +104,8 @@ impl Vevent {
         }
         if !component.closed {
             vevent.blame("its END:VEVENT is missing");
+        } else if !document.is_whole(index) {
+            vevent.blame("a component in it has no END");
         }
         vevent
     }
@@ -172,7 +174,8 @@ impl Vevent {
             "X-MEETBRIDGE-MEETING" => self.component.mark = Some(Mark::parse(line.value().trim())),
             "LOCATION" => {
                 let location = line.text();
-                self.component.location_empty &= location.trim().is_empty();
+                self.component.location_empty &=
+                    location.trim().is_empty() && line.encoding().is_none();
                 self.links(&location, Written::Text, Place::Location);
                 self.location.get_or_insert(location);
             }
@@ -223,6 +226,9 @@ impl Vevent {
     fn take_links(&mut self, name: &str, line: &ContentLine<'_>) {
         let (written, place) = match name {
             "DESCRIPTION" => {
+                if let Some(encoding) = line.encoding() {
+                    self.blame(format!("its DESCRIPTION is encoded as {encoding}"));
+                }
                 if let Some(twin) = line.param("ALTREP") {
                     self.links(&twin, Written::DataUrl, Place::Other);
                 }
