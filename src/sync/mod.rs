@@ -9,6 +9,7 @@ mod act;
 mod brakes;
 mod job;
 mod preview;
+mod reading;
 mod trouble;
 mod understand;
 mod write_back;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{TryStreamExt, stream};
 
 use crate::calendar::{Calendar, Found, Known, ReadError, Scope};
 use crate::clock::Clock;
@@ -30,6 +31,7 @@ use crate::plan::Rules;
 use crate::state::{CalendarRecord, State, StateError};
 use job::Job;
 pub use preview::{Preview, Row};
+use reading::{Content, Readings};
 pub use trouble::Troubles;
 use understand::settle;
 pub use understand::{Planned, Understood};
@@ -134,8 +136,9 @@ impl Bridge {
         let mut touched = BTreeSet::new();
         let mut held = job::Room::default();
         let (mut complete, mut changed) = (false, false);
-        let mut finding = calendar.port.read(&scope, known).await?;
-        while let Some(found) = finding.next().await {
+        let finding = calendar.port.read(&scope, known).await?;
+        let mut readings = Readings::new(finding, calendar.zone);
+        while let Some((found, content)) = readings.next(self.clock.now()).await {
             if settled.len() == SETTLED || !matches!(found, Found::Changed(_)) {
                 self.state.put_resources(&calendar.name, &settled)?;
                 settled.clear();
@@ -145,7 +148,8 @@ impl Bridge {
                     report.read += 1;
                     self.troubles.readable(&calendar.name, &resource.id);
                     touched.insert(resource.id.clone());
-                    let understood = self.understand(calendar, resource).await?;
+                    let content = content.unwrap_or_else(Content::broken);
+                    let understood = self.decide_all(calendar, resource, content)?;
                     self.remember(calendar, &understood, &mut report)?;
                     unsettled += understood.unsettled();
                     if understood.acts() {
@@ -172,7 +176,7 @@ impl Bridge {
                 }
             }
         }
-        drop(finding);
+        drop(readings);
         self.state.put_resources(&calendar.name, &settled)?;
         if !complete {
             return Err(PassError::CutShort);
