@@ -9,6 +9,7 @@ mod act;
 mod brakes;
 mod job;
 mod preview;
+mod reading;
 mod retry;
 mod survey;
 mod trouble;
