@@ -1,5 +1,7 @@
 //! Bytes → events → decisions, for one resource.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use super::reading::{self, Content};
@@ -122,9 +124,13 @@ impl Bridge {
             _ => now,
         };
         let links = self.state.links(&calendar.name, &resource.id)?;
+        let mut links: HashMap<Uid, Link> = links
+            .into_iter()
+            .map(|link| (link.uid.clone(), link))
+            .collect();
         let mut planned = Vec::with_capacity(events.len());
         for event in events {
-            let link = links.iter().find(|l| l.uid == event.uid).cloned();
+            let link = links.remove(&event.uid);
             let past = |t: &DateTime<Utc>| *t <= now;
             let changed = resource
                 .modified
