@@ -13,7 +13,7 @@ use meetbridge::state::State;
 use meetbridge::sync::Bridge;
 
 use user::Script;
-use world::{World, watched};
+use world::{Happens, World, watched};
 
 /// What happens at the chosen await point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ enum Event {
     CrashAndLoseState,
     /// The user saves an edit.
     Edit,
+    /// Another daemon passes over the calendar.
+    OtherPass,
 }
 
 #[tokio::test]
@@ -39,6 +41,11 @@ async fn a_crash_that_loses_the_state_is_harmless() {
 #[tokio::test]
 async fn an_edit_at_every_point_is_kept() {
     every_point(Event::Edit).await;
+}
+
+#[tokio::test]
+async fn two_daemons_share_one_meeting_per_event_and_come_to_rest() {
+    every_point(Event::OtherPass).await;
 }
 
 #[tokio::test]
@@ -127,7 +134,16 @@ async fn every_point(event: Event) {
 async fn play(event: Event, point: usize) -> bool {
     let world = World::new();
     let home = tempfile::tempdir().unwrap();
-    world.arm(point, event == Event::Edit);
+    let other_home = tempfile::tempdir().unwrap();
+    world.join(State::open(other_home.path(), world.clock.now()).unwrap().0);
+    world.arm(
+        point,
+        match event {
+            Event::Crash | Event::CrashAndLoseState => Happens::Crash,
+            Event::Edit => Happens::Edit,
+            Event::OtherPass => Happens::OtherPass,
+        },
+    );
     let mut script = Script::new();
     let mut bridge = Some(start(&world, home.path()));
     while script.step(&world) {
@@ -143,6 +159,17 @@ async fn play(event: Event, point: usize) -> bool {
     // nothing tells the meeting's time but the service, and a lost state asks it for nothing.
     let times = event != Event::CrashAndLoseState;
     world.check_at_rest(&label, times);
+
+    if event == Event::OtherPass {
+        for _ in 0..2 {
+            world.other_pass().await;
+            pass(&world, home.path(), event, &mut bridge).await;
+        }
+        let rest = world.effects();
+        world.other_pass().await;
+        assert_eq!(world.effects(), rest, "{label}: two daemons never rest");
+        world.check_at_rest(&format!("{label}, both"), times);
+    }
 
     // Promise 6: with nothing changed, a pass writes nothing and asks for nothing.
     let before = world.effects();
