@@ -33,11 +33,13 @@ pub async fn watch(
 ) {
     let mut agenda = Agenda::new(rescan, bridge.clock.elapsed());
     let mut scope = Scope::All;
+    // Where the state fails, the pass says so.
+    let _ = bridge.retry_failed(calendar);
     loop {
         let full = scope == Scope::All;
         let result = bridge.pass(calendar, scope).await;
         let now = bridge.clock.elapsed();
-        report_failure(bridge, calendar, &result);
+        bridge.note(calendar, &result);
         agenda.passed(&result, full, now);
         agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
         if agenda.summary_is_due(now) {
@@ -154,18 +156,6 @@ impl Agenda {
             self.summary = now + SUMMARY;
         }
         due
-    }
-}
-
-/// Tells the log of failures that start or end, and the state for `status`; where the state itself
-/// fails, the log alone has it.
-fn report_failure(bridge: &Bridge, calendar: &Watched, result: &Result<Report, PassError>) {
-    let Some(failing) = bridge.troubles.pass(&calendar.name, result.as_ref().err()) else {
-        return;
-    };
-    if let Ok(mut record) = bridge.state.calendar(&calendar.name) {
-        record.failing = failing;
-        let _ = bridge.state.put_calendar(&calendar.name, &record);
     }
 }
 

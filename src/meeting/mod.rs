@@ -101,7 +101,7 @@ pub enum MeetingError {
     #[error("{0}")]
     Credential(String),
     /// Nothing may be sent before this time.
-    #[error("Graph asks to wait until {until}")]
+    #[error("Graph asks to wait until {}", until.format("%Y-%m-%d %H:%M:%S UTC"))]
     Throttled {
         /// When calls may go out again.
         until: DateTime<Utc>,

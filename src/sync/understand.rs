@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
+use super::reading::{self, Content};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
-use crate::ical::document::{Document, Fault};
 use crate::ical::event::{Event, Next, Provider};
 use crate::ical::mark::Mark;
-use crate::ical::{read, write};
+use crate::ical::write;
 use crate::log;
 use crate::meeting::{Details, Meeting};
 use crate::model::{CalendarName, ExternalId, JoinUrl, ResourceId, Uid};
@@ -16,6 +16,9 @@ use crate::state::{Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
 /// How many conference links of an event are looked up among the known meetings.
 const LOOKED_UP: usize = 8;
+
+/// How many faults of a resource are logged one by one: a hostile file has thousands.
+const LOGGED_FAULTS: usize = 10;
 
 /// A resource, and what each of its events needs.
 pub struct Understood {
@@ -99,26 +102,20 @@ impl Bridge {
         calendar: &Watched,
         resource: Resource,
     ) -> Result<Understood, PassError> {
-        let now = self.clock.now();
-        let zone = calendar.zone;
         let bytes = resource.bytes.clone();
-        // Recurrence may take milliseconds, and a panic on hostile bytes must end here.
-        let reading = tokio::task::spawn_blocking(move || match Document::parse(&bytes) {
-            Ok(document) => {
-                let reading = read::read(&document, zone, now);
-                let told = |fault: Fault| format!("line {}: {}", fault.line, fault.what);
-                (
-                    reading.events,
-                    reading.faults.into_iter().map(told).collect(),
-                )
-            }
-            Err(error) => (Vec::new(), vec![error.to_string()]),
-        });
-        let (events, faults) = reading.await.unwrap_or_else(|_| {
-            let why = "reading it failed inside meetbridge; please report it";
-            (Vec::new(), vec![why.to_owned()])
-        });
+        let content = reading::read_one(bytes, calendar.zone, self.clock.now()).await;
+        Ok(self.decide_all(calendar, resource, content)?)
+    }
 
+    /// Decides each event of a resource that was read. Changes nothing.
+    pub(super) fn decide_all(
+        &self,
+        calendar: &Watched,
+        resource: Resource,
+        content: Content,
+    ) -> Result<Understood, StateError> {
+        let Content { events, faults } = content;
+        let now = self.clock.now();
         let remembered = self.state.resource(&calendar.name, &resource.id)?;
         let first_seen = match remembered {
             Some(known) if known.version == resource.version => known.first_seen,
@@ -281,36 +278,34 @@ impl Bridge {
             self.state.put_links(&links)
         }
     }
+}
 
-    /// Remembers that nothing (more) is to be done about a resource, and says why in the log.
-    pub(super) fn settle(
-        &self,
-        calendar: &Watched,
-        understood: &Understood,
-        report: &mut Report,
-    ) -> Result<(), StateError> {
+impl Bridge {
+    /// Counts and says in the log that nothing is to be done about a resource.
+    pub(super) fn leave(&self, calendar: &Watched, understood: &Understood, report: &mut Report) {
         for planned in &understood.events {
             report.count(planned.decided.what.name());
             let (uid, what) = (&planned.event.uid, &planned.decided.what);
             self.log_left(&calendar.name, &understood.resource.id, uid, what);
         }
-        understood
-            .faults
-            .iter()
-            .for_each(|_| report.count("not-understood"));
+        for _ in &understood.faults {
+            report.count("not-understood");
+        }
         self.log_faults(&calendar.name, understood);
-        self.state
-            .put_resource(&calendar.name, &understood.record())
     }
-}
 
-impl Bridge {
     /// Says in the log what could not be understood.
     pub(super) fn log_faults(&self, calendar: &CalendarName, understood: &Understood) {
         let resource = &understood.resource.id;
-        for what in &understood.faults {
-            let line = what.split(':').next().unwrap_or_default();
-            if self.troubles.event_fails(calendar, resource, line, what) {
+        let more = understood.faults.len().saturating_sub(LOGGED_FAULTS);
+        let rest =
+            (more > 0).then(|| format!("and {more} more faults, which `meetbridge plan` shows"));
+        let told = understood.faults.iter().take(LOGGED_FAULTS).chain(&rest);
+        for (at, what) in told.enumerate() {
+            if self
+                .troubles
+                .event_fails(calendar, resource, &format!("fault {at}"), what)
+            {
                 let what = crate::model::Escaped(what);
                 log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, reason = %what);
             }
