@@ -26,8 +26,8 @@ pub(super) fn check(context: &Context) -> Exit {
     let file = context.config_file.display();
     let calendars = config.enabled().count();
     output::print(&match errors {
-        0 => format!("{file}: in order, {calendars} calendars enabled"),
-        n => format!("{file}: {n} errors"),
+        0 => format!("{file}: in order; calendars enabled: {calendars}"),
+        n => format!("{file}: errors: {n}"),
     });
     if errors == 0 {
         Exit::Done

@@ -5,13 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Context, Exit, assemble, output};
 use crate::clock::Clock as _;
 use crate::config::Config;
 use crate::daemon;
+use crate::plan::Decision;
 use crate::simulator::{ORGANIZER, Settings, Simulator, TENANT_DOMAIN};
+use crate::sync::Bridge;
 
 mod samples;
 
@@ -40,7 +43,8 @@ async fn try_demo(context: &Context, once: bool) -> std::io::Result<Exit> {
     let calendar = home.path().join("calendar");
     std::fs::create_dir(&calendar)?;
     let secret = simulator.write_secret(home.path())?;
-    let text = configuration(&simulator, home.path(), &calendar, &secret);
+    let level = if once { "warn" } else { "info" };
+    let text = configuration(&simulator, home.path(), &calendar, &secret, level);
     let config = match Config::parse(&text, "the demo's configuration", &context.machine) {
         Ok(config) => config,
         Err(faults) => return Err(std::io::Error::other(faults.to_string())),
@@ -69,12 +73,14 @@ async fn try_demo(context: &Context, once: bool) -> std::io::Result<Exit> {
     shown.look(&calendar)?;
     let before = shown.text(samples::FIRST);
 
-    let running = tokio::spawn(daemon::run(bridge.into(), calendars, stop.clone()));
+    let bridge = Arc::new(bridge);
+    let running = tokio::spawn(daemon::run(bridge.clone(), calendars, stop.clone()));
     let linked = wait_for_links(context, &calendar, &mut shown, once).await?;
     if once {
         output::print(&format!("Before:\n\n{}\nAfter:\n", indent(&before)));
         output::print(&indent(&shown.text(samples::FIRST)));
     } else if linked {
+        tell_left_alone(context, &config, &bridge).await;
         invite(&calendar);
         watch(context, &calendar, &mut shown, &stop).await?;
     }
@@ -89,12 +95,18 @@ async fn try_demo(context: &Context, once: bool) -> std::io::Result<Exit> {
 }
 
 /// A configuration like any other, pointed at the simulator.
-fn configuration(simulator: &Simulator, home: &Path, calendar: &Path, secret: &Path) -> String {
+fn configuration(
+    simulator: &Simulator,
+    home: &Path,
+    calendar: &Path,
+    secret: &Path,
+    level: &str,
+) -> String {
     let quoted = |path: &Path| toml::Value::from(path.to_string_lossy().as_ref()).to_string();
     format!(
         "{}\n[state]\ndirectory = {}\n\n[meeting]\norganizer = \"{ORGANIZER}\"\n\
          addresses = [\"organizer@{TENANT_DOMAIN}\"]\nsettle = \"0s\"\n\n\
-         [log]\nlevel = \"warn\"\n\n\
+         [log]\nlevel = \"{level}\"\n\n\
          [[calendar.directory]]\nname = \"demo\"\npath = {}\n",
         simulator.graph_toml(secret),
         quoted(&home.join("state")),
@@ -128,6 +140,28 @@ async fn wait_for_links(
             return Ok(false);
         }
         context.clock.sleep(LOOK).await;
+    }
+}
+
+/// Says which events got no link, and why.
+async fn tell_left_alone(context: &Context, config: &Config, bridge: &Bridge) {
+    let Ok(calendars) = assemble::calendars(context, config, None) else {
+        return;
+    };
+    for (calendar, _) in &calendars {
+        let Ok(preview) = bridge.preview(calendar).await else {
+            return;
+        };
+        for row in preview.rows {
+            if let Decision::Leave(why) = row.decision
+                && !why.is_linked()
+            {
+                output::print(&format!(
+                    "= {} ({}) is left alone: {why}",
+                    row.resource, row.uid
+                ));
+            }
+        }
     }
 }
 
@@ -221,7 +255,8 @@ fn tell(news: &[News]) {
                 match (had, has_link(after)) {
                     (false, true) => {
                         let link = join_link(after).unwrap_or_default();
-                        output::print(&format!("+ {name} has its link: {link}"));
+                        let shown: String = link.chars().take(72).collect();
+                        output::print(&format!("+ {name} has its link: {shown}..."));
                     }
                     (true, true) => output::print(&format!("~ {name} changed and keeps its link")),
                     (_, false) => output::print(&format!("  {name} was saved")),

@@ -73,6 +73,9 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
         let saw = crate::model::Escaped(&saw).to_string();
         output::print(&format!("  {answer} {}{saw}", verdict.rule));
     }
+    if planned.link.is_some() {
+        output::print("  (the rules say who gets a link; a link that is there stays)");
+    }
     let link = planned
         .link
         .as_ref()

@@ -25,6 +25,7 @@ async fn try_sync(context: &Context, only: Option<&str>) -> Result<Exit, Exit> {
     let mut exit = Exit::Done;
     for (calendar, _) in &calendars {
         let outcome = pass_until_settled(context, &bridge, calendar).await;
+        bridge.note(calendar, &outcome);
         if !tell(&bridge, calendar, &outcome) {
             exit = Exit::Failed;
         }
@@ -38,6 +39,7 @@ async fn pass_until_settled(
     bridge: &Bridge,
     calendar: &Watched,
 ) -> Result<Report, PassError> {
+    bridge.retry_failed(calendar)?;
     let mut total = bridge.pass(calendar, Scope::All).await?;
     let mut waited = false;
     for _ in 0..MOST_PASSES {

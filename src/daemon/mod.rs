@@ -17,6 +17,9 @@ use crate::sync::{Bridge, Watched};
 /// How long passes that have begun may take to finish once the daemon stops.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// How long a calendar rests whose task ended by an error inside meetbridge.
+const ANEW: Duration = Duration::from_secs(60);
+
 /// Runs until `stop`, then finishes what has begun.
 ///
 /// Returns whether everything finished within the time of grace; what did not is redone by the next
@@ -29,8 +32,12 @@ pub async fn run(
     let tasks = TaskTracker::new();
     let count = calendars.len();
     for (calendar, rescan) in calendars {
-        let (bridge, stop) = (bridge.clone(), stop.clone());
-        tasks.spawn(async move { schedule::watch(&bridge, &calendar, rescan, &stop).await });
+        tasks.spawn(keep_watching(
+            bridge.clone(),
+            calendar.into(),
+            rescan,
+            stop.clone(),
+        ));
     }
     tasks.close();
     log::event!(DAEMON_READY, calendars = count);
@@ -42,6 +49,31 @@ pub async fn run(
     };
     log::event!(DAEMON_STOPPED);
     finished
+}
+
+/// Watches one calendar. A task that ends by an error inside meetbridge is begun anew after a while:
+/// the fault stays with its calendar, and the calendar is not forgotten.
+async fn keep_watching(
+    bridge: Arc<Bridge>,
+    calendar: Arc<Watched>,
+    rescan: Duration,
+    stop: CancellationToken,
+) {
+    loop {
+        let (its_bridge, its_calendar, its_stop) = (bridge.clone(), calendar.clone(), stop.clone());
+        let task = tokio::spawn(async move {
+            schedule::watch(&its_bridge, &its_calendar, rescan, &its_stop).await;
+        });
+        if task.await.is_ok() {
+            return;
+        }
+        let error = "an error inside meetbridge; please report it";
+        log::event!(CALENDAR_FAILING, calendar = %calendar.name, error = error);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = bridge.clock.sleep(ANEW) => {}
+        }
+    }
 }
 
 /// A token that is cancelled by SIGTERM or SIGINT.

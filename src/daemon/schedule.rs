@@ -33,23 +33,30 @@ pub async fn watch(
 ) {
     let mut agenda = Agenda::new(rescan, bridge.clock.elapsed());
     let mut scope = Scope::All;
+    // Where the state fails, the pass says so.
+    let _ = bridge.retry_failed(calendar);
     loop {
         let full = scope == Scope::All;
         let result = bridge.pass(calendar, scope).await;
         let now = bridge.clock.elapsed();
-        report_failure(bridge, calendar, &result);
+        bridge.note(calendar, &result);
         agenda.passed(&result, full, now);
         agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
         if agenda.summary_is_due(now) {
             summarise(bridge, calendar);
         }
         scope = loop {
+            if stop.is_cancelled() {
+                return;
+            }
+            // What is due goes first, or a calendar that changes all the time would never see it.
             let wait = agenda.wait(bridge.clock.elapsed(), bridge.clock.now());
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                changed = calendar.port.changed() => break agenda.widen(changed),
-                () = bridge.clock.sleep(wait) => {}
+            if !wait.is_zero() {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    changed = calendar.port.changed() => break agenda.widen(changed),
+                    () = bridge.clock.sleep(wait) => {}
+                }
             }
             let now = bridge.clock.now();
             if let Some(next) = agenda.next(bridge.clock.elapsed()) {
@@ -152,18 +159,6 @@ impl Agenda {
     }
 }
 
-/// Tells the log of failures that start or end, and the state for `status`; where the state itself
-/// fails, the log alone has it.
-fn report_failure(bridge: &Bridge, calendar: &Watched, result: &Result<Report, PassError>) {
-    let Some(failing) = bridge.troubles.pass(&calendar.name, result.as_ref().err()) else {
-        return;
-    };
-    if let Ok(mut record) = bridge.state.calendar(&calendar.name) {
-        record.failing = failing;
-        let _ = bridge.state.put_calendar(&calendar.name, &record);
-    }
-}
-
 fn summarise(bridge: &Bridge, calendar: &Watched) {
     let Ok(overview) = bridge.state.overview() else {
         return;
@@ -179,4 +174,85 @@ fn summarise(bridge: &Bridge, calendar: &Watched) {
     let linked: u32 = own.links.iter().sum();
     log::event!(CALENDAR_SUMMARY, calendar = %calendar.name, linked = linked,
         waiting = own.record.frozen.is_some(), reasons = %outcome.join(" "));
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone;
+
+    use super::*;
+    use crate::model::ResourceId;
+
+    const RESCAN: Duration = Duration::from_secs(300);
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn wall(second: u32) -> DateTime<Utc> {
+        Utc.with_ymd_and_hms(2026, 11, 23, 12, 0, second).unwrap()
+    }
+
+    fn only(names: &[&str]) -> Scope {
+        Scope::Only(names.iter().map(|name| ResourceId::new(*name)).collect())
+    }
+
+    #[test]
+    fn everything_is_looked_at_first_and_then_every_rescan() {
+        let mut agenda = Agenda::new(RESCAN, seconds(1));
+        assert_eq!(agenda.next(seconds(1)), Some(Scope::All));
+        agenda.passed(&Ok(Report::default()), true, seconds(2));
+        assert_eq!(agenda.next(seconds(301)), None);
+        assert_eq!(agenda.next(seconds(302)), Some(Scope::All));
+        agenda.passed(&Ok(Report::default()), false, seconds(302));
+        assert_eq!(
+            agenda.next(seconds(302)),
+            Some(Scope::All),
+            "a part is not all"
+        );
+    }
+
+    #[test]
+    fn what_is_due_is_waited_for_but_never_long_since_the_clock_may_jump() {
+        let mut agenda = Agenda::new(RESCAN, seconds(0));
+        agenda.passed(&Ok(Report::default()), true, seconds(0));
+        assert_eq!(agenda.wait(seconds(0), wall(0)), LONGEST_SLEEP);
+        agenda.due = Some(wall(7));
+        assert_eq!(agenda.wait(seconds(0), wall(0)), seconds(7));
+        assert_eq!(agenda.wait(seconds(0), wall(9)), Duration::ZERO);
+        assert_eq!(agenda.wait(seconds(299), wall(0)), seconds(1));
+    }
+
+    #[test]
+    fn a_failure_is_retried_ever_more_slowly_and_forgotten_when_it_ends() {
+        let mut agenda = Agenda::new(RESCAN, seconds(0));
+        let mut at = seconds(0);
+        for expected in [5, 10, 20, 40, 80, 160, 300, 300] {
+            agenda.passed(&Err(PassError::CutShort), true, at);
+            assert_eq!(agenda.next(at + seconds(expected - 1)), None);
+            at += seconds(expected);
+            assert_eq!(agenda.next(at), Some(Scope::All));
+        }
+        agenda.passed(&Ok(Report::default()), true, at);
+        agenda.passed(&Err(PassError::CutShort), true, at);
+        assert_eq!(agenda.next(at + seconds(5)), Some(Scope::All));
+    }
+
+    #[test]
+    fn what_a_pass_left_goes_on_at_once_while_it_makes_progress() {
+        let mut agenda = Agenda::new(RESCAN, seconds(0));
+        let mut report = Report {
+            written: 1,
+            ..Report::default()
+        };
+        report.again.insert(ResourceId::new("a.ics"));
+        agenda.passed(&Ok(report.clone()), true, seconds(0));
+        assert_eq!(agenda.wait(seconds(0), wall(0)), Duration::ZERO);
+        assert_eq!(agenda.widen(only(&["b.ics"])), only(&["a.ics", "b.ics"]));
+        assert_eq!(agenda.widen(Scope::All), Scope::All);
+        assert_eq!(agenda.next(seconds(0)), Some(only(&["a.ics"])));
+        report.written = 0;
+        agenda.passed(&Ok(report), false, seconds(0));
+        assert_eq!(agenda.wait(seconds(0), wall(0)), PAUSE);
+    }
 }

@@ -274,6 +274,30 @@ pub fn find(description: &str, join_url: &JoinUrl) -> Option<Range<usize>> {
     None
 }
 
+/// The join URL of a join block in an unescaped DESCRIPTION, known by its fence, its title and the
+/// label before the URL.
+pub(super) fn shown(description: &str) -> Option<&str> {
+    let mut lines = description.lines().map(str::trim);
+    while lines.by_ref().any(|line| line == FENCE) {
+        let mut inside = lines.clone().filter(|line| !line.is_empty());
+        let title = inside.next()?;
+        let url = inside.next()?;
+        let labels = LABELS.iter().find(|(_, labels)| labels.title == title);
+        if let Some((_, labels)) = labels
+            && let Some(url) = url.strip_prefix(labels.join)
+            && let Some(url) = url.strip_prefix(':')
+        {
+            return Some(url.trim());
+        }
+    }
+    None
+}
+
+/// The LABEL of the CONFERENCE that we write, in any language.
+pub(super) fn is_conference_label(label: &str) -> bool {
+    LABELS.iter().any(|(_, labels)| label == labels.conference)
+}
+
 /// Whether the text holds the URL, as itself and not as the beginning of a longer one.
 pub fn holds(text: &str, join_url: &JoinUrl) -> bool {
     let url = join_url.expose();

@@ -61,9 +61,10 @@ pub struct Component {
     pub cancelled: bool,
     /// The mark on it.
     pub mark: Option<Mark>,
-    /// Every conference link found in it, in file order; ours included.
+    /// Every conference link found in it, in file order; ours included. Those with a host that no
+    /// provider is known by come last.
     pub links: Vec<FoundLink>,
-    /// LOCATION is absent or empty.
+    /// LOCATION is absent, or empty and not encoded.
     pub location_empty: bool,
     /// URL is absent.
     pub url_absent: bool,

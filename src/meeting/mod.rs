@@ -77,7 +77,8 @@ pub struct DialIn {
 /// How [`Meetings::ensure`] got the meeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ensured {
-    /// The meeting, with the wanted times and subject.
+    /// The meeting, with the wanted times and subject; with those it has where the service refuses
+    /// to change them, as it does for a meeting in progress.
     pub meeting: Meeting,
     /// Whether it was made by this call (counts against the budgets).
     pub created: bool,
@@ -100,7 +101,7 @@ pub enum MeetingError {
     #[error("{0}")]
     Credential(String),
     /// Nothing may be sent before this time.
-    #[error("Graph asks to wait until {until}")]
+    #[error("Graph asks to wait until {}", until.format("%Y-%m-%d %H:%M:%S UTC"))]
     Throttled {
         /// When calls may go out again.
         until: DateTime<Utc>,

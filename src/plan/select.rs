@@ -188,7 +188,10 @@ pub fn examine(
     );
 
     let settled = settled_at(unchanged_since, rules.settle).is_none_or(|at| now >= at);
-    let saw = format!("unchanged since {unchanged_since}");
+    let saw = format!(
+        "unchanged since {}",
+        unchanged_since.format("%Y-%m-%d %H:%M:%S UTC")
+    );
     rule("it has settled", no(!settled, Why::Settling), saw);
     verdicts
 }

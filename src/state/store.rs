@@ -161,6 +161,14 @@ impl State {
         })
     }
 
+    /// Writes, and changes nothing: before outside effects that could not be remembered otherwise.
+    ///
+    /// # Errors
+    /// [`StateError`], on a full disk above all.
+    pub fn check_writable(&self) -> Result<(), StateError> {
+        self.write(|c| c.pragma_update(None, "user_version", schema::KNOWN))
+    }
+
     /// Runs `call`, which does not write.
     pub(super) fn read<T>(
         &self,

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 
 use super::brakes::Allowed;
 use super::job::Job;
-use super::understand::{Planned, Understood, log_faults, log_left, tally};
+use super::understand::{Planned, Understood, tally};
 use super::{AT_ONCE, Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::{Found, Known, Scope};
 use crate::log;
@@ -119,7 +119,7 @@ impl Bridge {
                 None => return Ok(report),
             },
         };
-        log_faults(&calendar.name, &understood);
+        self.log_faults(&calendar.name, &understood);
         let mut record = understood.record();
         record.outcome.clear();
         record.due = None;
@@ -139,15 +139,13 @@ impl Bridge {
         for planned in events {
             let decided = &planned.decided;
             if !decided.what.acts() {
-                log_left(&calendar.name, &planned.event.uid, &decided.what);
+                let uid = &planned.event.uid;
+                self.log_left(&calendar.name, &resource.id, uid, &decided.what);
                 tally(&mut record.outcome, decided.what.name());
                 record.due = sooner(record.due, decided.due);
             } else if let Some((why, due)) = allowed.refusal(&resource.id, &planned.event.uid) {
-                log_left(
-                    &calendar.name,
-                    &planned.event.uid,
-                    &Decision::Leave(why.clone()),
-                );
+                let (uid, what) = (&planned.event.uid, Decision::Leave(why.clone()));
+                self.log_left(&calendar.name, &resource.id, uid, &what);
                 tally(&mut record.outcome, why.name());
                 record.due = sooner(record.due, due);
             } else if acted == BATCH {
@@ -383,8 +381,15 @@ impl Bridge {
         wanted: &Wanted,
         meeting: crate::meeting::Meeting,
     ) -> MeetingRecord {
+        // A meeting that did not take the times is behind its event: no schedule is like this one.
+        let refused = meeting.span.is_some_and(|span| span != wanted.span);
+        let schedule = if refused {
+            String::new()
+        } else {
+            planned.event.schedule.clone()
+        };
         let asked = crate::meeting::Meeting {
-            span: Some(wanted.span),
+            span: meeting.span.or(Some(wanted.span)),
             subject: wanted.subject.clone(),
             ..meeting
         };
@@ -393,7 +398,7 @@ impl Bridge {
             external_id: wanted.external_id.clone(),
             uid: planned.event.uid.clone(),
             meeting: asked,
-            schedule: planned.event.schedule.clone(),
+            schedule,
             created: self.clock.now(),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
 
 use super::job::Job;
+use super::survey::Survey;
 use super::{Bridge, Watched};
 use crate::log;
 use crate::model::{ResourceId, Uid};
@@ -48,11 +49,10 @@ impl Bridge {
         &self,
         calendar: &Watched,
         record: &mut CalendarRecord,
-        jobs: &[Job],
-        unsettled: usize,
+        survey: &Survey,
     ) -> Result<Allowed, StateError> {
         let was_frozen = record.frozen.is_some();
-        let allowed = self.allowance(calendar, record, jobs, unsettled)?;
+        let allowed = self.allowance(calendar, record, &survey.jobs, survey.unsettled)?;
         if let (Some(frozen), false) = (&record.frozen, was_frozen) {
             self.state.put_calendar(&calendar.name, record)?;
             log::event!(CALENDAR_WAITING, calendar = %calendar.name, reason = %frozen.why);

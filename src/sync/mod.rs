@@ -10,6 +10,8 @@ mod brakes;
 mod job;
 mod preview;
 mod reading;
+mod retry;
+mod survey;
 mod trouble;
 mod understand;
 mod write_back;
@@ -20,7 +22,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::{TryStreamExt, stream};
 
-use crate::calendar::{Calendar, Found, Known, ReadError, Scope};
+use crate::calendar::{Calendar, Known, ReadError, Scope};
 use crate::clock::Clock;
 use crate::ical::block::Show;
 use crate::ical::write::Location;
@@ -29,19 +31,14 @@ use crate::meeting::Meetings;
 use crate::model::{CalendarName, OrganizerId, ResourceId};
 use crate::plan::Rules;
 use crate::state::{CalendarRecord, State, StateError};
-use job::Job;
+use act::Halt;
 pub use preview::{Preview, Row};
-use reading::{Content, Readings};
+use survey::Survey;
 pub use trouble::Troubles;
-use understand::settle;
 pub use understand::{Planned, Understood};
 
 /// How many resources of a calendar are worked on at once. The meeting service has its own bound.
 const AT_ONCE: usize = 50;
-
-/// How many resources that need nothing are remembered at once: one transaction is much cheaper than
-/// many. What a crash takes is decided again.
-const SETTLED: usize = 256;
 
 /// What all calendars share.
 pub struct Bridge {
@@ -129,75 +126,31 @@ impl Bridge {
     /// See [`PassError`]; what was done before the error is remembered.
     pub async fn pass(&self, calendar: &Watched, scope: Scope) -> Result<Report, PassError> {
         let mut record = self.state.calendar(&calendar.name)?;
-        let mut report = Report::default();
         let (scope, known) = self.begin(calendar, scope, &mut record)?;
 
-        let (mut jobs, mut unsettled, mut settled) = (Vec::new(), 0, Vec::new());
-        let mut touched = BTreeSet::new();
-        let mut held = job::Room::default();
-        let (mut complete, mut changed) = (false, false);
-        let finding = calendar.port.read(&scope, known).await?;
-        let mut readings = Readings::new(finding, calendar.zone);
-        while let Some((found, content)) = readings.next(self.clock.now()).await {
-            if settled.len() == SETTLED || !matches!(found, Found::Changed(_)) {
-                self.state.put_resources(&calendar.name, &settled)?;
-                settled.clear();
-            }
-            match found {
-                Found::Changed(resource) => {
-                    report.read += 1;
-                    self.troubles.readable(&calendar.name, &resource.id);
-                    touched.insert(resource.id.clone());
-                    let content = content.unwrap_or_else(Content::broken);
-                    let understood = self.decide_all(calendar, resource, content)?;
-                    self.remember(calendar, &understood, &mut report)?;
-                    unsettled += understood.unsettled();
-                    if understood.acts() {
-                        jobs.push(Job::new(understood, &mut held));
-                    } else {
-                        settled.push(settle(calendar, &understood, &mut report));
-                    }
-                }
-                Found::Vanished(id) => {
-                    self.state.forget_resource(&calendar.name, &id)?;
-                    log::event!(RESOURCE_VANISHED, calendar = %calendar.name, resource = %id);
-                    self.troubles.readable(&calendar.name, &id);
-                    changed = true;
-                    touched.insert(id);
-                }
-                Found::Unreadable(id, error) => {
-                    report.failed += 1;
-                    self.troubles.unreadable(&calendar.name, &id, &error);
-                    touched.insert(id);
-                }
-                Found::Complete { unchanged } => {
-                    report.unchanged = unchanged;
-                    complete = true;
-                }
-            }
-        }
-        drop(readings);
-        self.state.put_resources(&calendar.name, &settled)?;
-        if !complete {
-            return Err(PassError::CutShort);
-        }
+        // Read, understand, decide.
+        let mut survey = self.survey(calendar, &scope, known).await?;
+        let allowed = self.brake(calendar, &mut record, &survey)?;
 
-        let allowed = self.brake(calendar, &mut record, &jobs, unsettled)?;
-        let halt = act::Halt::default();
+        // Act, remember, write each resource once.
+        let halt = Halt::default();
+        let jobs = std::mem::take(&mut survey.jobs);
+        if !jobs.is_empty() {
+            self.state.check_writable()?;
+        }
         let done = stream::iter(jobs.into_iter().map(Ok::<_, PassError>))
             .map_ok(|job| self.carry_out(calendar, job, &allowed, &halt))
             .try_buffer_unordered(AT_ONCE)
             .try_collect::<Vec<_>>()
             .await?;
-        for part in done {
-            report.merge(part);
-        }
-        report.halted = halt.reason();
+
+        self.finish(calendar, &scope, record, &survey)?;
+        let mut report = survey.report;
+        done.into_iter().for_each(|part| report.merge(part));
         if halt.is_outage() {
             self.troubles.unanswered();
         }
-        changed |= report.read > 0;
-        self.finish(calendar, &scope, record, &touched, changed)?;
+        report.halted = halt.reason();
         log::event!(CALENDAR_PASS, calendar = %calendar.name, changed = report.read,
             unchanged = report.unchanged, created = report.created, written = report.written);
         Ok(report)
@@ -211,7 +164,7 @@ impl Bridge {
         scope: Scope,
         record: &mut CalendarRecord,
     ) -> Result<(Scope, Known), StateError> {
-        let rules = calendar.fingerprint();
+        let rules = calendar.fingerprint(self.meetings_per_month);
         if record.rules != rules {
             record.rules = rules;
             self.state.put_calendar(&calendar.name, record)?;
@@ -231,14 +184,14 @@ impl Bridge {
         calendar: &Watched,
         scope: &Scope,
         mut record: CalendarRecord,
-        touched: &BTreeSet<ResourceId>,
-        changed: bool,
+        survey: &Survey,
     ) -> Result<(), StateError> {
         if *scope == Scope::All {
-            self.state.confirm_written(&calendar.name, touched)?;
+            self.state
+                .confirm_written(&calendar.name, &survey.touched)?;
         }
         let first = *scope == Scope::All && !record.first_pass_done && record.frozen.is_none();
-        if first || changed {
+        if first || survey.changed {
             record.first_pass_done |= first;
             record.last_pass = Some(self.clock.now());
             self.state.put_calendar(&calendar.name, &record)?;
@@ -250,9 +203,9 @@ impl Bridge {
 impl Watched {
     /// Stands for everything configured that decisions rest on: when it changes, every event is
     /// decided again.
-    fn fingerprint(&self) -> String {
+    fn fingerprint(&self, meetings_per_month: u32) -> String {
         let all = format!(
-            "{} {:?} {} {} {:?} {:?} {:?} {}",
+            "{} {:?} {} {} {:?} {:?} {:?} {} {}",
             env!("CARGO_PKG_VERSION"),
             self.rules,
             self.organizer,
@@ -261,6 +214,7 @@ impl Watched {
             self.location,
             self.show,
             self.new_links_per_day,
+            meetings_per_month,
         );
         crate::model::hex(&crate::model::sha256([all.as_bytes()])[..8])
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use futures_util::stream::Fuse;
 use futures_util::{FutureExt, StreamExt};
 
 use crate::calendar::{Finding, Found};
@@ -28,7 +29,7 @@ pub(super) struct Content {
 
 /// The findings of a read, each changed resource with its content.
 pub(super) struct Readings<'a> {
-    finding: Finding<'a>,
+    finding: Fuse<Finding<'a>>,
     zone: Tz,
     ready: VecDeque<(Found, Option<Content>)>,
 }
@@ -37,7 +38,7 @@ impl<'a> Readings<'a> {
     /// Of `finding`; `zone` is that of floating times.
     pub(super) fn new(finding: Finding<'a>, zone: Tz) -> Self {
         Self {
-            finding,
+            finding: finding.fuse(),
             zone,
             ready: VecDeque::new(),
         }

@@ -9,7 +9,7 @@ use crate::meeting::MeetingError;
 use crate::model::{CalendarName, OrganizerId, ResourceId};
 use crate::state::StateError;
 
-use super::PassError;
+use super::{Bridge, PassError, Report, Watched};
 
 /// How long nothing is asked of a meeting service that does not answer: at first, and at most.
 const OUTAGE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15 * 60));
@@ -30,40 +30,48 @@ enum Trouble {
     Calendar(CalendarName),
     Reading(CalendarName, ResourceId),
     Writing(CalendarName, ResourceId),
+    Event(CalendarName, ResourceId, String),
+}
+
+impl Bridge {
+    /// Tells the log of failures that start or end, and the state for `status`; where the state
+    /// itself fails, the log alone has it.
+    pub fn note(&self, calendar: &Watched, result: &Result<Report, PassError>) {
+        let error = result.as_ref().err();
+        self.troubles.pass(&calendar.name, error);
+        if matches!(error, Some(PassError::State(_))) {
+            return;
+        }
+        let failing = error.map(|error| Chain(error).to_string());
+        // Compared with what an earlier process left there, too.
+        if let Ok(mut record) = self.state.calendar(&calendar.name)
+            && record.failing != failing
+        {
+            record.failing = failing;
+            let _ = self.state.put_calendar(&calendar.name, &record);
+        }
+    }
 }
 
 impl Troubles {
-    /// Notes how a pass over a calendar ended. Returns the failure to be shown by `status` when that
-    /// changed: `Some(None)` when it ended.
-    pub fn pass(
-        &self,
-        calendar: &CalendarName,
-        error: Option<&PassError>,
-    ) -> Option<Option<String>> {
+    /// Notes how a pass over a calendar ended.
+    fn pass(&self, calendar: &CalendarName, error: Option<&PassError>) {
         match error {
-            Some(PassError::State(error)) => {
-                self.state(error);
-                None
-            }
+            Some(PassError::State(error)) => self.state(error),
             Some(error) => {
                 let text = Chain(error).to_string();
-                let news = self
-                    .lasting
-                    .fails(Trouble::Calendar(calendar.clone()), text.clone());
-                if news {
+                let what = Trouble::Calendar(calendar.clone());
+                if self.lasting.fails(what, text.clone()) {
                     log::event!(CALENDAR_FAILING, calendar = %calendar, error = %text);
                 }
-                news.then_some(Some(text))
             }
             None => {
                 if self.lasting.works(&Trouble::State) {
                     log::event!(STATE_RECOVERED);
                 }
-                let news = self.lasting.works(&Trouble::Calendar(calendar.clone()));
-                if news {
+                if self.lasting.works(&Trouble::Calendar(calendar.clone())) {
                     log::event!(CALENDAR_RECOVERED, calendar = %calendar);
                 }
-                news.then_some(None)
             }
         }
     }
@@ -114,6 +122,24 @@ impl Troubles {
     pub(super) fn written(&self, calendar: &CalendarName, id: &ResourceId) {
         self.lasting
             .works(&Trouble::Writing(calendar.clone(), id.clone()));
+    }
+
+    /// Notes what is wrong with an event, named by its UID or line. Whether it is news.
+    pub(super) fn event_fails(
+        &self,
+        calendar: &CalendarName,
+        id: &ResourceId,
+        event: &str,
+        text: &str,
+    ) -> bool {
+        let what = Trouble::Event(calendar.clone(), id.clone(), event.to_owned());
+        self.lasting.fails(what, text)
+    }
+
+    /// Notes that nothing is wrong with an event.
+    pub(super) fn event_works(&self, calendar: &CalendarName, id: &ResourceId, event: &str) {
+        let what = Trouble::Event(calendar.clone(), id.clone(), event.to_owned());
+        self.lasting.works(&what);
     }
 
     /// How long nothing is asked of a meeting service that did not answer; longer with every pass.

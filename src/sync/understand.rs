@@ -17,6 +17,9 @@ use crate::state::{Link, MeetingRecord, Phase, ResourceRecord, StateError};
 /// How many conference links of an event are looked up among the known meetings.
 const LOOKED_UP: usize = 8;
 
+/// How many faults of a resource are logged one by one: a hostile file has thousands.
+const LOGGED_FAULTS: usize = 10;
+
 /// A resource, and what each of its events needs.
 pub struct Understood {
     /// The resource as read.
@@ -277,46 +280,70 @@ impl Bridge {
     }
 }
 
-/// Counts and says in the log that nothing is to be done about a resource; returns what is to be
-/// remembered of it.
-pub(super) fn settle(
-    calendar: &Watched,
-    understood: &Understood,
-    report: &mut Report,
-) -> ResourceRecord {
-    for planned in &understood.events {
-        report.count(planned.decided.what.name());
-        log_left(&calendar.name, &planned.event.uid, &planned.decided.what);
+impl Bridge {
+    /// Counts and says in the log that nothing is to be done about a resource.
+    pub(super) fn leave(&self, calendar: &Watched, understood: &Understood, report: &mut Report) {
+        for planned in &understood.events {
+            report.count(planned.decided.what.name());
+            let (uid, what) = (&planned.event.uid, &planned.decided.what);
+            self.log_left(&calendar.name, &understood.resource.id, uid, what);
+        }
+        for _ in &understood.faults {
+            report.count("not-understood");
+        }
+        self.log_faults(&calendar.name, understood);
     }
-    for _ in &understood.faults {
-        report.count("not-understood");
-    }
-    log_faults(&calendar.name, understood);
-    understood.record()
-}
 
-/// Says in the log what could not be understood.
-pub(super) fn log_faults(calendar: &CalendarName, understood: &Understood) {
-    for what in &understood.faults {
-        let (resource, what) = (&understood.resource.id, crate::model::Escaped(what));
-        log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, reason = %what);
+    /// Says in the log what could not be understood.
+    pub(super) fn log_faults(&self, calendar: &CalendarName, understood: &Understood) {
+        let resource = &understood.resource.id;
+        let more = understood.faults.len().saturating_sub(LOGGED_FAULTS);
+        let rest =
+            (more > 0).then(|| format!("and {more} more faults, which `meetbridge plan` shows"));
+        let told = understood.faults.iter().take(LOGGED_FAULTS).chain(&rest);
+        for (at, what) in told.enumerate() {
+            if self
+                .troubles
+                .event_fails(calendar, resource, &format!("fault {at}"), what)
+            {
+                let what = crate::model::Escaped(what);
+                log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, reason = %what);
+            }
+        }
     }
-}
 
-/// Says in the log why an event was left as it is.
-pub(super) fn log_left(calendar: &CalendarName, uid: &Uid, what: &Decision) {
-    match what {
-        Decision::Leave(Why::LinkRemoved) => {
-            log::event!(LINK_REMOVED, calendar = %calendar, uid = %uid);
+    /// Says in the log why an event was left as it is.
+    pub(super) fn log_left(
+        &self,
+        calendar: &CalendarName,
+        resource: &ResourceId,
+        uid: &Uid,
+        what: &Decision,
+    ) {
+        let Decision::Leave(why) = what else { return };
+        let name = uid.as_str();
+        match why {
+            Why::LinkRemoved => {
+                if self
+                    .troubles
+                    .event_fails(calendar, resource, name, why.name())
+                {
+                    log::event!(LINK_REMOVED, calendar = %calendar, resource = %resource, uid = %uid);
+                }
+            }
+            Why::NotUnderstood(what) => {
+                if self.troubles.event_fails(calendar, resource, name, what) {
+                    let what = crate::model::Escaped(what);
+                    log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource,
+                        uid = %uid, reason = %what);
+                }
+            }
+            why => {
+                self.troubles.event_works(calendar, resource, name);
+                log::event!(EVENT_SKIPPED, calendar = %calendar, resource = %resource,
+                    uid = %uid, reason = why.name());
+            }
         }
-        Decision::Leave(Why::NotUnderstood(what)) => {
-            let what = crate::model::Escaped(what);
-            log::event!(EVENT_FAULTY, calendar = %calendar, uid = %uid, reason = %what);
-        }
-        Decision::Leave(why) => {
-            log::event!(EVENT_SKIPPED, calendar = %calendar, uid = %uid, reason = why.name());
-        }
-        _ => {}
     }
 }
 

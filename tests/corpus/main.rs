@@ -1,9 +1,14 @@
 //! Real calendar files from `../shared/corpus`: each is read without a panic and in bounded time, and
-//! what is read agrees with what two other programs read (`expected.jsonl`).
+//! what is read agrees with what two other programs read (`expected.jsonl`), and each of its events is
+//! linked or skipped with a reason.
 //!
 //! Where the folder is absent the tests are listed as ignored, and the reason is printed.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+#[cfg(feature = "simulator")]
+mod additive;
+#[cfg(feature = "simulator")]
+mod link;
 mod oracle;
 mod read;
 
@@ -36,15 +41,30 @@ fn main() -> ExitCode {
         eprintln!("ignored: the corpus is not there (../shared/corpus beside this crate)");
     }
     let expected = expected.unwrap_or_default();
+    #[cfg(feature = "simulator")]
+    let linking = {
+        let (samples, expected) = (samples.clone(), expected.clone());
+        Trial::test("every file is linked, and only added to", move || {
+            link::link_all(&samples, &expected).map_err(Into::into)
+        })
+    };
     let mut trials: Vec<Trial> = samples.iter().cloned().map(read::trial).collect();
     trials.push(Trial::test(
         "what is read agrees with the oracle",
         move || oracle::compare(&corpus, &expected).map_err(Into::into),
     ));
+    #[cfg(feature = "simulator")]
+    trials.push(linking);
+    #[cfg(feature = "simulator")]
+    let notices = Trial::test("the comparison notices every other change", || {
+        additive::notices().map_err(Into::into)
+    });
     for trial in &mut trials {
         let taken = std::mem::replace(trial, Trial::test("", || Ok(())));
         *trial = taken.with_ignored_flag(absent);
     }
+    #[cfg(feature = "simulator")]
+    trials.push(notices);
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

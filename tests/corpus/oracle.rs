@@ -315,7 +315,7 @@ fn disputes(fact: &Value, name: &str) -> bool {
 }
 
 /// A fault without the names in it.
-fn without_names(fault: &str) -> String {
+pub(crate) fn without_names(fault: &str) -> String {
     let mut parts = fault.split('"');
     match (parts.next(), parts.next(), parts.next()) {
         (Some(before), Some(_), Some(after)) => format!("{before}\"…\"{after}"),

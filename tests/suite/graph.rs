@@ -79,6 +79,17 @@ async fn an_existing_meeting_that_differs_is_patched_once() {
 }
 
 #[tokio::test]
+async fn a_meeting_that_refuses_the_times_keeps_its_link_and_says_what_it_has() {
+    let world = World::new().await;
+    let graph = world.graph();
+    let first = graph.ensure(&wanted("a")).await.unwrap().meeting;
+    world.script(Endpoint::Patch, Effect::status(400));
+    let ensured = graph.ensure(&later("a")).await.unwrap();
+    assert_eq!(ensured.meeting.join_url, first.join_url);
+    assert_eq!(ensured.meeting.span, Some(wanted("a").span));
+}
+
+#[tokio::test]
 async fn year_one_is_unknown_and_never_a_reason_to_patch() {
     let world = World::new().await;
     let graph = world.graph();

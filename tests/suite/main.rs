@@ -2,10 +2,13 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by a panic"
 )]
 
+#[cfg(feature = "simulator")]
+mod cli;
 mod config;
 mod directory;
 #[cfg(feature = "simulator")]

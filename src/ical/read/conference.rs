@@ -1,14 +1,18 @@
 //! Finds the conference links in an event's properties.
 //!
 //! A link counts by the host it really leads to, compared as whole domain labels, and by a path that
-//! joins something: a provider's help page or dial-in list is no conference.
+//! joins something: a provider's help page or dial-in list is no conference. A join URL is opaque,
+//! though, and its host may be one that is not listed: a URL that stands where only a Teams link does
+//! is *vouched for*, and is found wherever else it stands.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::ical::block;
 use crate::ical::event::{FoundLink, Place, Provider};
+use crate::model::JoinUrl;
 
 /// How much of one text is searched, in bytes.
 const MAX_TEXT: usize = 256 << 10;
@@ -16,6 +20,8 @@ const MAX_TEXT: usize = 256 << 10;
 const MAX_URLS: usize = 64;
 /// The longest URL, in bytes.
 const MAX_URL: usize = 8 << 10;
+/// How many URLs of one VEVENT can be vouched for.
+const MAX_VOUCHED: usize = 4;
 /// The line that fences a join block: this many underscores.
 const FENCE: usize = 80;
 
@@ -70,6 +76,65 @@ pub(super) fn find(text: &str, written: Written, place: Place, found: &mut Vec<F
             rest = from.get(url.len().max("http://".len())..).unwrap_or("");
         }
     }
+}
+
+/// The URLs that are Teams links by where they stand, whatever their host.
+#[derive(Debug, Default)]
+pub(super) struct Vouched(Vec<JoinUrl>);
+
+impl Vouched {
+    /// Takes the whole `text` of a property that holds a Teams link and nothing else, if it is a web
+    /// address and not one of another provider.
+    pub(super) fn add(&mut self, text: &str) {
+        let text = text.trim();
+        let foreign = || provider(text).is_some_and(|known| known != Provider::Teams);
+        if text.len() > MAX_URL || !is_web(text) || foreign() {
+            return;
+        }
+        let url = JoinUrl::new(text);
+        if self.0.len() < MAX_VOUCHED && !self.0.contains(&url) {
+            self.0.push(url);
+        }
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether each of them was found in `place`: then there is nothing to look for.
+    pub(super) fn all_found(&self, place: Place, found: &[FoundLink]) -> bool {
+        self.0.iter().all(|url| is_found(place, url, found))
+    }
+
+    /// Adds those that `text` is, or, in running text, holds. All of the text is searched.
+    pub(super) fn find(&self, text: &str, place: Place, found: &mut Vec<FoundLink>) {
+        for url in &self.0 {
+            let here = match place {
+                Place::Description | Place::Location => block::holds(text, url),
+                _ => text.trim() == url.expose(),
+            };
+            if here && !is_found(place, url, found) {
+                found.push(FoundLink {
+                    place,
+                    provider: Provider::Teams,
+                    url: url.expose().to_owned(),
+                });
+            }
+        }
+    }
+}
+
+fn is_found(place: Place, url: &JoinUrl, found: &[FoundLink]) -> bool {
+    found
+        .iter()
+        .any(|link| link.place == place && link.url == url.expose())
+}
+
+fn is_web(url: &str) -> bool {
+    url.bytes().all(|byte| byte.is_ascii_graphic())
+        && Url::parse(url)
+            .is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
 }
 
 /// Whose conference `url` joins.

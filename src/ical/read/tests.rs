@@ -469,3 +469,83 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_property_for_teams_vouches_for_its_url_and_no_other() {
+    let links = |lines: &[&str]| -> Vec<(Place, Provider, String)> {
+        let event = event(&[lines], "2026-12-01T00:00:00Z");
+        let links = event.components.into_iter().flat_map(|one| one.links);
+        links
+            .map(|link| (link.place, link.provider, link.url))
+            .collect()
+    };
+    let url = "https://join.sovereign.example/1";
+    let property = |value: &str| format!("X-MICROSOFT-SKYPETEAMSMEETINGURL:{value}");
+    let found = links(&[
+        "DTSTART:20261208T110000Z",
+        "DESCRIPTION:see https://join.sovereign.example/1\\, not https://join.sovereign.example/12",
+        "URL:https://join.sovereign.example/12",
+        "CONFERENCE;VALUE=URI:https://join.sovereign.example/1",
+        &property(url),
+    ]);
+    let teams = |place| (place, Provider::Teams, url.to_owned());
+    let places = [Place::Description, Place::Conference, Place::SkypeTeams];
+    assert_eq!(found, places.map(teams));
+
+    let zoom = "https://zoom.us/j/1";
+    let found = links(&["DTSTART:20261208T110000Z", &property(zoom)]);
+    assert_eq!(
+        found,
+        [(Place::SkypeTeams, Provider::Zoom, zoom.to_owned())]
+    );
+    for none in ["", "see above", "tel:+49", "https://"] {
+        assert_eq!(links(&["DTSTART:20261208T110000Z", &property(none)]), []);
+    }
+}
+
+#[test]
+fn only_a_few_urls_are_vouched_for() {
+    let urls: Vec<String> = (0..20).map(|n| format!("https://h{n}.example/x")).collect();
+    let properties = urls
+        .iter()
+        .map(|url| format!("X-MICROSOFT-SKYPETEAMSMEETINGURL:{url}"));
+    let lines: Vec<String> = properties
+        .chain(["DTSTART:20261208T110000Z".to_owned()])
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert_eq!(
+        event(&[&lines], "2026-12-01T00:00:00Z").components[0]
+            .links
+            .len(),
+        4
+    );
+}
+
+#[test]
+fn what_could_not_be_written_is_not_understood() {
+    let fault = |lines: &[&str]| event(&[lines], "2026-12-01T00:00:00Z").fault;
+    let start = "DTSTART:20261208T110000Z";
+    assert_eq!(
+        fault(&[start, "DESCRIPTION;ENCODING=quoted-printable:=C3"]).as_deref(),
+        Some("its DESCRIPTION is encoded as QUOTED-PRINTABLE")
+    );
+    assert_eq!(fault(&[start, "DESCRIPTION;ENCODING=8BIT:plain"]), None);
+    assert_eq!(
+        fault(&[start, "BEGIN:VALARM", "DESCRIPTION:ring"]).as_deref(),
+        Some("a component in it has no END")
+    );
+}
+
+#[test]
+fn an_encoded_location_is_not_empty() {
+    let empty = |line: &str| {
+        let event = event(
+            &[&["DTSTART:20261208T110000Z", line]],
+            "2026-12-01T00:00:00Z",
+        );
+        event.components[0].location_empty
+    };
+    assert!(empty("LOCATION: "));
+    assert!(empty("LOCATION;ENCODING=8BIT:"));
+    assert!(!empty("LOCATION;ENCODING=QUOTED-PRINTABLE:"));
+}

@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::conference::{self, Written};
+use super::conference::{self, Vouched, Written};
 use super::guard;
 use super::time::{self, Length, When};
+use crate::ical::block;
 use crate::ical::document::{self, ContentLine, Document, unescape_text};
 use crate::ical::event::{Class, Component, Place};
 use crate::ical::mark::Mark;
@@ -32,6 +33,8 @@ pub(super) struct Vevent {
     pub(super) times: Times,
     /// The lines that decide its times, unfolded, each with a line feed.
     pub(super) schedule: Vec<u8>,
+    /// URLs in it that are Teams links by where they stand.
+    vouched: Vouched,
     /// The first thing that keeps it from being understood.
     pub(super) fault: Option<String>,
 }
@@ -94,12 +97,15 @@ impl Vevent {
         for line in document.lines(index) {
             vevent.take(&line, &mut pending);
         }
+        vevent.find_vouched(document, index);
         vevent.resolve(pending);
         if vevent.times.start.is_none() {
             vevent.blame("it has no DTSTART");
         }
         if !component.closed {
             vevent.blame("its END:VEVENT is missing");
+        } else if !document.is_whole(index) {
+            vevent.blame("a component in it has no END");
         }
         vevent
     }
@@ -128,6 +134,7 @@ impl Vevent {
             stamped: None,
             times: Times::default(),
             schedule: Vec::new(),
+            vouched: Vouched::default(),
             fault: None,
         }
     }
@@ -167,7 +174,8 @@ impl Vevent {
             "X-MEETBRIDGE-MEETING" => self.component.mark = Some(Mark::parse(line.value().trim())),
             "LOCATION" => {
                 let location = line.text();
-                self.component.location_empty &= location.trim().is_empty();
+                self.component.location_empty &=
+                    location.trim().is_empty() && line.encoding().is_none();
                 self.links(&location, Written::Text, Place::Location);
                 self.location.get_or_insert(location);
             }
@@ -218,6 +226,9 @@ impl Vevent {
     fn take_links(&mut self, name: &str, line: &ContentLine<'_>) {
         let (written, place) = match name {
             "DESCRIPTION" => {
+                if let Some(encoding) = line.encoding() {
+                    self.blame(format!("its DESCRIPTION is encoded as {encoding}"));
+                }
                 if let Some(twin) = line.param("ALTREP") {
                     self.links(&twin, Written::DataUrl, Place::Other);
                 }
@@ -227,13 +238,53 @@ impl Vevent {
                 self.component.url_absent = false;
                 (Written::Text, Place::Url)
             }
-            "CONFERENCE" => (Written::Text, Place::Conference),
-            "X-MICROSOFT-SKYPETEAMSMEETINGURL" => (Written::Text, Place::SkypeTeams),
+            "CONFERENCE" => {
+                let label = line.param("LABEL");
+                if label.is_some_and(|label| block::is_conference_label(&label)) {
+                    self.vouched.add(&line.value());
+                }
+                (Written::Text, Place::Conference)
+            }
+            "X-MICROSOFT-SKYPETEAMSMEETINGURL" => {
+                self.vouched.add(&line.text());
+                (Written::Text, Place::SkypeTeams)
+            }
             "X-ALT-DESC" | "STYLED-DESCRIPTION" => (Written::Html, Place::Other),
             _ if holds_conference(name) => (Written::Text, Place::Other),
             _ => return,
         };
-        self.links(&line.text(), written, place);
+        let text = line.text();
+        if place == Place::Description
+            && let Some(url) = block::shown(&text)
+        {
+            self.vouched.add(url);
+        }
+        self.links(&text, written, place);
+    }
+
+    /// Finds what is vouched for wherever its host, or the length of the text, has kept it unseen.
+    fn find_vouched(&mut self, document: &Document<'_>, index: usize) {
+        if self.vouched.is_empty() {
+            return;
+        }
+        let links = &mut self.component.links;
+        for line in document.lines(index) {
+            let known = [
+                ("DESCRIPTION", Place::Description),
+                ("LOCATION", Place::Location),
+                ("URL", Place::Url),
+                ("CONFERENCE", Place::Conference),
+                ("X-MICROSOFT-SKYPETEAMSMEETINGURL", Place::SkypeTeams),
+            ];
+            let place = known.into_iter().find(|(name, _)| line.is(name));
+            if let Some((_, place)) = place
+                && !self.vouched.all_found(place, links)
+            {
+                let uri = matches!(place, Place::Url | Place::Conference);
+                let text = if uri { line.value() } else { line.text() };
+                self.vouched.find(&text, place, links);
+            }
+        }
     }
 
     fn links(&mut self, text: &str, written: Written, place: Place) {

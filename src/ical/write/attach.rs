@@ -58,12 +58,13 @@ pub fn attach(
     Ok(edits)
 }
 
-/// Whether the URL can stand in a content line as it is, byte for byte.
+/// Whether the URL can stand in a content line as it is, byte for byte, and is read back as itself.
 fn is_writable(url: &JoinUrl) -> bool {
     let url = url.expose();
     url.len() <= MAX_URL
         && url.bytes().all(|byte| byte.is_ascii_graphic())
         && (url.starts_with("https://") || url.starts_with("http://"))
+        && url::Url::parse(url).is_ok_and(|url| url.has_host())
 }
 
 /// What is the same in all components of the event.
@@ -344,15 +345,9 @@ impl<'a, 'd> Writing<'a, 'd> {
     }
 }
 
-/// The fault of a property whose value is encoded as only vCalendar 1.0 has it, or as binary.
+/// The fault of a property whose value is encoded.
 fn encoded(line: &ContentLine<'_>) -> Option<WriteFault> {
-    let encoding = line.param("ENCODING")?.to_ascii_uppercase();
-    let encoding = match encoding.trim() {
-        "8BIT" | "7BIT" => return None,
-        "QUOTED-PRINTABLE" => "QUOTED-PRINTABLE",
-        "BASE64" | "B" => "BASE64",
-        _ => "something unknown",
-    };
+    let encoding = line.encoding()?;
     Some(WriteFault::Encoded {
         line: line.number(),
         encoding,

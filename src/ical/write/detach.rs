@@ -153,7 +153,7 @@ fn is_our_conference(line: &ContentLine<'_>) -> bool {
     line.is("CONFERENCE")
         && line
             .param("LABEL")
-            .is_some_and(|label| LABELS.iter().any(|(_, labels)| label == labels.conference))
+            .is_some_and(|label| block::is_conference_label(&label))
 }
 
 /// A line that is the link, or holds it as we write it.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::ical::document::ContentLine;
 use crate::ical::edit::Edits;
+use crate::ical::event::Provider;
 use crate::ical::mark::Mark;
 use crate::ical::read::read;
 use crate::meeting::DialIn;
@@ -469,6 +470,7 @@ fn what_cannot_be_written_safely_is_left_with_a_reason() {
         "https://x\r\nATTENDEE:mailto:a@b",
         "https://x y",
         "https://ü",
+        "https://",
     ] {
         let case = Case {
             url,
@@ -522,6 +524,11 @@ fn a_url_with_text_escapes_reads_back_byte_for_byte() {
         }
     }
     assert_eq!(seen, 3);
+    let join_url = JoinUrl::new(url);
+    let [event] = &events(&document)[..] else {
+        panic!("one event");
+    };
+    assert_eq!(missing(event, &join_url, Location::Url), BTreeSet::new());
     assert_eq!(gnome_finds(&description(&after, 1)), Some(url));
     assert_eq!(detached(&after, url), calendar("").as_bytes());
 }
@@ -633,4 +640,81 @@ proptest! {
             let _ = detached(&after, URL);
         }
     }
+}
+
+/// A meeting whose host is no provider's that the reader knows: a join URL is opaque.
+const OPAQUE: &str = "https://join.sovereign.example/x;y/(1),2?a=b|c.";
+
+#[test]
+fn a_link_on_a_host_that_nobody_knows_is_read_back() {
+    let long: String = (0..100)
+        .map(|n| format!("https://a.example/{n}\\n"))
+        .collect();
+    for lines in [
+        "",
+        "DESCRIPTION:Agenda\nLOCATION:Room 1\n",
+        "DESCRIPTION:\nLOCATION:\nURL:https://example.org/page\n",
+        &format!("DESCRIPTION:{long}\n"),
+        &format!("DESCRIPTION:{}\n", "long text ".repeat(30_000)),
+    ] {
+        for url in [OPAQUE, URL] {
+            let before = calendar(lines);
+            let case = Case {
+                url,
+                ..Case::default()
+            };
+            let after = case.attached(before.as_bytes());
+            let document = Document::parse(&after).unwrap();
+            let [event] = &events(&document)[..] else {
+                panic!("{lines:.40}");
+            };
+            let join_url = JoinUrl::new(url);
+            assert!(shows(event, &join_url));
+            assert_eq!(missing(event, &join_url, Location::Url), BTreeSet::new());
+            assert_eq!(detached(&after, url), before.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn a_link_on_a_host_that_nobody_knows_is_one_of_teams_by_each_of_our_lines() {
+    let case = Case {
+        url: OPAQUE,
+        ..Case::default()
+    };
+    let whole = case.attached(calendar("SUMMARY:Talk\n").as_bytes());
+    let whole = String::from_utf8(whole).unwrap().replace("\r\n ", "");
+    let only = |kept: &[&str]| -> Vec<(Place, Provider)> {
+        let kept: Vec<&str> = whole
+            .lines()
+            .filter(|line| {
+                let ours = ["DESCRIPTION:_", "LOCATION", "URL", "CONFERENCE", "X-"];
+                !ours.iter().any(|name| line.starts_with(name))
+                    || kept.iter().any(|name| line.starts_with(name))
+            })
+            .collect();
+        let text = kept.join("\r\n") + "\r\n";
+        let document = Document::parse(text.as_bytes()).unwrap();
+        let links = &events(&document)[0].components[0].links;
+        assert!(links.iter().all(|link| link.url == OPAQUE));
+        links
+            .iter()
+            .map(|link| (link.place, link.provider))
+            .collect()
+    };
+    let teams = |places: &[Place]| -> Vec<(Place, Provider)> {
+        places
+            .iter()
+            .map(|&place| (place, Provider::Teams))
+            .collect()
+    };
+    // A URL property alone may be any page.
+    assert_eq!(only(&["URL", "LOCATION"]), teams(&[]));
+    assert_eq!(only(&["X-MICROSOFT"]), teams(&[Place::SkypeTeams]));
+    assert_eq!(only(&["DESCRIPTION"]), teams(&[Place::Description]));
+    assert_eq!(only(&["CONFERENCE"]), teams(&[Place::Conference]));
+    assert_eq!(
+        only(&["X-MICROSOFT", "LOCATION", "URL"]),
+        teams(&[Place::Location, Place::Url, Place::SkypeTeams])
+    );
 }

@@ -101,7 +101,12 @@ impl Meetings for GraphMeetings {
         if done.status != StatusCode::CREATED
             && let (Some(change), Some(id)) = (found.change_to(wanted), meeting.id.clone())
         {
-            meeting = self.change(&meeting, &id, wanted, &change).await?;
+            match self.change(&meeting, &id, wanted, &change).await {
+                Ok(changed) => meeting = changed,
+                // Its link is as good as ever; what it does not take now, it may take later.
+                Err(MeetingError::Request(_)) => return Ok(Ensured { meeting, created }),
+                Err(error) => return Err(error),
+            }
         }
         let span = meeting.span.and(Some(wanted.span));
         let subject = wanted.subject.clone();

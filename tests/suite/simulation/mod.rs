@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use meetbridge::calendar::Scope;
 use meetbridge::clock::Clock as _;
+use meetbridge::model::ResourceId;
 use meetbridge::state::State;
 use meetbridge::sync::Bridge;
 
@@ -38,6 +39,74 @@ async fn a_crash_that_loses_the_state_is_harmless() {
 #[tokio::test]
 async fn an_edit_at_every_point_is_kept() {
     every_point(Event::Edit).await;
+}
+
+#[tokio::test]
+async fn a_join_url_may_have_any_host() {
+    let world = World::joining_at("https://teams.sovereign.example/any/");
+    let home = tempfile::tempdir().unwrap();
+    let mut bridge = Some(start(&world, home.path()));
+    let mut script = Script::new();
+    while script.step(&world) {
+        pass(&world, home.path(), Event::Crash, &mut bridge).await;
+    }
+    world.check_at_rest("a host that no provider is known by", true);
+    let before = world.effects();
+    assert!(before.0 > 0 && before.1 > 0);
+    pass(&world, home.path(), Event::Crash, &mut bridge).await;
+    drop(bridge.take());
+    lose(home.path());
+    pass(&world, home.path(), Event::Crash, &mut bridge).await;
+    assert_eq!(world.effects(), before);
+    world.check_at_rest("the same, without its state", true);
+}
+
+#[tokio::test]
+async fn encoded_text_is_no_place_to_write_and_costs_nothing() {
+    let world = World::new();
+    let home = tempfile::tempdir().unwrap();
+    let event = |uid: &str, line: &str| {
+        format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:{uid}\r\n{line}\r\n\
+             DTSTART:20261120T090000Z\r\nATTENDEE:mailto:bob@x\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+    };
+    world.save(
+        "place.ics",
+        &event("one@x", "LOCATION;ENCODING=QUOTED-PRINTABLE:"),
+    );
+    world.save(
+        "text.ics",
+        &event("two@x", "DESCRIPTION;ENCODING=QUOTED-PRINTABLE:=C3=BC"),
+    );
+    let calendar = watched(&world);
+    let outcome = |report: meetbridge::sync::Report| report.outcome.into_iter().collect::<Vec<_>>();
+    let stands = ["in-step", "not-understood"].map(|name| (name.to_owned(), 1));
+
+    let first = start(&world, home.path())
+        .pass(&calendar, Scope::All)
+        .await
+        .unwrap();
+    assert_eq!(outcome(first), stands);
+    assert_eq!(world.effects(), (1, 1), "one meeting, one write");
+
+    // Whatever is remembered: the files are read again, and nothing follows.
+    for lost in [false, true] {
+        if lost {
+            lose(home.path());
+        }
+        let bridge = start(&world, home.path());
+        for scope in [
+            Scope::All,
+            Scope::Only(["place.ics", "text.ics"].map(ResourceId::new).into()),
+        ] {
+            let report = bridge.pass(&calendar, scope.clone()).await.unwrap();
+            if lost || scope != Scope::All {
+                assert_eq!(outcome(report), stands, "lost: {lost}, {scope:?}");
+            }
+            assert_eq!(world.effects(), (1, 1), "lost: {lost}, {scope:?}");
+        }
+    }
 }
 
 /// Plays the script once for every await point, with `event` at that point, until a run ends without

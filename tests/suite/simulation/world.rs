@@ -39,6 +39,8 @@ struct Inner {
 /// The outside: everything that survives a crash of the process.
 pub(super) struct World {
     inner: Mutex<Inner>,
+    /// What every join URL begins with.
+    join: &'static str,
     pub(super) clock: Arc<TestClock>,
     crash: tokio::sync::Notify,
 }
@@ -67,10 +69,15 @@ impl Clock for TestClock {
 
 impl World {
     pub(super) fn new() -> Arc<Self> {
+        Self::joining_at("https://teams.microsoft.com/l/meetup-join/19%3ameeting_")
+    }
+
+    pub(super) fn joining_at(join: &'static str) -> Arc<Self> {
         let start = Utc.with_ymd_and_hms(2026, 11, 2, 8, 0, 0).unwrap();
         let clock = Arc::new(TestClock(Mutex::new(start)));
         Arc::new(Self {
             inner: Mutex::default(),
+            join,
             clock,
             crash: tokio::sync::Notify::new(),
         })
@@ -347,7 +354,7 @@ impl Meetings for Service {
             let meeting = inner
                 .meetings
                 .entry(key.clone())
-                .or_insert_with(|| made(&key, n));
+                .or_insert_with(|| made(&key, self.0.join, n));
             (meeting.span, meeting.subject) = (Some(wanted.span), wanted.subject.clone());
             Ensured {
                 meeting: meeting.clone(),
@@ -377,12 +384,10 @@ impl Meetings for Service {
     }
 }
 
-fn made(key: &str, n: usize) -> Meeting {
+fn made(key: &str, join: &str, n: usize) -> Meeting {
     Meeting {
         id: Some(MeetingId(format!("id-{key}"))),
-        join_url: JoinUrl::new(format!(
-            "https://teams.microsoft.com/l/meetup-join/19%3ameeting_{n}%40thread.v2/0"
-        )),
+        join_url: JoinUrl::new(format!("{join}{n}%40thread.v2/0")),
         span: None,
         subject: None,
         expires: None,

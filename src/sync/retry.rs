@@ -1,0 +1,32 @@
+//! Whoever starts meetbridge has perhaps mended what failed: nothing that failed waits out its time.
+
+use super::{Bridge, Watched};
+use crate::state::StateError;
+
+/// The outcomes that a person or the passing of a fault may have mended.
+const FAILED: [&str; 4] = [
+    "meeting-refused",
+    "waiting-for-graph",
+    "write-refused",
+    "write-failed",
+];
+
+impl Bridge {
+    /// Makes every resource with a failure due at once. A Retry-After window stays closed all the
+    /// same: that is the network's to keep.
+    ///
+    /// # Errors
+    /// [`StateError`]; then everything waits as before.
+    pub fn retry_failed(&self, calendar: &Watched) -> Result<(), StateError> {
+        let now = self.clock.now();
+        let mut failed = self.state.resources(&calendar.name)?;
+        failed.retain(|r| {
+            r.due.is_some_and(|due| now < due)
+                && r.outcome
+                    .iter()
+                    .any(|(name, _)| FAILED.contains(&name.as_str()))
+        });
+        failed.iter_mut().for_each(|r| r.due = Some(now));
+        self.state.put_resources(&calendar.name, &failed)
+    }
+}

@@ -1,0 +1,11 @@
+//! The real binary against the embedded simulator: what people type, what they see, what goes wrong.
+//!
+//! Every command's output is searched for secrets (see `support::Ended`).
+
+mod brakes;
+mod faults;
+mod flow;
+mod kill;
+mod secrets;
+mod support;
+mod usage;
