@@ -33,6 +33,7 @@ use crate::plan::Rules;
 use crate::state::{CalendarRecord, State, StateError};
 use act::Halt;
 pub use preview::{Preview, Row};
+pub use retry::is_failure;
 use survey::Survey;
 pub use trouble::Troubles;
 pub use understand::{Planned, Understood};
