@@ -112,13 +112,17 @@ impl Bridge {
             Written::Refused(why) => {
                 report.failed += 1;
                 self.troubles.unwritable(name, id, &why, true);
-                tally(&mut record.outcome, "write-refused");
+                links
+                    .iter()
+                    .for_each(|_| tally(&mut record.outcome, "write-refused"));
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_REFUSED));
             }
             Written::Failed(why) => {
                 report.failed += 1;
                 self.troubles.unwritable(name, id, &why, false);
-                tally(&mut record.outcome, "write-failed");
+                links
+                    .iter()
+                    .for_each(|_| tally(&mut record.outcome, "write-failed"));
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_WRITE));
             }
             Written::Unknown(why) => {
