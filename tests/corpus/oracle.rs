@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use meetbridge::ical::document::Document;
 use meetbridge::ical::event::{Event, Next};
@@ -85,16 +85,23 @@ fn compare_file(tally: &mut Tally, path: &str, bytes: &[u8], facts: &Value) {
     let vevents: Vec<usize> = (0..document.components().len())
         .filter(|&at| document.components()[at].name == "VEVENT")
         .collect();
-    let at = |from: &str| {
-        let from = time(&Value::from(from)).unwrap_or_default();
+    let at = |from: &str, zone: Tz| {
+        let from = time(&Value::from(from), zone).unwrap_or_default();
         (from, read(&document, Tz::UTC, from).events)
     };
-    let readings = [
-        ("first", at("0001-01-01")),
-        ("next_2020", at("2020-01-01")),
-        ("next_2026", at("2026-11-23")),
-    ];
-    let [(_, (_, events)), ..] = &readings;
+    let readings = |zone: Tz| {
+        [
+            ("first", at("0001-01-01", zone)),
+            ("next_2020", at("2020-01-01", zone)),
+            ("next_2026", at("2026-11-23", zone)),
+        ]
+    };
+    // Theirs are local where ours are in the calendar's zone: those are asked for, and compared, in it.
+    let zone = facts["x_wr_timezone"].as_str();
+    let zone: Tz = zone.and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC);
+    let in_utc = readings(Tz::UTC);
+    let in_zone = (zone != Tz::UTC).then(|| readings(zone));
+    let [(_, (_, events)), ..] = &in_utc;
     for fact in facts["events"].as_array().into_iter().flatten() {
         let index = fact["index"]
             .as_u64()
@@ -130,9 +137,19 @@ fn compare_file(tally: &mut Tally, path: &str, bytes: &[u8], facts: &Value) {
             tally.count("series disputed");
             continue;
         }
-        compare_times(tally, &place, event, facts);
-        for (fact, (from, events)) in &readings {
-            let theirs = time(&series[fact]);
+        if guessed(facts, uid) {
+            tally.count("series in a zone that only we know");
+            continue;
+        }
+        compare_times(tally, &place, event, facts, zone);
+        let local = ["first", "next_2020", "next_2026"].iter().any(|fact| {
+            series[fact]
+                .as_str()
+                .is_some_and(|text| !text.ends_with('Z'))
+        });
+        let readings = in_zone.as_ref().filter(|_| local).unwrap_or(&in_utc);
+        for (fact, (from, events)) in readings {
+            let theirs = time(&series[fact], zone);
             let ours = events.iter().find(|other| other.uid == event.uid);
             let ours = ours.map_or(Next::Unknown, |event| event.next.clone());
             if let Next::At(span) = &ours
@@ -253,7 +270,7 @@ fn compare_event(tally: &mut Tally, place: &str, event: &Event, fact: &Value) {
 }
 
 /// Start and end of an event that takes place once.
-fn compare_times(tally: &mut Tally, place: &str, event: &Event, facts: &Value) {
+fn compare_times(tally: &mut Tally, place: &str, event: &Event, facts: &Value, zone: Tz) {
     let mut same = facts["events"]
         .as_array()
         .into_iter()
@@ -265,12 +282,13 @@ fn compare_times(tally: &mut Tally, place: &str, event: &Event, facts: &Value) {
     if event.recurring || disputes(fact, "dtstart") || disputes(fact, "dtend") {
         return;
     }
-    let (Some(start), Next::At(span)) =
-        (instants(&fact["dtstart"]).into_iter().next(), &event.next)
-    else {
+    let (Some(start), Next::At(span)) = (
+        instants(&fact["dtstart"], zone).into_iter().next(),
+        &event.next,
+    ) else {
         return tally.count("without a start");
     };
-    let starts = instants(&fact["dtstart"]);
+    let starts = instants(&fact["dtstart"], zone);
     let ours = if starts.contains(&span.start) {
         start
     } else {
@@ -278,7 +296,10 @@ fn compare_times(tally: &mut Tally, place: &str, event: &Event, facts: &Value) {
     };
     tally.fact(place, "dtstart", ours.to_string(), start.to_string());
     let cut = |end: DateTime<Utc>| end.clamp(span.start, span.start + TimeDelta::hours(24));
-    let ends: Vec<_> = instants(&fact["dtend"]).into_iter().map(cut).collect();
+    let ends: Vec<_> = instants(&fact["dtend"], zone)
+        .into_iter()
+        .map(cut)
+        .collect();
     if let Some(&end) = ends.first() {
         let ours = if ends.contains(&span.end) {
             end
@@ -289,23 +310,36 @@ fn compare_times(tally: &mut Tally, place: &str, event: &Event, facts: &Value) {
     }
 }
 
-/// The instants a time of the oracle may stand for; local ones as if in UTC.
-fn instants(fact: &Value) -> Vec<DateTime<Utc>> {
+/// Whether an event with that UID is in a time zone that neither of the other programs knows.
+fn guessed(facts: &Value, uid: &str) -> bool {
+    let mut events = facts["events"].as_array().into_iter().flatten();
+    events.any(|fact| {
+        fact["uid"].as_str().map(str::trim) == Some(uid) && fact["dtstart"]["kind"] == "unresolved"
+    })
+}
+
+/// The instants a time of the oracle may stand for; local ones in `zone`.
+fn instants(fact: &Value, zone: Tz) -> Vec<DateTime<Utc>> {
     let known: Vec<_> = ["utc", "utc_wellknown"]
         .iter()
-        .filter_map(|name| time(&fact[*name]))
+        .filter_map(|name| time(&fact[*name], zone))
         .collect();
     if known.is_empty() {
-        return time(&fact["value"]).into_iter().collect();
+        return time(&fact["value"], zone).into_iter().collect();
     }
     known
 }
 
-fn time(value: &Value) -> Option<DateTime<Utc>> {
-    let text = value.as_str()?.trim_end_matches('Z');
+/// A time of the oracle; a local one is in `zone`.
+fn time(value: &Value, zone: Tz) -> Option<DateTime<Utc>> {
+    let text = value.as_str()?;
+    if let Some(utc) = text.strip_suffix('Z') {
+        return Some(utc.parse::<NaiveDateTime>().ok()?.and_utc());
+    }
     let local = text.parse::<NaiveDateTime>().ok();
     let midnight = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
-    Some(local.or_else(midnight)?.and_utc())
+    let local = local.or_else(midnight)?;
+    Some(zone.from_local_datetime(&local).earliest()?.to_utc())
 }
 
 /// Whether the field is disputed; with an empty name, whether any is.

@@ -34,8 +34,8 @@ const MAX_SILENT_PERIODS: i64 = 100_000;
 
 /// A series, or a single event, which is a series without rules.
 #[derive(Clone, Debug)]
-pub(super) struct Series {
-    frame: Frame,
+pub(super) struct Series<'z> {
+    frame: Frame<'z>,
     start: NaiveDateTime,
     length: Length,
     rules: Vec<Rule>,
@@ -52,7 +52,7 @@ pub(super) struct Without {
 
 impl Without {
     /// Takes one out: the occurrence at that time, or of that day where only a day is given.
-    pub(super) fn add(&mut self, frame: Frame, when: When) {
+    pub(super) fn add(&mut self, frame: Frame<'_>, when: When<'_>) {
         match when {
             When::Date(date) if !frame.all_day => {
                 self.days.insert(date);
@@ -75,17 +75,17 @@ struct Rule {
     until: Option<NaiveDateTime>,
 }
 
-impl Series {
+impl<'z> Series<'z> {
     /// A series whose first occurrence starts at `start`; `extra` are its RDATEs.
     ///
     /// # Errors
     /// What is not understood of the rules, in words.
     pub(super) fn new(
-        frame: Frame,
+        frame: Frame<'z>,
         start: NaiveDateTime,
         length: Length,
         rules: &[String],
-        extra: &[When],
+        extra: &[When<'_>],
         without: Without,
     ) -> Result<Self, String> {
         if rules.len() > MAX_RULES {
@@ -133,7 +133,7 @@ impl Series {
 }
 
 impl Rule {
-    fn parse(text: &str, frame: Frame, start: NaiveDateTime) -> Result<Self, String> {
+    fn parse(text: &str, frame: Frame<'_>, start: NaiveDateTime) -> Result<Self, String> {
         if text.len() > MAX_RULE {
             return Err(format!(
                 "the recurrence rule has more than {MAX_RULE} bytes"
@@ -194,7 +194,7 @@ impl Rule {
     /// The first of its occurrences that `occurrence` accepts.
     fn first(
         &self,
-        series: &Series,
+        series: &Series<'_>,
         now: DateTime<Utc>,
         occurrence: impl Fn(NaiveDateTime) -> Option<Span>,
     ) -> Result<Option<Span>, String> {
@@ -299,7 +299,7 @@ impl Rule {
 const UNREADABLE: &str = "the recurrence rule cannot be read";
 
 /// UNTIL as the last local time that counts: of a date, the end of that day.
-fn until_local(value: &str, frame: Frame) -> Result<NaiveDateTime, String> {
+fn until_local(value: &str, frame: Frame<'_>) -> Result<NaiveDateTime, String> {
     let read = guard::dates(&[("UNTIL", value.to_owned())]);
     let when = match read.first().copied().flatten() {
         Some(Written::Date(date)) => {

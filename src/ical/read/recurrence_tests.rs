@@ -1,4 +1,4 @@
-use chrono_tz::Tz as Zone;
+use chrono_tz::Tz;
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn utc(text: &str) -> DateTime<Utc> {
 }
 
 const BERLIN: Frame = Frame {
-    zone: Zone::Europe__Berlin,
+    zone: Zone::Iana(Tz::Europe__Berlin),
     all_day: false,
 };
 
@@ -213,7 +213,7 @@ fn what_is_not_understood_is_said() {
 
 #[test]
 fn dates_are_added_and_taken_out() {
-    let zoned = |text| When::Zoned(local(text), Zone::Europe__Berlin);
+    let zoned = |text| When::Zoned(local(text), Zone::Iana(Tz::Europe__Berlin));
     let mut without = Without::default();
     without.add(BERLIN, zoned("2026-01-06T10:00:00"));
     without.add(BERLIN, When::Utc(utc("2026-01-07T09:00:00")));
@@ -245,7 +245,7 @@ fn dates_are_added_and_taken_out() {
 #[test]
 fn days_are_counted_as_days() {
     let frame = Frame {
-        zone: Zone::Europe__Berlin,
+        zone: Zone::Iana(Tz::Europe__Berlin),
         all_day: true,
     };
     let mut without = Without::default();
