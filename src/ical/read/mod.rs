@@ -3,9 +3,9 @@
 //! In: a [`Document`], the zone of floating times, the time. Out: the [`Event`]s, each with all its
 //! VEVENTs, and what could not be understood, with its place. A broken VEVENT never hides another.
 //!
-//! [`vevent`] reads one VEVENT, [`guard`] stands before the parser of its dates, [`time`] and
-//! [`recurrence`] know when it takes place, [`conference`] finds the links in it. Takes CPU time in
-//! proportion to the document: not for an async thread.
+//! [`vevent`] reads one VEVENT, [`guard`] stands before the parser of its dates, [`mod@zone`] knows what
+//! a TZID means, [`time`] and [`recurrence`] know when it takes place, [`conference`] finds the links in
+//! it. Takes CPU time in proportion to the document: not for an async thread.
 
 mod conference;
 mod expand;
@@ -14,6 +14,7 @@ mod recurrence;
 mod rule;
 mod time;
 mod vevent;
+mod zone;
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,7 +23,8 @@ use chrono_tz::Tz;
 
 use self::recurrence::{Budget, Change, Series, Without};
 use self::time::{Frame, Length, When};
-use self::vevent::{End, Extra, Vevent};
+use self::vevent::{End, Vevent};
+use self::zone::{Zone, Zones};
 pub use super::document::Fault;
 use super::document::{Component, Document};
 use super::event::{Event, Next};
@@ -41,19 +43,20 @@ pub struct Reading {
     pub faults: Vec<Fault>,
 }
 
-/// Reads the events of `document`. Floating times and days are those of `zone`; occurrences that have
-/// ended by `now` are past.
+/// Reads the events of `document`. Floating times and days are those of its X-WR-TIMEZONE, else of
+/// `zone`; occurrences that have ended by `now` are past.
 pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
     let components = document.components();
-    let calendars = calendars(document);
+    let zones = Zones::of(document);
+    let calendars = calendars(document, &zones);
     let mut faults = document.faults().to_vec();
-    let mut groups: Vec<(Uid, Vec<Vevent>)> = Vec::new();
+    let mut groups: Vec<(Uid, Vec<Vevent<'_>>)> = Vec::new();
     let mut places: HashMap<Uid, usize> = HashMap::new();
     for (index, component) in components.iter().enumerate() {
         if component.name != "VEVENT" {
             continue;
         }
-        let vevent = Vevent::read(document, index, component);
+        let vevent = Vevent::read(document, index, component, &zones);
         let Some(uid) = vevent.uid.clone() else {
             faults.push(Fault {
                 line: component.line,
@@ -73,7 +76,7 @@ pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
     let reader = Reader {
         document,
         calendars,
-        zone,
+        zone: Zone::Iana(zone),
         now,
         budget: Budget::new(),
     };
@@ -88,12 +91,14 @@ pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
 
 /// What a VCALENDAR says of all that is in it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Calendar {
+struct Calendar<'z> {
     cancels: bool,
     version_1: bool,
+    /// Where its floating times and days are.
+    zone: Option<Zone<'z>>,
 }
 
-fn calendars(document: &Document<'_>) -> HashMap<usize, Calendar> {
+fn calendars<'z>(document: &Document<'_>, zones: &'z Zones<'_>) -> HashMap<usize, Calendar<'z>> {
     let vcalendars = document.components().iter().enumerate();
     vcalendars
         .filter(|(_, component)| component.name == "VCALENDAR")
@@ -104,6 +109,8 @@ fn calendars(document: &Document<'_>) -> HashMap<usize, Calendar> {
                     calendar.cancels |= line.value().trim().eq_ignore_ascii_case("CANCEL");
                 } else if line.is("VERSION") {
                     calendar.version_1 |= line.value().trim() == "1.0";
+                } else if line.is("X-WR-TIMEZONE") {
+                    calendar.zone = zones.get(&line.value(), Some(index)).ok();
                 }
             }
             (index, calendar)
@@ -113,15 +120,15 @@ fn calendars(document: &Document<'_>) -> HashMap<usize, Calendar> {
 
 struct Reader<'a> {
     document: &'a Document<'a>,
-    calendars: HashMap<usize, Calendar>,
-    zone: Tz,
+    calendars: HashMap<usize, Calendar<'a>>,
+    zone: Zone<'a>,
     now: DateTime<Utc>,
     budget: Budget,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// `None` only for an empty group.
-    fn event(&self, uid: Uid, group: Vec<Vevent>) -> Option<Event> {
+    fn event(&self, uid: Uid, group: Vec<Vevent<'a>>) -> Option<Event> {
         let (master, two_masters) = master(&group);
         let lead = master.or(group.first())?;
         let next = self
@@ -178,7 +185,7 @@ impl Reader<'_> {
     }
 
     /// What keeps the event as a whole from being understood.
-    fn fault(&self, group: &[Vevent], two_masters: bool) -> Option<String> {
+    fn fault(&self, group: &[Vevent<'a>], two_masters: bool) -> Option<String> {
         if group.iter().any(|vevent| self.calendar(vevent).version_1) {
             return Some("vCalendar 1.0 is not supported".to_owned());
         }
@@ -189,34 +196,38 @@ impl Reader<'_> {
     }
 
     /// The occurrence that decides the meeting's time, cut to 24 hours.
-    fn next(&self, master: Option<&Vevent>, group: &[Vevent]) -> Result<Option<Span>, String> {
+    fn next(
+        &self,
+        master: Option<&Vevent<'a>>,
+        group: &[Vevent<'a>],
+    ) -> Result<Option<Span>, String> {
         let now = self.now;
         let wanted = |span: &Span| span.end > now || span.start == span.end && span.start >= now;
-        let mut overrides: Vec<&Vevent> = group
+        let mut overrides: Vec<&Vevent<'a>> = group
             .iter()
             .filter(|vevent| vevent.component.is_override)
             .collect();
         // Of two overrides of one occurrence the one with the higher SEQUENCE counts, else the later.
         overrides.sort_by_key(|vevent| vevent.sequence);
-        let frame = master.and_then(|master| Some(Frame::of(master.times.start?, self.zone)));
+        let frame =
+            master.and_then(|master| Some(Frame::of(master.times.start?, self.zone(master))));
         let mut places = HashMap::new();
         let mut without = Without::default();
         for vevent in overrides {
             let Some(id) = vevent.times.recurrence_id else {
                 continue;
             };
-            if let Some(frame) = &frame {
+            if let Some(frame) = frame {
                 without.add(frame, id);
             }
-            let own = Frame::of(id, self.zone);
-            let frame = frame.as_ref().unwrap_or(&own);
+            let frame = frame.unwrap_or(Frame::of(id, self.zone(vevent)));
             places.insert(frame.instant(frame.local(id)), vevent);
         }
         let mut next = None;
         let mut changes = Vec::new();
         for vevent in places.into_values() {
             let cancelled = vevent.component.cancelled;
-            let changed = frame.as_ref().zip(vevent.times.recurrence_id);
+            let changed = frame.zip(vevent.times.recurrence_id);
             let changed = changed.filter(|_| vevent.times.and_future);
             let changed = changed.map(|(frame, id)| (frame, frame.local(id)));
             if cancelled {
@@ -237,13 +248,19 @@ impl Reader<'_> {
             let (frame, start, length) = self.own(master)?;
             let times = &master.times;
             for &when in &times.except {
-                without.add(&frame, when);
+                without.add(frame, when);
             }
             let extra = times.extra.iter().map(|extra| {
-                let length = self.length_of(extra, &frame);
-                (extra.start, length)
+                let end = extra.end.map(|end| match end {
+                    End::After(length) => length,
+                    End::At(end) => {
+                        let start = frame.local(extra.start);
+                        Length::between(frame, start, end, self.zone(master))
+                    }
+                });
+                (extra.start, end)
             });
-            let series = Series::single(frame.clone(), start, length)
+            let series = Series::single(frame, start, length)
                 .with_rules(&times.rules, &times.except_rules)?
                 .with_extra(extra)
                 .with_changes(changes)
@@ -257,13 +274,13 @@ impl Reader<'_> {
     }
 
     /// Where a VEVENT's DTSTART is, and how long it is.
-    fn own(&self, vevent: &Vevent) -> Result<(Frame, NaiveDateTime, Length), String> {
+    fn own(&self, vevent: &Vevent<'a>) -> Result<(Frame<'a>, NaiveDateTime, Length), String> {
         let times = &vevent.times;
         let start = times.start.ok_or("it has no DTSTART")?;
-        let frame = Frame::of(start, self.zone);
+        let frame = Frame::of(start, self.zone(vevent));
         let local = frame.local(start);
         let length = match (times.end, times.duration) {
-            (Some(end), _) => Length::between(frame, local, end, self.zone),
+            (Some(end), _) => Length::between(frame, local, end, self.zone(vevent)),
             (None, Some(duration)) => duration,
             (None, None) if frame.all_day => Length::days(1),
             (None, None) => Length::ZERO,
@@ -271,16 +288,13 @@ impl Reader<'_> {
         Ok((frame, local, length))
     }
 
-    /// How long a PERIOD is.
-    fn length_of(&self, extra: &Extra, frame: &Frame) -> Option<Length> {
-        Some(match extra.end? {
-            End::After(length) => length,
-            End::At(end) => Length::between(*frame, frame.local(extra.start), end, self.zone),
-        })
+    /// Where its floating times and days are.
+    fn zone(&self, vevent: &Vevent<'a>) -> Zone<'a> {
+        self.calendar(vevent).zone.unwrap_or(self.zone)
     }
 
     /// The VCALENDAR a VEVENT stands in.
-    fn calendar(&self, vevent: &Vevent) -> Calendar {
+    fn calendar(&self, vevent: &Vevent<'a>) -> Calendar<'a> {
         let mut at = Some(vevent.component.index);
         while let Some(index) = at {
             if let Some(calendar) = self.calendars.get(&index) {
@@ -295,7 +309,7 @@ impl Reader<'_> {
         self.document.components().get(index)
     }
 
-    fn schedule(&self, group: &[Vevent]) -> String {
+    fn schedule(&self, group: &[Vevent<'a>]) -> String {
         let mut lines = Vec::new();
         for vevent in group {
             lines.extend_from_slice(b"VEVENT\n");
@@ -304,7 +318,7 @@ impl Reader<'_> {
         digest(&lines)
     }
 
-    fn content(&self, group: &[Vevent]) -> String {
+    fn content(&self, group: &[Vevent<'a>]) -> String {
         let bytes = self.document.bytes();
         let ranges = group
             .iter()
@@ -321,7 +335,7 @@ impl Reader<'_> {
 /// Of several the one with the highest SEQUENCE is the event and the others are older versions of it
 /// (RFC 5545, 3.8.7.4). Several of that SEQUENCE are one event if they take place at the same times; else
 /// they are different events with one UID, which must not be (RFC 5545, 3.8.4.7).
-fn master(group: &[Vevent]) -> (Option<&Vevent>, bool) {
+fn master<'g, 'z>(group: &'g [Vevent<'z>]) -> (Option<&'g Vevent<'z>>, bool) {
     let masters = || group.iter().filter(|one| !one.component.is_override);
     let newest = masters().map(|one| one.sequence).max();
     let mut newest = masters().filter(|one| Some(one.sequence) == newest);

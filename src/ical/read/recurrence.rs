@@ -19,8 +19,8 @@ const MAX_RULES: usize = 16;
 
 /// A series, or a single event, which is a series without rules.
 #[derive(Clone, Debug)]
-pub(super) struct Series {
-    frame: Frame,
+pub(super) struct Series<'z> {
+    frame: Frame<'z>,
     start: NaiveDateTime,
     length: Length,
     rules: Vec<Rule>,
@@ -41,7 +41,7 @@ pub(super) struct Without {
 
 impl Without {
     /// Takes one out: the occurrence at that time, or of that day where only a day is given.
-    pub(super) fn add(&mut self, frame: &Frame, when: When) {
+    pub(super) fn add(&mut self, frame: Frame<'_>, when: When<'_>) {
         match when {
             When::Date(date) if !frame.all_day => {
                 self.days.insert(date);
@@ -83,9 +83,9 @@ impl Change {
     }
 }
 
-impl Series {
+impl<'z> Series<'z> {
     /// The one occurrence that starts at `start`.
-    pub(super) fn single(frame: Frame, start: NaiveDateTime, length: Length) -> Self {
+    pub(super) fn single(frame: Frame<'z>, start: NaiveDateTime, length: Length) -> Self {
         Self {
             frame,
             start,
@@ -113,7 +113,7 @@ impl Series {
         let parse = |texts: &[String]| {
             let rules = texts.iter();
             rules
-                .map(|text| Rule::parse(text, &self.frame, self.start))
+                .map(|text| Rule::parse(text, self.frame, self.start))
                 .collect::<Result<Vec<_>, _>>()
         };
         (self.rules, self.except) = (parse(rules)?, parse(except)?);
@@ -123,7 +123,7 @@ impl Series {
     /// Adds the RDATEs, each with its own length if it has one.
     pub(super) fn with_extra(
         mut self,
-        extra: impl Iterator<Item = (When, Option<Length>)>,
+        extra: impl Iterator<Item = (When<'z>, Option<Length>)>,
     ) -> Self {
         self.extra = extra
             .map(|(when, length)| (self.frame.local(when), length))

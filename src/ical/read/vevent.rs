@@ -1,23 +1,20 @@
 //! What one VEVENT says, by itself.
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 use super::conference::{self, Vouched, Written};
 use super::guard;
-use super::time::{self, Length, When};
+use super::time::{Length, When};
+use super::zone::Zones;
 use crate::ical::block;
 use crate::ical::document::{self, ContentLine, Document, unescape_text};
 use crate::ical::event::{Class, Component, Place};
 use crate::ical::mark::Mark;
-use crate::model::{Escaped, Uid};
-
-/// How much of a time zone's name is shown.
-const SHOWN_ZONE: usize = 60;
+use crate::model::Uid;
 
 /// One VEVENT.
 #[derive(Debug)]
-pub(super) struct Vevent {
+pub(super) struct Vevent<'z> {
     pub(super) component: Component,
     pub(super) uid: Option<Uid>,
     pub(super) summary: Option<String>,
@@ -30,7 +27,7 @@ pub(super) struct Vevent {
     pub(super) sequence: u32,
     pub(super) last_modified: Option<DateTime<Utc>>,
     pub(super) stamped: Option<DateTime<Utc>>,
-    pub(super) times: Times,
+    pub(super) times: Times<'z>,
     /// The lines that decide its times, unfolded, each with a line feed.
     pub(super) schedule: Vec<u8>,
     /// URLs in it that are Teams links by where they stand.
@@ -41,31 +38,31 @@ pub(super) struct Vevent {
 
 /// When a VEVENT takes place.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Times {
-    pub(super) start: Option<When>,
-    pub(super) end: Option<When>,
+pub(super) struct Times<'z> {
+    pub(super) start: Option<When<'z>>,
+    pub(super) end: Option<When<'z>>,
     pub(super) duration: Option<Length>,
-    pub(super) recurrence_id: Option<When>,
+    pub(super) recurrence_id: Option<When<'z>>,
     /// RECURRENCE-ID has RANGE=THISANDFUTURE.
     pub(super) and_future: bool,
     pub(super) rules: Vec<String>,
     pub(super) except_rules: Vec<String>,
-    pub(super) extra: Vec<Extra>,
-    pub(super) except: Vec<When>,
+    pub(super) extra: Vec<Extra<'z>>,
+    pub(super) except: Vec<When<'z>>,
 }
 
 /// An RDATE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extra {
-    pub(super) start: When,
+pub(super) struct Extra<'z> {
+    pub(super) start: When<'z>,
     /// Of a PERIOD.
-    pub(super) end: Option<End>,
+    pub(super) end: Option<End<'z>>,
 }
 
 /// How a PERIOD says when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    At(When),
+pub(super) enum End<'z> {
+    At(When<'z>),
     After(Length),
 }
 
@@ -105,12 +102,13 @@ struct Pending {
     zones: Vec<String>,
 }
 
-impl Vevent {
-    /// Reads the VEVENT with that index; `zone` is where its floating times are.
+impl<'z> Vevent<'z> {
+    /// Reads the VEVENT with that index, its times in `zones`.
     pub(super) fn read(
         document: &Document<'_>,
         index: usize,
         component: &document::Component,
+        zones: &'z Zones<'_>,
     ) -> Self {
         let mut vevent = Self::empty(index);
         let mut pending = Pending::default();
@@ -118,7 +116,7 @@ impl Vevent {
             vevent.take(&line, &mut pending);
         }
         vevent.find_vouched(document, index);
-        vevent.resolve(pending);
+        vevent.resolve(pending, component.parent, zones);
         let only_cancels = vevent.component.is_override && vevent.component.cancelled;
         if vevent.times.start.is_none() && !only_cancels {
             vevent.blame("it has no DTSTART");
@@ -315,34 +313,28 @@ impl Vevent {
     }
 
     /// Reads the pending dates and puts each where it belongs.
-    fn resolve(&mut self, pending: Pending) {
+    fn resolve(&mut self, pending: Pending, parent: Option<usize>, zones: &'z Zones<'_>) {
         if pending.values.len() > guard::MAX_DATES {
             self.blame(format!("it has more than {} dates", guard::MAX_DATES));
             return;
         }
         // Few names stand in a VEVENT: each is looked up once.
-        let zones: Vec<Option<Tz>> = pending.zones.iter().map(|name| time::zone(name)).collect();
+        let names = pending.zones.iter();
+        let known: Vec<_> = names.map(|name| zones.get(name, parent)).collect();
         let read = guard::dates(&pending.values);
         for (&(dated, tzid), written) in pending.places.iter().zip(read) {
-            let zone = tzid.map(|at| zones.get(at).copied().flatten());
+            let zone = tzid.and_then(|at| known.get(at));
             let when = match (written, zone) {
                 (Some(guard::Written::Date(date)), _) => Some(When::Date(date)),
                 (Some(guard::Written::Utc(at)), _) => Some(When::Utc(at)),
                 (Some(guard::Written::Local(local)), None) => Some(When::Floating(local)),
-                (Some(guard::Written::Local(local)), Some(Some(zone))) => {
-                    Some(When::Zoned(local, zone))
+                (Some(guard::Written::Local(local)), Some(Ok(zone))) => {
+                    Some(When::Zoned(local, *zone))
                 }
-                (Some(guard::Written::Local(_)), Some(None)) => {
-                    let name = tzid.and_then(|at| pending.zones.get(at));
-                    let name: String = name
-                        .into_iter()
-                        .flat_map(|n| n.chars())
-                        .take(SHOWN_ZONE)
-                        .collect();
-                    self.blame(format!(
-                        "the time zone \"{}\" is not understood",
-                        Escaped(&name)
-                    ));
+                (Some(guard::Written::Local(_)), Some(Err(why))) => {
+                    if !matches!(dated, Dated::LastModified | Dated::Stamped) {
+                        self.blame(why);
+                    }
                     continue;
                 }
                 (None, _) => None,
@@ -351,11 +343,11 @@ impl Vevent {
         }
     }
 
-    fn put(&mut self, dated: Dated, when: Option<When>) {
+    fn put(&mut self, dated: Dated, when: Option<When<'z>>) {
         let stamp = match when {
             Some(When::Utc(at)) => Some(at),
             Some(When::Floating(local)) => Some(local.and_utc()),
-            Some(When::Zoned(local, zone)) => Some(time::instant(local, zone)),
+            Some(When::Zoned(local, zone)) => Some(zone.instant(local)),
             Some(When::Date(_)) | None => None,
         };
         let times = &mut self.times;
