@@ -135,8 +135,11 @@ impl Definition {
             }
             self.written.push(onset(local));
         }
-        let start = start?;
+        if lines.dates.is_empty() {
+            return None;
+        }
         for text in lines.rules {
+            let start = start?;
             let rule = Rule::parse(&text, start)?;
             let years = usize::try_from(MAX_SILENT).unwrap_or(0) + 1;
             let looks = rule.weight() * (years + rule.count.map_or(0, |_| MAX_COUNT));
@@ -198,6 +201,12 @@ impl Definition {
             onset = self.last(begin - 1);
         }
         found.or(gap).unwrap_or_else(|| self.first())
+    }
+
+    /// How many onsets it keeps.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        self.written.len() + self.kept.borrow().onsets
     }
 
     /// What holds before the first onset.
