@@ -3,24 +3,28 @@
 //! In: a [`Document`], the zone of floating times, the time. Out: the [`Event`]s, each with all its
 //! VEVENTs, and what could not be understood, with its place. A broken VEVENT never hides another.
 //!
-//! [`vevent`] reads one VEVENT, [`guard`] stands before the parser of its dates, [`time`] and
-//! [`recurrence`] know when it takes place, [`conference`] finds the links in it. Takes CPU time in
-//! proportion to the document: not for an async thread.
+//! [`vevent`] reads one VEVENT, [`guard`] stands before the parser of its dates, [`mod@zone`] knows what
+//! a TZID means, [`time`] and [`recurrence`] know when it takes place, [`conference`] finds the links in
+//! it. Takes CPU time in proportion to the document: not for an async thread.
 
 mod conference;
+mod expand;
 mod guard;
 mod recurrence;
+mod rule;
 mod time;
 mod vevent;
+mod zone;
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use self::recurrence::{Series, Without};
+use self::recurrence::{Budget, Change, Series, Without};
 use self::time::{Frame, Length, When};
-use self::vevent::Vevent;
+use self::vevent::{End, Vevent};
+use self::zone::{Zone, Zones};
 pub use super::document::Fault;
 use super::document::{Component, Document};
 use super::event::{Event, Next};
@@ -39,19 +43,20 @@ pub struct Reading {
     pub faults: Vec<Fault>,
 }
 
-/// Reads the events of `document`. Floating times and days are those of `zone`; occurrences that have
-/// ended by `now` are past.
+/// Reads the events of `document`. Floating times and days are those of its X-WR-TIMEZONE, else of
+/// `zone`; occurrences that have ended by `now` are past.
 pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
     let components = document.components();
-    let calendars = calendars(document);
+    let zones = Zones::of(document);
+    let calendars = calendars(document, &zones);
     let mut faults = document.faults().to_vec();
-    let mut groups: Vec<(Uid, Vec<Vevent>)> = Vec::new();
+    let mut groups: Vec<(Uid, Vec<Vevent<'_>>)> = Vec::new();
     let mut places: HashMap<Uid, usize> = HashMap::new();
     for (index, component) in components.iter().enumerate() {
         if component.name != "VEVENT" {
             continue;
         }
-        let vevent = Vevent::read(document, index, component);
+        let vevent = Vevent::read(document, index, component, &zones);
         let Some(uid) = vevent.uid.clone() else {
             faults.push(Fault {
                 line: component.line,
@@ -71,8 +76,9 @@ pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
     let reader = Reader {
         document,
         calendars,
-        zone,
+        zone: Zone::Iana(zone),
         now,
+        budget: Budget::new(),
     };
     Reading {
         events: groups
@@ -85,12 +91,14 @@ pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
 
 /// What a VCALENDAR says of all that is in it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Calendar {
+struct Calendar<'z> {
     cancels: bool,
     version_1: bool,
+    /// Where its floating times and days are.
+    zone: Option<Zone<'z>>,
 }
 
-fn calendars(document: &Document<'_>) -> HashMap<usize, Calendar> {
+fn calendars<'z>(document: &Document<'_>, zones: &'z Zones<'_>) -> HashMap<usize, Calendar<'z>> {
     let vcalendars = document.components().iter().enumerate();
     vcalendars
         .filter(|(_, component)| component.name == "VCALENDAR")
@@ -101,6 +109,8 @@ fn calendars(document: &Document<'_>) -> HashMap<usize, Calendar> {
                     calendar.cancels |= line.value().trim().eq_ignore_ascii_case("CANCEL");
                 } else if line.is("VERSION") {
                     calendar.version_1 |= line.value().trim() == "1.0";
+                } else if line.is("X-WR-TIMEZONE") {
+                    calendar.zone = zones.get(&line.value(), Some(index)).ok();
                 }
             }
             (index, calendar)
@@ -110,17 +120,16 @@ fn calendars(document: &Document<'_>) -> HashMap<usize, Calendar> {
 
 struct Reader<'a> {
     document: &'a Document<'a>,
-    calendars: HashMap<usize, Calendar>,
-    zone: Tz,
+    calendars: HashMap<usize, Calendar<'a>>,
+    zone: Zone<'a>,
     now: DateTime<Utc>,
+    budget: Budget,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// `None` only for an empty group.
-    fn event(&self, uid: Uid, group: Vec<Vevent>) -> Option<Event> {
-        let masters = group.iter().filter(|vevent| !vevent.component.is_override);
-        let two_masters = masters.clone().count() > 1;
-        let master = masters.clone().next();
+    fn event(&self, uid: Uid, group: Vec<Vevent<'a>>) -> Option<Event> {
+        let (master, two_masters) = master(&group);
         let lead = master.or(group.first())?;
         let next = self
             .fault(&group, two_masters)
@@ -176,7 +185,7 @@ impl Reader<'_> {
     }
 
     /// What keeps the event as a whole from being understood.
-    fn fault(&self, group: &[Vevent], two_masters: bool) -> Option<String> {
+    fn fault(&self, group: &[Vevent<'a>], two_masters: bool) -> Option<String> {
         if group.iter().any(|vevent| self.calendar(vevent).version_1) {
             return Some("vCalendar 1.0 is not supported".to_owned());
         }
@@ -187,16 +196,21 @@ impl Reader<'_> {
     }
 
     /// The occurrence that decides the meeting's time, cut to 24 hours.
-    fn next(&self, master: Option<&Vevent>, group: &[Vevent]) -> Result<Option<Span>, String> {
+    fn next(
+        &self,
+        master: Option<&Vevent<'a>>,
+        group: &[Vevent<'a>],
+    ) -> Result<Option<Span>, String> {
         let now = self.now;
         let wanted = |span: &Span| span.end > now || span.start == span.end && span.start >= now;
-        let mut overrides: Vec<&Vevent> = group
+        let mut overrides: Vec<&Vevent<'a>> = group
             .iter()
             .filter(|vevent| vevent.component.is_override)
             .collect();
         // Of two overrides of one occurrence the one with the higher SEQUENCE counts, else the later.
         overrides.sort_by_key(|vevent| vevent.sequence);
-        let frame = master.and_then(|master| Some(Frame::of(master.times.start?, self.zone)));
+        let frame =
+            master.and_then(|master| Some(Frame::of(master.times.start?, self.zone(master))));
         let mut places = HashMap::new();
         let mut without = Without::default();
         for vevent in overrides {
@@ -206,25 +220,52 @@ impl Reader<'_> {
             if let Some(frame) = frame {
                 without.add(frame, id);
             }
-            let own = Frame::of(id, self.zone);
-            let frame = frame.unwrap_or(own);
+            let frame = frame.unwrap_or(Frame::of(id, self.zone(vevent)));
             places.insert(frame.instant(frame.local(id)), vevent);
         }
         let mut next = None;
+        let mut changes = Vec::new();
         for vevent in places.into_values() {
-            if !vevent.component.cancelled {
-                let single = self.series(vevent, &[], Without::default())?;
-                next = earliest(next, single.first(now, wanted)?);
+            let cancelled = vevent.component.cancelled;
+            let changed = frame.zip(vevent.times.recurrence_id);
+            let changed = changed.filter(|_| vevent.times.and_future);
+            let changed = changed.map(|(frame, id)| (frame, frame.local(id)));
+            if cancelled {
+                changes.extend(changed.map(|(_, at)| Change::cancels(at)));
+                continue;
             }
+            let (own, start, length) = self.own(vevent)?;
+            changes.extend(changed.map(|(frame, at)| Change {
+                at,
+                shift: frame.of_instant(own.instant(start)) - at,
+                length,
+                cancelled: false,
+            }));
+            let single = Series::single(own, start, length);
+            next = earliest(next, single.first(now, wanted, &self.budget)?);
         }
         if let Some(master) = master {
-            if let Some(frame) = frame {
-                for &when in &master.times.except {
-                    without.add(frame, when);
-                }
+            let (frame, start, length) = self.own(master)?;
+            let times = &master.times;
+            for &when in &times.except {
+                without.add(frame, when);
             }
-            let series = self.series(master, &master.times.rules, without)?;
-            next = earliest(next, series.first(now, wanted)?);
+            let extra = times.extra.iter().map(|extra| {
+                let end = extra.end.map(|end| match end {
+                    End::After(length) => length,
+                    End::At(end) => {
+                        let start = frame.local(extra.start);
+                        Length::between(frame, start, end, self.zone(master))
+                    }
+                });
+                (extra.start, end)
+            });
+            let series = Series::single(frame, start, length)
+                .with_rules(&times.rules, &times.except_rules)?
+                .with_extra(extra)
+                .with_changes(changes)
+                .without(without);
+            next = earliest(next, series.first(now, wanted, &self.budget)?);
         }
         Ok(next.map(|span| Span {
             end: span.end.min(span.start + LONGEST),
@@ -232,28 +273,28 @@ impl Reader<'_> {
         }))
     }
 
-    /// A VEVENT's own occurrences.
-    fn series(
-        &self,
-        vevent: &Vevent,
-        rules: &[String],
-        without: Without,
-    ) -> Result<Series, String> {
+    /// Where a VEVENT's DTSTART is, and how long it is.
+    fn own(&self, vevent: &Vevent<'a>) -> Result<(Frame<'a>, NaiveDateTime, Length), String> {
         let times = &vevent.times;
         let start = times.start.ok_or("it has no DTSTART")?;
-        let frame = Frame::of(start, self.zone);
+        let frame = Frame::of(start, self.zone(vevent));
         let local = frame.local(start);
         let length = match (times.end, times.duration) {
-            (Some(end), _) => Length::between(frame, local, end, self.zone),
+            (Some(end), _) => Length::between(frame, local, end, self.zone(vevent)),
             (None, Some(duration)) => duration,
             (None, None) if frame.all_day => Length::days(1),
             (None, None) => Length::ZERO,
         };
-        Series::new(frame, local, length, rules, &times.extra, without)
+        Ok((frame, local, length))
+    }
+
+    /// Where its floating times and days are.
+    fn zone(&self, vevent: &Vevent<'a>) -> Zone<'a> {
+        self.calendar(vevent).zone.unwrap_or(self.zone)
     }
 
     /// The VCALENDAR a VEVENT stands in.
-    fn calendar(&self, vevent: &Vevent) -> Calendar {
+    fn calendar(&self, vevent: &Vevent<'a>) -> Calendar<'a> {
         let mut at = Some(vevent.component.index);
         while let Some(index) = at {
             if let Some(calendar) = self.calendars.get(&index) {
@@ -268,7 +309,7 @@ impl Reader<'_> {
         self.document.components().get(index)
     }
 
-    fn schedule(&self, group: &[Vevent]) -> String {
+    fn schedule(&self, group: &[Vevent<'a>]) -> String {
         let mut lines = Vec::new();
         for vevent in group {
             lines.extend_from_slice(b"VEVENT\n");
@@ -277,7 +318,7 @@ impl Reader<'_> {
         digest(&lines)
     }
 
-    fn content(&self, group: &[Vevent]) -> String {
+    fn content(&self, group: &[Vevent<'a>]) -> String {
         let bytes = self.document.bytes();
         let ranges = group
             .iter()
@@ -287,6 +328,20 @@ impl Reader<'_> {
             _ => digest(&ranges.flatten().copied().collect::<Vec<u8>>()),
         }
     }
+}
+
+/// The master of a group, and whether it is in doubt.
+///
+/// Of several the one with the highest SEQUENCE is the event and the others are older versions of it
+/// (RFC 5545, 3.8.7.4). Several of that SEQUENCE are one event if they take place at the same times; else
+/// they are different events with one UID, which must not be (RFC 5545, 3.8.4.7).
+fn master<'g, 'z>(group: &'g [Vevent<'z>]) -> (Option<&'g Vevent<'z>>, bool) {
+    let masters = || group.iter().filter(|one| !one.component.is_override);
+    let newest = masters().map(|one| one.sequence).max();
+    let mut newest = masters().filter(|one| Some(one.sequence) == newest);
+    let first = newest.next();
+    let doubtful = newest.any(|one| first.is_some_and(|first| first.times != one.times));
+    (first, doubtful)
 }
 
 fn earliest(one: Option<Span>, other: Option<Span>) -> Option<Span> {

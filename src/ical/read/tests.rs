@@ -139,20 +139,44 @@ fn times_are_read() {
             "it has two UIDs",
         ),
         (&["SUMMARY:x"], "it has no DTSTART"),
+        (&["DTSTART:20261201T100000Z", "EXRULE:FREQ=DAILY"], "past"),
         (
-            &["DTSTART:20261201T100000Z", "EXRULE:FREQ=DAILY"],
-            "EXRULE is not understood",
+            &["DTSTART:20261201T100000Z", "EXRULE:FREQ=NEVER"],
+            "the recurrence rule cannot be read",
         ),
         (
             &[
-                "DTSTART:20261201T100000Z",
-                "RDATE;VALUE=PERIOD:20261202T100000Z/PT1H",
+                "DTSTART:20251201T100000Z",
+                "DURATION:PT1H",
+                "RDATE;TZID=Europe/Berlin;VALUE=PERIOD:20261202T100000/20261202T123000",
             ],
-            "RDATE with periods is not understood",
+            "2026-12-02T09:00Z/2026-12-02T11:30Z",
         ),
         (
-            &["DTSTART:20261201T100000Z", "RDATE:20261202T100000Z/PT1H"],
-            "RDATE with periods is not understood",
+            &[
+                "DTSTART:20251201T100000Z",
+                "RDATE;VALUE=PERIOD:20251202T100000Z/PT5M,20261202T100000Z/PT2H",
+            ],
+            "2026-12-02T10:00Z/2026-12-02T12:00Z",
+        ),
+        (
+            &["DTSTART:20251201T100000Z", "RDATE:20261202T100000Z/PT"],
+            "RDATE cannot be read",
+        ),
+        (
+            &[
+                "DTSTART:20251201T100000Z",
+                "RDATE:20261202T100000Z/tomorrow",
+            ],
+            "RDATE cannot be read",
+        ),
+        // UNTIL in UTC with days: the day it names.
+        (
+            &[
+                "DTSTART:20251201",
+                "RRULE:FREQ=DAILY;UNTIL=20261123T235959Z",
+            ],
+            "2026-11-22T23:00Z/2026-11-23T23:00Z",
         ),
         (
             &["DTSTART:20261201T100000Z", "RRULE:FREQ=NEVER"],
@@ -191,6 +215,11 @@ fn the_next_occurrence_is_the_first_that_has_not_ended() {
         "RECURRENCE-ID;TZID=Europe/Berlin:20261204T100000",
         "DTSTART;TZID=Europe/Berlin:20261204T100000",
         "STATUS:CANCELLED",
+    ];
+    let future: &[&str] = &[
+        "RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/Berlin:20261203T100000",
+        "DTSTART:20261203T100000Z",
+        "DURATION:PT2H",
     ];
     let alone: &[&[&str]] = &[master];
     let all: &[&[&str]] = &[master, moved, cancelled];
@@ -233,21 +262,64 @@ fn the_next_occurrence_is_the_first_that_has_not_ended() {
             "2026-12-03T14:00Z/2026-12-03T14:30Z",
         ),
         (&[cancelled], "2026-11-01T00:00:00Z", "past"),
+        // The same twice is the same; otherwise the newest version counts.
         (
             &[master, master],
             "2026-11-01T00:00:00Z",
+            "2026-12-01T09:00Z/2026-12-01T10:00Z",
+        ),
+        (
+            &[master, &["DTSTART:20261208T090000Z", "SEQUENCE:1"]],
+            "2026-11-01T00:00:00Z",
+            "2026-12-08T09:00Z/2026-12-08T09:00Z",
+        ),
+        (
+            &[master, &["DTSTART:20261208T090000Z"]],
+            "2026-11-01T00:00:00Z",
             "the UID is used by two events",
+        ),
+        // From the third on an hour later and two hours long; the fourth is cancelled.
+        (
+            &[master, future, cancelled],
+            "2026-12-01T10:00:00Z",
+            "2026-12-03T10:00Z/2026-12-03T12:00Z",
+        ),
+        (
+            &[master, future, cancelled],
+            "2026-12-03T12:00:00Z",
+            "2026-12-10T10:00Z/2026-12-10T12:00Z",
         ),
         (
             &[
                 master,
                 &[
-                    "RECURRENCE-ID;RANGE=THISANDFUTURE:20261203T090000Z",
+                    "RECURRENCE-ID;RANGE=THISANDPRIOR:20261203T090000Z",
                     "DTSTART:20261203T090000Z",
                 ],
             ],
             "2026-11-01T00:00:00Z",
-            "RECURRENCE-ID with RANGE is not understood",
+            "RECURRENCE-ID with a RANGE but THISANDFUTURE is not supported",
+        ),
+        // A cancelled one needs no times.
+        (
+            &[
+                master,
+                &[
+                    "RECURRENCE-ID;RANGE=THISANDFUTURE:20261203T090000Z",
+                    "STATUS:CANCELLED",
+                ],
+            ],
+            "2026-12-01T10:00:00Z",
+            "past",
+        ),
+        // An override of what is no occurrence any more takes place all the same.
+        (
+            &[
+                master,
+                &["RECURRENCE-ID:20270101T090000Z", "DTSTART:20270101T100000Z"],
+            ],
+            "2026-12-20T00:00:00Z",
+            "2027-01-01T10:00Z/2027-01-01T10:00Z",
         ),
         (
             &[master, &["RECURRENCE-ID:20261203T090000Z", "DTSTART:soon"]],
@@ -519,4 +591,33 @@ fn only_a_few_urls_are_vouched_for() {
             .len(),
         4
     );
+}
+
+#[test]
+fn what_could_not_be_written_is_not_understood() {
+    let fault = |lines: &[&str]| event(&[lines], "2026-12-01T00:00:00Z").fault;
+    let start = "DTSTART:20261208T110000Z";
+    assert_eq!(
+        fault(&[start, "DESCRIPTION;ENCODING=quoted-printable:=C3"]).as_deref(),
+        Some("its DESCRIPTION is encoded as QUOTED-PRINTABLE")
+    );
+    assert_eq!(fault(&[start, "DESCRIPTION;ENCODING=8BIT:plain"]), None);
+    assert_eq!(
+        fault(&[start, "BEGIN:VALARM", "DESCRIPTION:ring"]).as_deref(),
+        Some("a component in it has no END")
+    );
+}
+
+#[test]
+fn an_encoded_location_is_not_empty() {
+    let empty = |line: &str| {
+        let event = event(
+            &[&["DTSTART:20261208T110000Z", line]],
+            "2026-12-01T00:00:00Z",
+        );
+        event.components[0].location_empty
+    };
+    assert!(empty("LOCATION: "));
+    assert!(empty("LOCATION;ENCODING=8BIT:"));
+    assert!(!empty("LOCATION;ENCODING=QUOTED-PRINTABLE:"));
 }
