@@ -6,6 +6,7 @@
 //! is *vouched for*, and is found wherever else it stands.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -36,8 +37,38 @@ pub(super) enum Written {
     DataUrl,
 }
 
-/// Adds the conference links in `text` to `found`, in order, each once for its place.
-pub(super) fn find(text: &str, written: Written, place: Place, found: &mut Vec<FoundLink>) {
+/// The links of one VEVENT, in the order in which they were found, each once for its place.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    links: Vec<FoundLink>,
+    known: BTreeMap<Place, HashSet<String>>,
+}
+
+impl Found {
+    fn add(&mut self, place: Place, provider: Provider, url: &str) {
+        if self.known.entry(place).or_default().insert(url.to_owned()) {
+            self.links.push(FoundLink {
+                place,
+                provider,
+                url: url.to_owned(),
+            });
+        }
+    }
+
+    fn holds(&self, place: Place, url: &str) -> bool {
+        self.known
+            .get(&place)
+            .is_some_and(|known| known.contains(url))
+    }
+
+    /// The links themselves.
+    pub(super) fn into_links(self) -> Vec<FoundLink> {
+        self.links
+    }
+}
+
+/// Adds the conference links in `text` to `found`.
+pub(super) fn find(text: &str, written: Written, place: Place, found: &mut Found) {
     let text = match written {
         Written::Text | Written::Html => Cow::Borrowed(cut(text)),
         Written::DataUrl => match cut(text).split_once(',') {
@@ -103,32 +134,22 @@ impl Vouched {
     }
 
     /// Whether each of them was found in `place`: then there is nothing to look for.
-    pub(super) fn all_found(&self, place: Place, found: &[FoundLink]) -> bool {
-        self.0.iter().all(|url| is_found(place, url, found))
+    pub(super) fn all_found(&self, place: Place, found: &Found) -> bool {
+        self.0.iter().all(|url| found.holds(place, url.expose()))
     }
 
     /// Adds those that `text` is, or, in running text, holds. All of the text is searched.
-    pub(super) fn find(&self, text: &str, place: Place, found: &mut Vec<FoundLink>) {
+    pub(super) fn find(&self, text: &str, place: Place, found: &mut Found) {
         for url in &self.0 {
             let here = match place {
                 Place::Description | Place::Location => block::holds(text, url),
                 _ => text.trim() == url.expose(),
             };
-            if here && !is_found(place, url, found) {
-                found.push(FoundLink {
-                    place,
-                    provider: Provider::Teams,
-                    url: url.expose().to_owned(),
-                });
+            if here {
+                found.add(place, Provider::Teams, url.expose());
             }
         }
     }
-}
-
-fn is_found(place: Place, url: &JoinUrl, found: &[FoundLink]) -> bool {
-    found
-        .iter()
-        .any(|link| link.place == place && link.url == url.expose())
 }
 
 fn is_web(url: &str) -> bool {
@@ -204,7 +225,7 @@ fn wrapped(url: &Url) -> Option<Url> {
     Url::parse(&inner).ok()
 }
 
-fn add(url: &str, written: Written, place: Place, found: &mut Vec<FoundLink>) {
+fn add(url: &str, written: Written, place: Place, found: &mut Found) {
     if url.len() > MAX_URL {
         return;
     }
@@ -212,16 +233,8 @@ fn add(url: &str, written: Written, place: Place, found: &mut Vec<FoundLink>) {
         Written::Text => Cow::Borrowed(url),
         Written::Html | Written::DataUrl => Cow::Owned(url.replace("&amp;", "&")),
     };
-    let Some(provider) = provider(&url) else {
-        return;
-    };
-    let link = FoundLink {
-        place,
-        provider,
-        url: url.into_owned(),
-    };
-    if !found.contains(&link) {
-        found.push(link);
+    if let Some(provider) = provider(&url) {
+        found.add(place, provider, &url);
     }
 }
 
@@ -256,24 +269,19 @@ fn url_in_text(from: &str, plain: bool) -> &str {
         c.is_whitespace() || c.is_control() || "<>\"\\".contains(c) || !plain && c == '\''
     };
     let mut url = from.split(ends).next().unwrap_or("");
-    loop {
-        let Some(last) = url.chars().next_back() else {
-            return url;
-        };
-        let opens =
-            |open: char, close: char| url.matches(open).count() >= url.matches(close).count();
-        let belongs = match last {
-            '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '*' | '_' | '|' => false,
-            ')' => opens('(', ')'),
-            ']' => opens('[', ']'),
-            '}' => opens('{', '}'),
-            _ => true,
-        };
-        if belongs {
-            return url;
+    // How often each bracket opens, and how often it closes in what is left.
+    let mut brackets = [('(', ')'), ('[', ']'), ('{', '}')]
+        .map(|(open, close)| (close, url.matches(open).count(), url.matches(close).count()));
+    while let Some(last) = url.chars().next_back() {
+        let bracket = brackets.iter_mut().find(|(close, ..)| *close == last);
+        match bracket {
+            Some((_, opened, closed)) if *opened < *closed => *closed -= 1,
+            None if ".,;:!?'*_|".contains(last) => {}
+            _ => break,
         }
         url = url.strip_suffix(last).unwrap_or("");
     }
+    url
 }
 
 fn is_html(head: &str) -> bool {

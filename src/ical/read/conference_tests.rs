@@ -1,9 +1,10 @@
 use super::*;
 
 fn links(text: &str, written: Written) -> Vec<(Provider, String)> {
-    let mut found = Vec::new();
+    let mut found = Found::default();
     find(text, written, Place::Description, &mut found);
     found
+        .into_links()
         .into_iter()
         .map(|link| (link.provider, link.url))
         .collect()
@@ -165,9 +166,9 @@ fn a_property_that_is_a_url_is_taken_whole() {
             "https://teams.microsoft.com/meet/1?p=x",
         ),
     ] {
-        let mut found = Vec::new();
+        let mut found = Found::default();
         find(text, Written::Text, place, &mut found);
-        let found: Vec<_> = found.iter().map(|link| link.url.as_str()).collect();
+        let found: Vec<_> = found.links.iter().map(|link| link.url.as_str()).collect();
         assert_eq!(found, [expected], "{text}");
     }
 }
@@ -196,7 +197,18 @@ fn the_search_is_bounded() {
     assert_eq!(links(&late, Written::Text), []);
     let long = format!("https://zoom.us/j/{}", "1".repeat(MAX_URL));
     assert_eq!(links(&long, Written::Text), []);
-    let brackets = format!("https://zoom.us/j/1{}", ")".repeat(5000));
+    let brackets = format!("https://zoom.us/j/1{}", ")".repeat(MAX_TEXT - 100));
     assert_eq!(links(&brackets, Written::Text).len(), 1);
     assert_eq!(links(&"://".repeat(80_000), Written::Text), []);
+}
+
+#[test]
+fn many_links_are_told_apart_in_linear_time() {
+    let mut found = Found::default();
+    for number in 0..200_000 {
+        let url = format!("https://zoom.us/j/{number}");
+        find(&url, Written::Text, Place::Conference, &mut found);
+        find(&url, Written::Text, Place::Conference, &mut found);
+    }
+    assert_eq!(found.into_links().len(), 200_000);
 }

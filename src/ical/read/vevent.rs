@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::conference::{self, Vouched, Written};
+use super::conference::{self, Found, Vouched, Written};
 use super::guard;
 use super::time::{Length, When};
 use super::zone::Zones;
@@ -30,6 +30,7 @@ pub(super) struct Vevent<'z> {
     pub(super) times: Times<'z>,
     /// The lines that decide its times, unfolded, each with a line feed.
     pub(super) schedule: Vec<u8>,
+    found: Found,
     /// URLs in it that are Teams links by where they stand.
     vouched: Vouched,
     /// The first thing that keeps it from being understood.
@@ -116,6 +117,7 @@ impl<'z> Vevent<'z> {
             vevent.take(&line, &mut pending);
         }
         vevent.find_vouched(document, index);
+        vevent.component.links = std::mem::take(&mut vevent.found).into_links();
         vevent.resolve(pending, component.parent, zones);
         let only_cancels = vevent.component.is_override && vevent.component.cancelled;
         if vevent.times.start.is_none() && !only_cancels {
@@ -153,6 +155,7 @@ impl<'z> Vevent<'z> {
             stamped: None,
             times: Times::default(),
             schedule: Vec::new(),
+            found: Found::default(),
             vouched: Vouched::default(),
             fault: None,
         }
@@ -288,7 +291,7 @@ impl<'z> Vevent<'z> {
         if self.vouched.is_empty() {
             return;
         }
-        let links = &mut self.component.links;
+        let links = &mut self.found;
         for line in document.lines(index) {
             let known = [
                 ("DESCRIPTION", Place::Description),
@@ -309,7 +312,7 @@ impl<'z> Vevent<'z> {
     }
 
     fn links(&mut self, text: &str, written: Written, place: Place) {
-        conference::find(text, written, place, &mut self.component.links);
+        conference::find(text, written, place, &mut self.found);
     }
 
     /// Reads the pending dates and puts each where it belongs.
