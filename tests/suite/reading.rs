@@ -266,3 +266,45 @@ fn what_would_cost_too_much_is_refused_with_its_line() {
         ["refused: line 33: components nested deeper than 32; no calendar needs that"]
     );
 }
+
+#[test]
+fn costly_rules_take_no_more_time_than_the_file_is_worth() {
+    let event = |uid: &str, rule: &str| {
+        format!("BEGIN:VEVENT\nUID:{uid}\nDTSTART:20000103T100000Z\n{rule}END:VEVENT\n")
+    };
+    let costly = "RRULE:FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30\n";
+    let text = event("costly", costly)
+        + &(0..1000)
+            .map(|n| event(&format!("costly{n}"), costly))
+            .collect::<String>()
+        + &event("plain", "DURATION:P100Y\n");
+    let told = told(text.as_bytes(), NOW);
+    assert_eq!(told.len(), 1002);
+    assert_eq!(
+        told[0],
+        "1: costly the recurrence rule takes too long to follow"
+    );
+    assert!(told[1000].ends_with(" all recurrence rules of the file together take too long"));
+    assert!(told[1001].ends_with(" plain 2000-01-03T10:00Z/2000-01-04T10:00Z"));
+
+    let weekly: String = (0..1000)
+        .map(|n| event(&format!("weekly{n}"), "RRULE:FREQ=WEEKLY;COUNT=2000\n"))
+        .collect();
+    let told = self::told(weekly.as_bytes(), NOW);
+    assert!(
+        told.iter()
+            .all(|one| one.ends_with(" 2026-11-30T10:00Z/2026-11-30T10:00Z"))
+    );
+}
+
+#[test]
+fn many_names_of_zones_are_read_in_linear_time() {
+    let named: String = (0..200_000)
+        .map(|n| format!("EXDATE;TZID=z{n}:\n"))
+        .collect();
+    let text = format!("BEGIN:VEVENT\nUID:a\nDTSTART:20261201T100000Z\n{named}END:VEVENT\n");
+    assert_eq!(
+        told(text.as_bytes(), NOW),
+        ["1: a 2026-12-01T10:00Z/2026-12-01T10:00Z"]
+    );
+}

@@ -14,8 +14,10 @@ use super::rule::{Frequency, Rule, days_in_month};
 
 /// The steps that one series may take: some ten milliseconds.
 const SERIES_STEPS: u64 = 250_000;
-/// The steps that all series of a document may take together: 10,000 series of 2,000 each.
-const DOCUMENT_STEPS: u64 = 20_000_000;
+/// The steps that all series of a document may take together: as many as two costly series, ...
+const DOCUMENT_STEPS: u64 = 2 * SERIES_STEPS;
+/// ... and some for each byte of it: 2,500 for an event of 250 bytes.
+const STEPS_PER_BYTE: u64 = 10;
 /// No rule is followed beyond this year: a date has four digits.
 const LAST_YEAR: i32 = 9999;
 
@@ -27,10 +29,12 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// For a document.
-    pub(super) fn new() -> Self {
+    /// For a document of so many bytes. It grows with them, so that a file takes time in proportion.
+    pub(super) fn new(bytes: usize) -> Self {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let more = STEPS_PER_BYTE.saturating_mul(bytes);
         Self {
-            document: Cell::new(DOCUMENT_STEPS),
+            document: Cell::new(DOCUMENT_STEPS.saturating_add(more)),
             series: Cell::new(SERIES_STEPS),
         }
     }

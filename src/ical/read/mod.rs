@@ -78,7 +78,7 @@ pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
         calendars,
         zone: Zone::Iana(zone),
         now,
-        budget: Budget::new(),
+        budget: Budget::new(document.bytes().len()),
     };
     Reading {
         events: groups

@@ -32,7 +32,7 @@ fn starts(series: &Series<'_>, now: &str, count: usize) -> Vec<String> {
     let mut starts = Vec::new();
     while starts.len() < count {
         let Some(span) = series
-            .first(from, |span| span.start >= from, &Budget::new())
+            .first(from, |span| span.start >= from, &Budget::new(0))
             .unwrap()
         else {
             break;
@@ -293,7 +293,7 @@ fn hostile_rules_end() {
         for rule in rules {
             if let Ok(series) = series(start, rule) {
                 let now = utc("2026-11-23");
-                let _ = series.first(now, |span| span.end > now, &Budget::new());
+                let _ = series.first(now, |span| span.end > now, &Budget::new(0));
             }
         }
     }
@@ -316,7 +316,7 @@ proptest::proptest! {
         let length = Length::days(1);
         if let Ok(series) = Series::single(BERLIN, start, length).with_rules(&[rule], &[]) {
             let now = utc("2026-11-23");
-            if let Ok(Some(span)) = series.first(now, |span| span.end > now, &Budget::new()) {
+            if let Ok(Some(span)) = series.first(now, |span| span.end > now, &Budget::new(0)) {
                 proptest::prop_assert!(span.end > now && span.start >= start.and_utc() - TimeDelta::days(1));
             }
         }

@@ -1,5 +1,7 @@
 //! What one VEVENT says, by itself.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use super::conference::{self, Found, Vouched, Written};
@@ -100,7 +102,8 @@ impl Dated {
 struct Pending {
     values: Vec<(&'static str, String)>,
     places: Vec<(Dated, Option<usize>)>,
-    zones: Vec<String>,
+    /// Each name with its number.
+    zones: HashMap<String, usize>,
 }
 
 impl<'z> Vevent<'z> {
@@ -323,10 +326,12 @@ impl<'z> Vevent<'z> {
         }
         // Few names stand in a VEVENT: each is looked up once.
         let names = pending.zones.iter();
-        let known: Vec<_> = names.map(|name| zones.get(name, parent)).collect();
+        let known: HashMap<usize, _> = names
+            .map(|(name, &number)| (number, zones.get(name, parent)))
+            .collect();
         let read = guard::dates(&pending.values);
         for (&(dated, tzid), written) in pending.places.iter().zip(read) {
-            let zone = tzid.and_then(|at| known.get(at));
+            let zone = tzid.and_then(|number| known.get(&number));
             let when = match (written, zone) {
                 (Some(guard::Written::Date(date)), _) => Some(When::Date(date)),
                 (Some(guard::Written::Utc(at)), _) => Some(When::Utc(at)),
@@ -424,14 +429,10 @@ impl Pending {
         }
     }
 
-    /// The place of the zone that the line names.
+    /// The number of the zone that the line names.
     fn zone(&mut self, line: &ContentLine<'_>) -> Option<usize> {
-        let name = line.param("TZID")?;
-        let known = self.zones.iter().position(|zone| *zone == name);
-        Some(known.unwrap_or_else(|| {
-            self.zones.push(name);
-            self.zones.len() - 1
-        }))
+        let next = self.zones.len();
+        Some(*self.zones.entry(line.param("TZID")?).or_insert(next))
     }
 }
 
