@@ -7,6 +7,7 @@ use crate::clock::Clock as _;
 use crate::config::Config;
 use crate::model::{CalendarName, OrganizerId};
 use crate::state::{Overview, State, StateError};
+use crate::sync::is_failure;
 
 pub(super) fn status(context: &Context, as_json: bool) -> Exit {
     match try_status(context, as_json) {
@@ -40,6 +41,7 @@ fn try_status(context: &Context, as_json: bool) -> Result<Exit, Exit> {
     let healthy = |line: &Line<'_>| {
         let record = line.overview.as_ref().map(|o| &o.record);
         record.is_none_or(|r| r.frozen.is_none() && r.failing.is_none())
+            && failing_events(line) == 0
     };
     Ok(if lines.iter().all(healthy) {
         Exit::Done
@@ -70,6 +72,15 @@ fn collect<'a>(
     Ok(lines)
 }
 
+/// How many of its events fail.
+fn failing_events(line: &Line<'_>) -> u32 {
+    let outcome = line.overview.iter().flat_map(|o| &o.outcome);
+    outcome
+        .filter(|(name, _)| is_failure(name))
+        .map(|(_, n)| n)
+        .sum()
+}
+
 fn linked(line: &Line<'_>) -> u32 {
     line.overview.as_ref().map_or(0, |o| o.links.iter().sum())
 }
@@ -90,6 +101,7 @@ fn show(lines: &[Line<'_>], config: &Config) {
         let state = match record {
             Some(r) if r.frozen.is_some() => "waits",
             Some(r) if r.failing.is_some() => "failing",
+            Some(_) if failing_events(line) > 0 => "events fail",
             Some(_) => "ok",
             None => "never passed over",
         };
@@ -123,6 +135,13 @@ fn show(lines: &[Line<'_>], config: &Config) {
         if let Some(why) = &record.failing {
             output::print(&format!("{}: failing: {why}", line.name));
         }
+        match failing_events(line) {
+            0 => {}
+            n => output::print(&format!(
+                "{}: {n} events fail and are tried again; the log says why and what to do",
+                line.name
+            )),
+        }
     }
 }
 
@@ -147,5 +166,6 @@ fn to_json(line: &Line<'_>, config: &Config) -> serde_json::Value {
         "meetings-per-month": config.budget.meetings_per_month,
         "frozen": record.frozen.map(|f| json!({ "since": f.since, "why": f.why })),
         "failing": record.failing,
+        "failing-events": failing_events(line),
     })
 }

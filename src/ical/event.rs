@@ -64,7 +64,7 @@ pub struct Component {
     /// Every conference link found in it, in file order; ours included. Those with a host that no
     /// provider is known by come last.
     pub links: Vec<FoundLink>,
-    /// LOCATION is absent or empty.
+    /// LOCATION is absent, or empty and not encoded.
     pub location_empty: bool,
     /// URL is absent.
     pub url_absent: bool,

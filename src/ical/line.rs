@@ -108,6 +108,18 @@ impl<'a> ContentLine<'a> {
             .map(|param| param.values.join(","))
     }
 
+    /// The encoding of a value that is no plain text, as vCalendar 1.0 has it and binary values do
+    /// (RFC 5545, 3.2.7): what is put at its end would be read as part of the encoding.
+    pub fn encoding(&self) -> Option<&'static str> {
+        let encoding = self.param("ENCODING")?.to_ascii_uppercase();
+        match encoding.trim() {
+            "8BIT" | "7BIT" => None,
+            "QUOTED-PRINTABLE" => Some("QUOTED-PRINTABLE"),
+            "BASE64" | "B" => Some("BASE64"),
+            _ => Some("something unknown"),
+        }
+    }
+
     /// Its value's bytes, unfolded.
     pub fn raw_value(&self) -> Cow<'a, [u8]> {
         match self.logical() {

@@ -1,12 +1,14 @@
 //! What is due, and deciding everything again.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension as _;
 
 use super::error::StateError;
 use super::rows::time;
 use super::store::State;
-use crate::model::{CalendarName, ResourceId};
+use crate::model::{CalendarName, ResourceId, Version};
 
 impl State {
     /// When the first resource of the calendar has to be decided again; `None`: none before it changes.
@@ -40,6 +42,30 @@ impl State {
             )?
             .query_map((calendar.as_str(), now.timestamp_micros()), |row| {
                 row.get::<_, String>(0).map(ResourceId::new)
+            })?
+            .collect()
+        })
+    }
+
+    /// The resources that need no decision at `now`, each with the version that was decided upon.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn settled(
+        &self,
+        calendar: &CalendarName,
+        now: DateTime<Utc>,
+    ) -> Result<HashMap<ResourceId, Version>, StateError> {
+        self.read(|c| {
+            c.prepare_cached(
+                "SELECT resource, version FROM resources
+                 WHERE calendar = ?1 AND (due IS NULL OR due > ?2)",
+            )?
+            .query_map((calendar.as_str(), now.timestamp_micros()), |row| {
+                Ok((
+                    ResourceId::new(row.get_ref(0)?.as_str()?),
+                    Version::new(row.get_ref(1)?.as_str()?),
+                ))
             })?
             .collect()
         })

@@ -253,6 +253,40 @@ fn confirming_moves_written_links_of_that_calendar_except_those_named() {
 }
 
 #[test]
+fn a_resource_is_due_or_settled_from_its_time_on() {
+    let home = Home::new();
+    let state = home.open();
+    let with_due = |id, due| ResourceRecord {
+        due,
+        ..resource(id, "v")
+    };
+    let records = [
+        with_due("never", None),
+        with_due("later", Some(at(2))),
+        with_due("sooner", Some(at(1))),
+    ];
+    state.put_resources(&team(), &records).unwrap();
+    let tick = Duration::microseconds(1);
+    for (now, due) in [
+        (at(1) - tick, vec![]),
+        (at(1), vec!["sooner"]),
+        (at(2), vec!["later", "sooner"]),
+    ] {
+        let mut found = state.due(&team(), now).unwrap();
+        found.sort();
+        let expected: Vec<_> = due.into_iter().map(ResourceId::new).collect();
+        assert_eq!(found, expected, "{now}");
+        let rest = records.iter().filter(|r| !expected.contains(&r.id));
+        let rest = rest.map(|r| (r.id.clone(), r.version.clone())).collect();
+        assert_eq!(state.settled(&team(), now).unwrap(), rest, "{now}");
+    }
+    assert_eq!(state.next_due(&team()).unwrap(), Some(at(1)));
+    let other = CalendarName::new("other");
+    assert!(state.settled(&other, at(0)).unwrap().is_empty());
+    assert_eq!(state.next_due(&other).unwrap(), None);
+}
+
+#[test]
 fn the_overview_sums_outcomes_and_phases_per_calendar() {
     let home = Home::new();
     let state = home.open();

@@ -9,6 +9,7 @@ mod act;
 mod brakes;
 mod job;
 mod preview;
+mod reading;
 mod retry;
 mod survey;
 mod trouble;
@@ -32,6 +33,7 @@ use crate::plan::Rules;
 use crate::state::{CalendarRecord, State, StateError};
 use act::Halt;
 pub use preview::{Preview, Row};
+pub use retry::is_failure;
 use survey::Survey;
 pub use trouble::Troubles;
 pub use understand::{Planned, Understood};
@@ -172,10 +174,8 @@ impl Bridge {
         if let (Scope::Only(_), true) = (&scope, record.first_pass_done) {
             return Ok((scope, Known::default()));
         }
-        let now = self.clock.now();
-        let resources = self.state.resources(&calendar.name)?.into_iter();
-        let settled = resources.filter(|r| r.due.is_none_or(|due| now < due));
-        Ok((Scope::All, settled.map(|r| (r.id, r.version)).collect()))
+        let settled = self.state.settled(&calendar.name, self.clock.now())?;
+        Ok((Scope::All, settled))
     }
 
     /// Remembers that the pass ended well, and that a listing confirmed what had been written. A pass

@@ -11,6 +11,11 @@ const FAILED: [&str; 4] = [
     "write-failed",
 ];
 
+/// Whether events with this outcome have failed, and are tried again.
+pub fn is_failure(outcome: &str) -> bool {
+    FAILED.contains(&outcome)
+}
+
 impl Bridge {
     /// Makes every resource with a failure due at once. A Retry-After window stays closed all the
     /// same: that is the network's to keep.
@@ -21,10 +26,7 @@ impl Bridge {
         let now = self.clock.now();
         let mut failed = self.state.resources(&calendar.name)?;
         failed.retain(|r| {
-            r.due.is_some_and(|due| now < due)
-                && r.outcome
-                    .iter()
-                    .any(|(name, _)| FAILED.contains(&name.as_str()))
+            r.due.is_some_and(|due| now < due) && r.outcome.iter().any(|(name, _)| is_failure(name))
         });
         failed.iter_mut().for_each(|r| r.due = Some(now));
         self.state.put_resources(&calendar.name, &failed)

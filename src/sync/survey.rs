@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::StreamExt;
-
 use super::job::{Job, Room};
+use super::reading::{Content, Readings};
 use super::{Bridge, PassError, Report, Watched};
 use crate::calendar::{Found, Known, Resource, Scope};
 use crate::log;
@@ -47,10 +46,14 @@ impl Bridge {
     ) -> Result<Survey, PassError> {
         let mut survey = Survey::default();
         let mut complete = false;
-        let mut finding = calendar.port.read(scope, known).await?;
-        while let Some(found) = finding.next().await {
+        let finding = calendar.port.read(scope, known).await?;
+        let mut readings = Readings::new(finding, calendar.zone);
+        while let Some((found, content)) = readings.next(self.clock.now()).await {
             match found {
-                Found::Changed(resource) => self.decide(calendar, resource, &mut survey).await?,
+                Found::Changed(resource) => {
+                    let content = content.unwrap_or_else(Content::broken);
+                    self.decide(calendar, resource, content, &mut survey)?;
+                }
                 Found::Vanished(id) => {
                     self.state.forget_resource(&calendar.name, &id)?;
                     log::event!(RESOURCE_VANISHED, calendar = %calendar.name, resource = %id);
@@ -79,17 +82,18 @@ impl Bridge {
 
     /// Understands one resource, remembers what reading alone has shown, and holds it if it needs
     /// something done.
-    async fn decide(
+    fn decide(
         &self,
         calendar: &Watched,
         resource: Resource,
+        content: Content,
         survey: &mut Survey,
     ) -> Result<(), PassError> {
         survey.changed = true;
         survey.report.read += 1;
         survey.touched.insert(resource.id.clone());
         self.troubles.readable(&calendar.name, &resource.id);
-        let understood = self.understand(calendar, resource).await?;
+        let understood = self.decide_all(calendar, resource, content)?;
         self.remember(calendar, &understood, &mut survey.report)?;
         survey.unsettled += understood.unsettled();
         if understood.acts() {

@@ -1,13 +1,15 @@
 //! Bytes → events → decisions, for one resource.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
+use super::reading::{self, Content};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
-use crate::ical::document::{Document, Fault};
 use crate::ical::event::{Event, Next, Provider};
 use crate::ical::mark::Mark;
-use crate::ical::{read, write};
+use crate::ical::write;
 use crate::log;
 use crate::meeting::{Details, Meeting};
 use crate::model::{CalendarName, ExternalId, JoinUrl, ResourceId, Uid};
@@ -102,35 +104,33 @@ impl Bridge {
         calendar: &Watched,
         resource: Resource,
     ) -> Result<Understood, PassError> {
-        let now = self.clock.now();
-        let zone = calendar.zone;
         let bytes = resource.bytes.clone();
-        // Recurrence may take milliseconds, and a panic on hostile bytes must end here.
-        let reading = tokio::task::spawn_blocking(move || match Document::parse(&bytes) {
-            Ok(document) => {
-                let reading = read::read(&document, zone, now);
-                let told = |fault: Fault| format!("line {}: {}", fault.line, fault.what);
-                (
-                    reading.events,
-                    reading.faults.into_iter().map(told).collect(),
-                )
-            }
-            Err(error) => (Vec::new(), vec![error.to_string()]),
-        });
-        let (events, faults) = reading.await.unwrap_or_else(|_| {
-            let why = "reading it failed inside meetbridge; please report it";
-            (Vec::new(), vec![why.to_owned()])
-        });
+        let content = reading::read_one(bytes, calendar.zone, self.clock.now()).await;
+        Ok(self.decide_all(calendar, resource, content)?)
+    }
 
+    /// Decides each event of a resource that was read. Changes nothing.
+    pub(super) fn decide_all(
+        &self,
+        calendar: &Watched,
+        resource: Resource,
+        content: Content,
+    ) -> Result<Understood, StateError> {
+        let Content { events, faults } = content;
+        let now = self.clock.now();
         let remembered = self.state.resource(&calendar.name, &resource.id)?;
         let first_seen = match remembered {
             Some(known) if known.version == resource.version => known.first_seen,
             _ => now,
         };
         let links = self.state.links(&calendar.name, &resource.id)?;
+        let mut links: HashMap<Uid, Link> = links
+            .into_iter()
+            .map(|link| (link.uid.clone(), link))
+            .collect();
         let mut planned = Vec::with_capacity(events.len());
         for event in events {
-            let link = links.iter().find(|l| l.uid == event.uid).cloned();
+            let link = links.remove(&event.uid);
             let past = |t: &DateTime<Utc>| *t <= now;
             let changed = resource
                 .modified

@@ -11,6 +11,7 @@ use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::{Resource, Written};
 use crate::ical::document::Document;
 use crate::ical::edit::Edits;
+use crate::ical::event::Event;
 use crate::ical::{read, write};
 use crate::log;
 use crate::model::{MeetingKey, Uid};
@@ -23,9 +24,16 @@ const RETRY_WRITE: chrono::Duration = chrono::Duration::minutes(1);
 /// How long a write that was refused is put off.
 const RETRY_REFUSED: chrono::Duration = chrono::Duration::hours(1);
 
-/// The new bytes of a resource, and the events that could not be edited, with the reason.
+/// What became of the events of a resource.
+#[derive(Default)]
 struct Edited {
+    /// The new bytes, if there is anything to write.
     bytes: Option<Vec<u8>>,
+    /// The links in them that are new or made whole.
+    written: Vec<Link>,
+    /// The links to which nothing is to be added.
+    whole: Vec<Link>,
+    /// The events that could not be edited, with the reason.
     unfit: Vec<(Uid, String)>,
 }
 
@@ -51,7 +59,7 @@ impl Bridge {
             .iter()
             .map(|r| (r.planned.event.uid.clone(), Cause::of(r)))
             .collect();
-        let (edited, links) = self.edit(calendar, &resource, ready, links, now).await;
+        let edited = self.edit(calendar, &resource, ready, links, now).await;
         for (uid, reason) in edited.unfit {
             report.failed += 1;
             report.count("not-understood");
@@ -59,10 +67,18 @@ impl Bridge {
             let what = Decision::Leave(Why::NotUnderstood(reason));
             self.log_left(&calendar.name, &resource.id, &uid, &what);
         }
+        for _ in &edited.whole {
+            report.count("in-step");
+            tally(&mut record.outcome, "in-step");
+        }
+        // Each counts as a write that changed nothing, so that it is not decided again and again.
+        let whole: Vec<Link> = edited.whole.into_iter().map(landed).collect();
+        self.state.put_links(&whole)?;
         let Some(bytes) = edited.bytes else {
             return Ok(self.state.put_resource(&calendar.name, &record)?);
         };
 
+        let links = edited.written;
         self.state.put_links(&links)?;
         let (id, name) = (&resource.id, &calendar.name);
         match calendar.port.write(id, &resource.version, &bytes).await {
@@ -96,13 +112,17 @@ impl Bridge {
             Written::Refused(why) => {
                 report.failed += 1;
                 self.troubles.unwritable(name, id, &why, true);
-                tally(&mut record.outcome, "write-refused");
+                links
+                    .iter()
+                    .for_each(|_| tally(&mut record.outcome, "write-refused"));
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_REFUSED));
             }
             Written::Failed(why) => {
                 report.failed += 1;
                 self.troubles.unwritable(name, id, &why, false);
-                tally(&mut record.outcome, "write-failed");
+                links
+                    .iter()
+                    .for_each(|_| tally(&mut record.outcome, "write-failed"));
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_WRITE));
             }
             Written::Unknown(why) => {
@@ -123,7 +143,7 @@ impl Bridge {
         ready: Vec<Ready>,
         links: Vec<Link>,
         now: DateTime<Utc>,
-    ) -> (Edited, Vec<Link>) {
+    ) -> Edited {
         let context = EditContext {
             tenant: self.tenant.clone(),
             show: calendar.show.clone(),
@@ -137,8 +157,10 @@ impl Bridge {
         let work = tokio::task::spawn_blocking(move || edit_bytes(&bytes, &ready, links, &context));
         work.await.unwrap_or_else(|_| {
             let why = "editing it failed inside meetbridge; please report it".to_owned();
-            let unfit = uids.into_iter().map(|uid| (uid, why.clone())).collect();
-            (Edited { bytes: None, unfit }, Vec::new())
+            Edited {
+                unfit: uids.into_iter().map(|uid| (uid, why.clone())).collect(),
+                ..Edited::default()
+            }
         })
     }
 }
@@ -169,84 +191,117 @@ struct EditContext {
     now: DateTime<Utc>,
 }
 
-fn edit_bytes(
-    bytes: &[u8],
-    ready: &[Ready],
-    links: Vec<Link>,
-    context: &EditContext,
-) -> (Edited, Vec<Link>) {
-    let fail = |why: String| {
-        let unfit = ready
-            .iter()
-            .map(|r| (r.planned.event.uid.clone(), why.clone()))
-            .collect();
-        (Edited { bytes: None, unfit }, Vec::new())
-    };
+/// What is written for one event.
+struct Part<'a> {
+    one: &'a Ready,
+    link: Link,
+    edits: Edits,
+}
+
+fn edit_bytes(bytes: &[u8], ready: &[Ready], links: Vec<Link>, context: &EditContext) -> Edited {
+    let mut edited = Edited::default();
     let document = match Document::parse(bytes) {
         Ok(document) => document,
-        Err(error) => return fail(error.to_string()),
+        Err(error) => {
+            let unfit = links.into_iter().map(|link| (link.uid, error.to_string()));
+            edited.unfit = unfit.collect();
+            return edited;
+        }
     };
-    let (mut edits, mut unfit, mut kept) = (Edits::new(), Vec::new(), Vec::new());
+    let mut parts = Vec::with_capacity(ready.len());
     for (one, link) in ready.iter().zip(links) {
-        let key = MeetingKey {
-            tenant: context.tenant.clone(),
-            organizer: link.organizer.clone(),
-            external_id: link.external_id.clone(),
-        };
-        let attachment = write::Attachment {
-            key: &key,
-            generation: link.generation,
-            join_url: &one.meeting.meeting.join_url,
-            details: &one.meeting.meeting.details,
-            show: &context.show,
-            language: &context.language,
-            location: context.location,
-        };
-        let replaces = one.replaces.as_ref();
-        match write::attach(
-            &document,
-            &one.planned.event,
-            &attachment,
-            replaces,
-            context.now,
-        ) {
-            Ok(part) => {
-                edits.merge(part);
-                kept.push((one, link));
-            }
-            Err(error) => unfit.push((link.uid, error.to_string())),
+        match attach(&document, one, &link, context) {
+            Ok(edits) if edits.is_empty() => edited.whole.push(link),
+            Ok(edits) => parts.push(Part { one, link, edits }),
+            Err(error) => edited.unfit.push((link.uid, error.to_string())),
         }
     }
-    if edits.is_empty() {
-        return (Edited { bytes: None, unfit }, Vec::new());
+    // An event whose link does not read back is left out; its neighbours are written without it.
+    while !parts.is_empty() {
+        let mut edits = Edits::new();
+        parts
+            .iter()
+            .for_each(|part| edits.merge(part.edits.clone()));
+        let after = edits.apply(bytes);
+        let (good, bad) = match check(&document, &after, parts, context) {
+            Ok(checked) => checked,
+            Err((parts, why)) => {
+                let unfit = parts
+                    .into_iter()
+                    .map(|part| (part.link.uid, why.to_owned()));
+                edited.unfit.extend(unfit);
+                return edited;
+            }
+        };
+        if bad.is_empty() {
+            edited.bytes = Some(after);
+            edited.written = good.into_iter().map(|part| part.link).collect();
+            return edited;
+        }
+        let why = "the link could not be read back; nothing was written for it";
+        let unfit = bad.into_iter().map(|part| (part.link.uid, why.to_owned()));
+        edited.unfit.extend(unfit);
+        parts = good;
     }
-    let after = edits.apply(bytes);
-    let Ok(changed) = Document::parse(&after) else {
-        return fail("the edited calendar could not be read back; nothing was written".to_owned());
+    edited
+}
+
+fn attach(
+    document: &Document<'_>,
+    one: &Ready,
+    link: &Link,
+    context: &EditContext,
+) -> Result<Edits, write::WriteFault> {
+    let key = MeetingKey {
+        tenant: context.tenant.clone(),
+        organizer: link.organizer.clone(),
+        external_id: link.external_id.clone(),
     };
-    let additive = ready.iter().all(|one| one.replaces.is_none());
-    if additive && !write::verify(&document, &after) {
-        return fail("the edit would have changed other bytes; nothing was written".to_owned());
+    let attachment = write::Attachment {
+        key: &key,
+        generation: link.generation,
+        join_url: &one.meeting.meeting.join_url,
+        details: &one.meeting.meeting.details,
+        show: &context.show,
+        language: &context.language,
+        location: context.location,
+    };
+    let replaces = one.replaces.as_ref();
+    write::attach(
+        document,
+        &one.planned.event,
+        &attachment,
+        replaces,
+        context.now,
+    )
+}
+
+/// The parts whose link is whole in the new bytes, and those whose is not.
+type Checked<'a> = (Vec<Part<'a>>, Vec<Part<'a>>);
+
+/// Reads the new bytes back. An error, with the parts as they were: they are not to be written.
+fn check<'a>(
+    before: &Document<'_>,
+    after: &[u8],
+    parts: Vec<Part<'a>>,
+    context: &EditContext,
+) -> Result<Checked<'a>, (Vec<Part<'a>>, &'static str)> {
+    let Ok(changed) = Document::parse(after) else {
+        let why = "the edited calendar could not be read back; nothing was written";
+        return Err((parts, why));
+    };
+    let additive = parts.iter().all(|part| part.one.replaces.is_none());
+    if additive && !write::verify(before, after) {
+        let why = "the edit would have changed other bytes; nothing was written";
+        return Err((parts, why));
     }
     let events = read::read(&changed, context.zone, context.now).events;
-    for (one, _) in &kept {
-        let whole = events
-            .iter()
-            .find(|e| e.uid == one.planned.event.uid)
-            .is_some_and(|e| {
-                write::missing(e, &one.meeting.meeting.join_url, context.location).is_empty()
-            });
-        if !whole {
-            return fail("the link could not be read back; nothing was written".to_owned());
-        }
-    }
-    (
-        Edited {
-            bytes: Some(after),
-            unfit,
-        },
-        kept.into_iter().map(|(_, link)| link).collect(),
-    )
+    let events: HashMap<&Uid, &Event> = events.iter().map(|event| (&event.uid, event)).collect();
+    Ok(parts.into_iter().partition(|part| {
+        let join_url = &part.one.meeting.meeting.join_url;
+        let event = events.get(&part.one.planned.event.uid);
+        event.is_some_and(|event| write::missing(event, join_url, context.location).is_empty())
+    }))
 }
 
 /// What is remembered before the write.
@@ -276,3 +331,7 @@ fn landed(link: Link) -> Link {
         ..link
     }
 }
+
+#[cfg(test)]
+#[path = "write_back_tests.rs"]
+mod tests;

@@ -1,13 +1,15 @@
 //! Whether one calendar is another with a link added and nothing else: line by line and byte by byte,
 //! by nothing that the program itself uses.
 
-/// What a component that was written shows.
+/// A VEVENT.
 #[derive(Debug)]
 pub(crate) struct Shown {
     /// Its UID, unescaped.
     pub(crate) uid: String,
-    /// The value of its X-MICROSOFT-SKYPETEAMSMEETINGURL that was added.
-    pub(crate) url: String,
+    /// The value of the X-MICROSOFT-SKYPETEAMSMEETINGURL that was added; `None`: it was not written.
+    pub(crate) url: Option<String>,
+    /// It is an override that is cancelled, or holds a web address.
+    pub(crate) may_lack: bool,
 }
 
 /// The properties of which whole lines may be added.
@@ -20,7 +22,7 @@ const ADDED: [&str; 6] = [
     "DESCRIPTION",
 ];
 
-/// Compares `after` with `before`.
+/// Compares `after` with `before`. The VEVENTs of `after`.
 ///
 /// # Errors
 /// The first line that is neither the same, nor one that may be added, nor one that may grow.
@@ -44,10 +46,8 @@ pub(crate) fn compare(before: &[u8], after: &[u8]) -> Result<Vec<Shown>, String>
                     let ended = open.split_off(from).into_iter().next();
                     shown.extend(ended.map(Open::end).transpose()?.flatten());
                 }
-            } else if let Some(open) = open.last_mut()
-                && name == "UID"
-            {
-                open.uid = unescape(value(&text).trim());
+            } else if let Some(open) = open.last_mut() {
+                open.says(&name, &text);
             }
             continue;
         }
@@ -94,6 +94,9 @@ struct Open {
     /// Names of the lines that grew, and by what.
     grown: Vec<(String, String)>,
     stamped: Option<String>,
+    moved: bool,
+    cancelled: bool,
+    address: bool,
 }
 
 impl Open {
@@ -101,6 +104,17 @@ impl Open {
         Self {
             name: name.trim().to_ascii_uppercase(),
             ..Self::default()
+        }
+    }
+
+    /// A line that was there before.
+    fn says(&mut self, name: &str, text: &[u8]) {
+        let value = String::from_utf8_lossy(text);
+        match name {
+            "UID" => self.uid = unescape(crate::additive::value(text).trim()),
+            "RECURRENCE-ID" => self.moved = true,
+            "STATUS" => self.cancelled = value.to_ascii_uppercase().ends_with("CANCELLED"),
+            _ => self.address |= value.contains("://"),
         }
     }
 
@@ -154,7 +168,7 @@ impl Open {
         }
     }
 
-    /// What the component shows, once it has ended; `None` when it was not written.
+    /// What the component shows, once it has ended; `None` when it is no VEVENT.
     fn end(self) -> Result<Option<Shown>, String> {
         let values = |name: &str| -> Vec<&String> {
             let named = self.new.iter().filter(|(one, _)| one == name);
@@ -168,7 +182,12 @@ impl Open {
         if self.new.is_empty() && self.grown.is_empty() {
             return match self.stamped {
                 Some(line) => Err(format!("{}: restamped without a link: {line}", self.uid)),
-                None => Ok(None),
+                None if self.name != "VEVENT" => Ok(None),
+                None => Ok(Some(Shown {
+                    may_lack: self.moved && (self.cancelled || self.address),
+                    uid: self.uid,
+                    url: None,
+                })),
             };
         }
         let missing = |what: &str| format!("{}: no {what} was added", self.uid);
@@ -205,7 +224,11 @@ impl Open {
         {
             return Err(missing("join block with the URL"));
         }
-        Ok(Some(Shown { uid: self.uid, url }))
+        Ok(Some(Shown {
+            uid: self.uid,
+            url: Some(url),
+            may_lack: false,
+        }))
     }
 }
 
@@ -336,7 +359,7 @@ pub(crate) fn notices() -> Result<(), String> {
     let fence = "_".repeat(74);
     let before = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:a\r\nSEQUENCE:1\r\nDTSTAMP:20260101T000000Z\r\n\
                   LOCATION:\r\nDESCRIPTION:Notes\r\nSTATUS:CONFIRMED\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
-    let url = "https://x.example/1";
+    let url = "https://x.example/1".to_owned();
     let block =
         format!("Notes\\n\\n\r\n {fence}______\\n\r\n Join: {url}\\n\r\n {fence}______\\n\r\n");
     let block = block.replace(&format!("{fence}______"), &format!("{fence}\r\n ______"));
@@ -350,7 +373,11 @@ pub(crate) fn notices() -> Result<(), String> {
         .replace("20260101T000000Z", "20260202T000000Z")
         .replace("END:VEVENT", &added);
     let shown = compare(before.as_bytes(), after.as_bytes())?;
-    if shown.len() != 1 || shown.iter().any(|one| one.uid != "a" || one.url != url) {
+    if shown.len() != 1
+        || shown
+            .iter()
+            .any(|one| one.uid != "a" || one.url.as_ref() != Some(&url))
+    {
         return Err(format!("{shown:?}"));
     }
     let changes = [

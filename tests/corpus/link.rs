@@ -304,6 +304,7 @@ impl World {
         let snapshot = self.simulator.snapshot();
         let uids: BTreeSet<Uid> = shown
             .iter()
+            .filter(|one| one.url.is_some())
             .filter_map(|one| Uid::new(one.uid.clone()))
             .collect();
         if uids != *linked {
@@ -333,10 +334,17 @@ impl World {
             }
         }
         for one in shown {
-            let uid = Uid::new(one.uid.clone()).ok_or("written without a UID")?;
+            let uid = Uid::new(one.uid.clone()).filter(|uid| linked.contains(uid));
+            let Some(uid) = uid else { continue };
+            let Some(url) = &one.url else {
+                if one.may_lack {
+                    continue;
+                }
+                return Err(format!("a component of {uid} has no link"));
+            };
             let meeting = snapshot.meeting(ExternalId::of(&uid, 0).as_str());
             let current = meeting.and_then(|state| state.current.as_ref());
-            if current.is_none_or(|current| current.join_web_url != one.url) {
+            if current.is_none_or(|current| current.join_web_url != *url) {
                 return Err(format!("{uid} does not show its own meeting"));
             }
         }
@@ -464,12 +472,11 @@ fn check_state(
                 .meeting
                 .join_url;
             let own = |one: &&additive::Shown| one.uid == link.uid.as_str();
-            if link.phase != Phase::Seen
-                || shown
-                    .iter()
-                    .find(own)
-                    .is_none_or(|one| one.url != url.expose())
-            {
+            let mut urls = shown
+                .iter()
+                .filter(own)
+                .filter_map(|one| one.url.as_deref());
+            if link.phase != Phase::Seen || urls.next() != Some(url.expose()) {
                 return Err(format!("{} is remembered as {:?}", link.uid, link.phase));
             }
             known.insert(link.uid);

@@ -125,15 +125,37 @@ fn compare_file(tally: &mut Tally, path: &str, bytes: &[u8], facts: &Value) {
     for series in facts["series"].as_array().into_iter().flatten() {
         let uid = series["uid"].as_str().unwrap_or_default();
         let Some(event) = events.iter().find(|event| event.uid.as_str() == uid) else {
-            tally.count("series without a UID of its own");
+            if uid.trim().is_empty() {
+                tally.count("series without a UID");
+            } else {
+                tally
+                    .differences
+                    .push(format!("{path} {uid}: no such event"));
+            }
             continue;
         };
         let place = format!("{path} {}", event.uid);
+        let own = || {
+            let facts = facts["events"].as_array().into_iter().flatten();
+            facts.filter(|fact| fact["uid"].as_str().map(str::trim) == Some(uid.trim()))
+        };
         if let Some(fault) = &event.fault {
-            tally.count(format!("fault: {}", without_names(fault)));
+            let kind = without_names(fault);
+            if series["error"].is_string()
+                || disputes(series, "")
+                || own().any(|fact| disputes(fact, ""))
+            {
+                tally.count(format!("disputed fault: {kind}"));
+            } else if own().any(|fact| agrees_on_fault(fault, fact)) {
+                tally.count(format!("agrees: fault: {kind}"));
+            } else if fault.starts_with("the time zone") {
+                tally.count(format!("fault: {kind}"));
+            } else {
+                tally.fact(&place, "fault", kind, "none".to_owned());
+            }
             continue;
         }
-        if series["error"].is_string() || disputes(series, "") {
+        if series["error"].is_string() {
             tally.count("series disputed");
             continue;
         }
@@ -149,6 +171,10 @@ fn compare_file(tally: &mut Tally, path: &str, bytes: &[u8], facts: &Value) {
         });
         let readings = in_zone.as_ref().filter(|_| local).unwrap_or(&in_utc);
         for (fact, (from, events)) in readings {
+            if disputes(series, fact) {
+                tally.count(format!("disputed: {fact}"));
+                continue;
+            }
             let theirs = time(&series[fact], zone);
             let ours = events.iter().find(|other| other.uid == event.uid);
             let ours = ours.map_or(Next::Unknown, |event| event.next.clone());
@@ -166,6 +192,19 @@ fn compare_file(tally: &mut Tally, path: &str, bytes: &[u8], facts: &Value) {
             let theirs = theirs.map_or("none".to_owned(), |at| at.to_string());
             tally.fact(&place, fact, ours, theirs);
         }
+    }
+}
+
+/// Whether the oracle, too, could not read the property that the fault names.
+fn agrees_on_fault(fault: &str, fact: &Value) -> bool {
+    let unread = |name: &str| {
+        let errors = fact["property_errors"].as_array().into_iter().flatten();
+        let mut errors = errors.filter_map(|error| error["property"].as_str().or(error.as_str()));
+        errors.any(|error| error.split(':').next() == Some(name))
+    };
+    match fault.split_once(" cannot be read") {
+        Some((name, _)) => unread(name),
+        None => fault == "it has no DTSTART" && fact["dtstart"].is_null(),
     }
 }
 

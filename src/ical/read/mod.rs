@@ -8,20 +8,22 @@
 //! it. Takes CPU time in proportion to the document: not for an async thread.
 
 mod conference;
+mod expand;
 mod guard;
 mod recurrence;
+mod rule;
 mod time;
 mod vevent;
 mod zone;
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use self::recurrence::{Series, Without};
+use self::recurrence::{Budget, Change, Series, Without};
 use self::time::{Frame, Length, When};
-use self::vevent::Vevent;
+use self::vevent::{End, Extra, Vevent};
 use self::zone::{Zone, Zones};
 pub use super::document::Fault;
 use super::document::{Component, Document};
@@ -76,6 +78,7 @@ pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
         calendars,
         zone: Zone::Iana(zone),
         now,
+        budget: Budget::new(),
     };
     Reading {
         events: groups
@@ -120,14 +123,13 @@ struct Reader<'a> {
     calendars: HashMap<usize, Calendar<'a>>,
     zone: Zone<'a>,
     now: DateTime<Utc>,
+    budget: Budget,
 }
 
 impl<'a> Reader<'a> {
     /// `None` only for an empty group.
     fn event(&self, uid: Uid, group: Vec<Vevent<'a>>) -> Option<Event> {
-        let masters = group.iter().filter(|vevent| !vevent.component.is_override);
-        let two_masters = masters.clone().count() > 1;
-        let master = masters.clone().next();
+        let (master, two_masters) = master(&group);
         let lead = master.or(group.first())?;
         let next = self
             .fault(&group, two_masters)
@@ -215,28 +217,50 @@ impl<'a> Reader<'a> {
             let Some(id) = vevent.times.recurrence_id else {
                 continue;
             };
-            if let Some(frame) = frame {
+            if let Some(frame) = &frame {
                 without.add(frame, id);
             }
             let own = Frame::of(id, self.zone(vevent));
-            let frame = frame.unwrap_or(own);
+            let frame = frame.as_ref().unwrap_or(&own);
             places.insert(frame.instant(frame.local(id)), vevent);
         }
         let mut next = None;
+        let mut changes = Vec::new();
         for vevent in places.into_values() {
-            if !vevent.component.cancelled {
-                let single = self.series(vevent, &[], Without::default())?;
-                next = earliest(next, single.first(now, wanted)?);
+            let cancelled = vevent.component.cancelled;
+            let changed = frame.as_ref().zip(vevent.times.recurrence_id);
+            let changed = changed.filter(|_| vevent.times.and_future);
+            let changed = changed.map(|(frame, id)| (frame, frame.local(id)));
+            if cancelled {
+                changes.extend(changed.map(|(_, at)| Change::cancels(at)));
+                continue;
             }
+            let (own, start, length) = self.own(vevent)?;
+            changes.extend(changed.map(|(frame, at)| Change {
+                at,
+                shift: frame.of_instant(own.instant(start)) - at,
+                length,
+                cancelled: false,
+            }));
+            let single = Series::single(own, start, length);
+            next = earliest(next, single.first(now, wanted, &self.budget)?);
         }
         if let Some(master) = master {
-            if let Some(frame) = frame {
-                for &when in &master.times.except {
-                    without.add(frame, when);
-                }
+            let (frame, start, length) = self.own(master)?;
+            let times = &master.times;
+            for &when in &times.except {
+                without.add(&frame, when);
             }
-            let series = self.series(master, &master.times.rules, without)?;
-            next = earliest(next, series.first(now, wanted)?);
+            let extra = times.extra.iter().map(|extra| {
+                let length = self.length_of(extra, frame, self.zone(master));
+                (extra.start, length)
+            });
+            let series = Series::single(frame, start, length)
+                .with_rules(&times.rules, &times.except_rules)?
+                .with_extra(extra)
+                .with_changes(changes)
+                .without(without);
+            next = earliest(next, series.first(now, wanted, &self.budget)?);
         }
         Ok(next.map(|span| Span {
             end: span.end.min(span.start + LONGEST),
@@ -244,13 +268,8 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    /// A VEVENT's own occurrences.
-    fn series(
-        &self,
-        vevent: &Vevent<'a>,
-        rules: &[String],
-        without: Without,
-    ) -> Result<Series<'a>, String> {
+    /// Where a VEVENT's DTSTART is, and how long it is.
+    fn own(&self, vevent: &Vevent<'a>) -> Result<(Frame<'a>, NaiveDateTime, Length), String> {
         let times = &vevent.times;
         let start = times.start.ok_or("it has no DTSTART")?;
         let frame = Frame::of(start, self.zone(vevent));
@@ -261,7 +280,15 @@ impl<'a> Reader<'a> {
             (None, None) if frame.all_day => Length::days(1),
             (None, None) => Length::ZERO,
         };
-        Series::new(frame, local, length, rules, &times.extra, without)
+        Ok((frame, local, length))
+    }
+
+    /// How long a PERIOD is.
+    fn length_of(&self, extra: &Extra<'a>, frame: Frame<'a>, zone: Zone<'a>) -> Option<Length> {
+        Some(match extra.end? {
+            End::After(length) => length,
+            End::At(end) => Length::between(frame, frame.local(extra.start), end, zone),
+        })
     }
 
     /// Where its floating times and days are.
@@ -304,6 +331,20 @@ impl<'a> Reader<'a> {
             _ => digest(&ranges.flatten().copied().collect::<Vec<u8>>()),
         }
     }
+}
+
+/// The master of a group, and whether it is in doubt.
+///
+/// Of several the one with the highest SEQUENCE is the event and the others are older versions of it
+/// (RFC 5545, 3.8.7.4). Several of that SEQUENCE are one event if they take place at the same times; else
+/// they are different events with one UID, which must not be (RFC 5545, 3.8.4.7).
+fn master<'v, 'z>(group: &'v [Vevent<'z>]) -> (Option<&'v Vevent<'z>>, bool) {
+    let masters = || group.iter().filter(|one| !one.component.is_override);
+    let newest = masters().map(|one| one.sequence).max();
+    let mut newest = masters().filter(|one| Some(one.sequence) == newest);
+    let first = newest.next();
+    let doubtful = newest.any(|one| first.is_some_and(|first| first.times != one.times));
+    (first, doubtful)
 }
 
 fn earliest(one: Option<Span>, other: Option<Span>) -> Option<Span> {

@@ -115,7 +115,32 @@ fn times_are_read() {
         ),
         (
             &["DTSTART;TZID=W. Europe Standard Time:20261201T100000"],
-            "the time zone \"W. Europe Standard Time\" is not understood",
+            "2026-12-01T09:00Z/2026-12-01T09:00Z",
+        ),
+        (
+            &["DTSTART;TZID=\"(UTC+02:00) Nowhere\":20261201T100000"],
+            "2026-12-01T08:00Z/2026-12-01T08:00Z",
+        ),
+        (
+            &["DTSTART;TZID=Customized Time Zone:20261201T100000"],
+            "the time zone \"Customized Time Zone\" is not understood",
+        ),
+        // A day is a day, whatever its TZID; and a time in UTC is in UTC.
+        (
+            &["DTSTART;VALUE=DATE;TZID=America/New_York:20261201"],
+            "2026-11-30T23:00Z/2026-12-01T23:00Z",
+        ),
+        (
+            &["DTSTART;TZID=nowhere:20261201T100000Z"],
+            "2026-12-01T10:00Z/2026-12-01T10:00Z",
+        ),
+        // The time of a stamp decides nothing.
+        (
+            &[
+                "DTSTAMP;TZID=nowhere:20260101T000000",
+                "DTSTART:20261201T100000Z",
+            ],
+            "2026-12-01T10:00Z/2026-12-01T10:00Z",
         ),
         (
             &["DTSTART;TZID=\u{1b}[31m:20261201T100000"],
@@ -139,20 +164,44 @@ fn times_are_read() {
             "it has two UIDs",
         ),
         (&["SUMMARY:x"], "it has no DTSTART"),
+        (&["DTSTART:20261201T100000Z", "EXRULE:FREQ=DAILY"], "past"),
         (
-            &["DTSTART:20261201T100000Z", "EXRULE:FREQ=DAILY"],
-            "EXRULE is not understood",
+            &["DTSTART:20261201T100000Z", "EXRULE:FREQ=NEVER"],
+            "the recurrence rule cannot be read",
         ),
         (
             &[
-                "DTSTART:20261201T100000Z",
-                "RDATE;VALUE=PERIOD:20261202T100000Z/PT1H",
+                "DTSTART:20251201T100000Z",
+                "DURATION:PT1H",
+                "RDATE;TZID=Europe/Berlin;VALUE=PERIOD:20261202T100000/20261202T123000",
             ],
-            "RDATE with periods is not understood",
+            "2026-12-02T09:00Z/2026-12-02T11:30Z",
         ),
         (
-            &["DTSTART:20261201T100000Z", "RDATE:20261202T100000Z/PT1H"],
-            "RDATE with periods is not understood",
+            &[
+                "DTSTART:20251201T100000Z",
+                "RDATE;VALUE=PERIOD:20251202T100000Z/PT5M,20261202T100000Z/PT2H",
+            ],
+            "2026-12-02T10:00Z/2026-12-02T12:00Z",
+        ),
+        (
+            &["DTSTART:20251201T100000Z", "RDATE:20261202T100000Z/PT"],
+            "RDATE cannot be read",
+        ),
+        (
+            &[
+                "DTSTART:20251201T100000Z",
+                "RDATE:20261202T100000Z/tomorrow",
+            ],
+            "RDATE cannot be read",
+        ),
+        // UNTIL in UTC with days: the day it names.
+        (
+            &[
+                "DTSTART:20251201",
+                "RRULE:FREQ=DAILY;UNTIL=20261123T235959Z",
+            ],
+            "2026-11-22T23:00Z/2026-11-23T23:00Z",
         ),
         (
             &["DTSTART:20261201T100000Z", "RRULE:FREQ=NEVER"],
@@ -191,6 +240,11 @@ fn the_next_occurrence_is_the_first_that_has_not_ended() {
         "RECURRENCE-ID;TZID=Europe/Berlin:20261204T100000",
         "DTSTART;TZID=Europe/Berlin:20261204T100000",
         "STATUS:CANCELLED",
+    ];
+    let future: &[&str] = &[
+        "RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=Europe/Berlin:20261203T100000",
+        "DTSTART:20261203T100000Z",
+        "DURATION:PT2H",
     ];
     let alone: &[&[&str]] = &[master];
     let all: &[&[&str]] = &[master, moved, cancelled];
@@ -233,21 +287,64 @@ fn the_next_occurrence_is_the_first_that_has_not_ended() {
             "2026-12-03T14:00Z/2026-12-03T14:30Z",
         ),
         (&[cancelled], "2026-11-01T00:00:00Z", "past"),
+        // The same twice is the same; otherwise the newest version counts.
         (
             &[master, master],
             "2026-11-01T00:00:00Z",
+            "2026-12-01T09:00Z/2026-12-01T10:00Z",
+        ),
+        (
+            &[master, &["DTSTART:20261208T090000Z", "SEQUENCE:1"]],
+            "2026-11-01T00:00:00Z",
+            "2026-12-08T09:00Z/2026-12-08T09:00Z",
+        ),
+        (
+            &[master, &["DTSTART:20261208T090000Z"]],
+            "2026-11-01T00:00:00Z",
             "the UID is used by two events",
+        ),
+        // From the third on an hour later and two hours long; the fourth is cancelled.
+        (
+            &[master, future, cancelled],
+            "2026-12-01T10:00:00Z",
+            "2026-12-03T10:00Z/2026-12-03T12:00Z",
+        ),
+        (
+            &[master, future, cancelled],
+            "2026-12-03T12:00:00Z",
+            "2026-12-10T10:00Z/2026-12-10T12:00Z",
         ),
         (
             &[
                 master,
                 &[
-                    "RECURRENCE-ID;RANGE=THISANDFUTURE:20261203T090000Z",
+                    "RECURRENCE-ID;RANGE=THISANDPRIOR:20261203T090000Z",
                     "DTSTART:20261203T090000Z",
                 ],
             ],
             "2026-11-01T00:00:00Z",
-            "RECURRENCE-ID with RANGE is not understood",
+            "RECURRENCE-ID with a RANGE but THISANDFUTURE is not supported",
+        ),
+        // A cancelled one needs no times.
+        (
+            &[
+                master,
+                &[
+                    "RECURRENCE-ID;RANGE=THISANDFUTURE:20261203T090000Z",
+                    "STATUS:CANCELLED",
+                ],
+            ],
+            "2026-12-01T10:00:00Z",
+            "past",
+        ),
+        // An override of what is no occurrence any more takes place all the same.
+        (
+            &[
+                master,
+                &["RECURRENCE-ID:20270101T090000Z", "DTSTART:20270101T100000Z"],
+            ],
+            "2026-12-20T00:00:00Z",
+            "2027-01-01T10:00Z/2027-01-01T10:00Z",
         ),
         (
             &[master, &["RECURRENCE-ID:20261203T090000Z", "DTSTART:soon"]],
@@ -519,4 +616,165 @@ fn only_a_few_urls_are_vouched_for() {
             .len(),
         4
     );
+}
+
+#[test]
+fn what_could_not_be_written_is_not_understood() {
+    let fault = |lines: &[&str]| event(&[lines], "2026-12-01T00:00:00Z").fault;
+    let start = "DTSTART:20261208T110000Z";
+    assert_eq!(
+        fault(&[start, "DESCRIPTION;ENCODING=quoted-printable:=C3"]).as_deref(),
+        Some("its DESCRIPTION is encoded as QUOTED-PRINTABLE")
+    );
+    assert_eq!(fault(&[start, "DESCRIPTION;ENCODING=8BIT:plain"]), None);
+    assert_eq!(
+        fault(&[start, "BEGIN:VALARM", "DESCRIPTION:ring"]).as_deref(),
+        Some("a component in it has no END")
+    );
+}
+
+#[test]
+fn an_encoded_location_is_not_empty() {
+    let empty = |line: &str| {
+        let event = event(
+            &[&["DTSTART:20261208T110000Z", line]],
+            "2026-12-01T00:00:00Z",
+        );
+        event.components[0].location_empty
+    };
+    assert!(empty("LOCATION: "));
+    assert!(empty("LOCATION;ENCODING=8BIT:"));
+    assert!(!empty("LOCATION;ENCODING=QUOTED-PRINTABLE:"));
+}
+
+/// A zone that is UTC+3, in summer UTC+5.
+const OWN: &str = "BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\n\
+    BEGIN:STANDARD\r\nDTSTART:20001029T030000\r\nTZOFFSETFROM:+0500\r\nTZOFFSETTO:+0300\r\n\
+    RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\r\nEND:STANDARD\r\n\
+    BEGIN:DAYLIGHT\r\nDTSTART:20000326T020000\r\nTZOFFSETFROM:+0300\r\nTZOFFSETTO:+0500\r\n\
+    RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3\r\nEND:DAYLIGHT\r\nEND:VTIMEZONE\r\n";
+
+/// The next occurrence in a calendar that has these lines before and after its one event.
+fn next_within(before: &str, event: &str, after: &str, now: &str) -> String {
+    let event = event.replace(' ', "\r\n");
+    let reading = reading(
+        &format!(
+            "BEGIN:VCALENDAR\r\n{before}BEGIN:VEVENT\r\nUID:u\r\n{event}\r\nEND:VEVENT\r\n{after}END:VCALENDAR\r\n"
+        ),
+        now,
+    );
+    match &reading.events[0].next {
+        Next::At(span) => [span.start, span.end]
+            .map(|at| at.format("%Y-%m-%dT%H:%MZ").to_string())
+            .join("/"),
+        odd => format!("{odd:?} {:?}", reading.events[0].fault),
+    }
+}
+
+#[test]
+fn the_files_own_zone_counts_wherever_it_stands() {
+    let cases = [
+        (
+            "DTSTART;TZID=Europe/Berlin:20260101T120000 DURATION:PT1H",
+            "2026-01-01T09:00Z/2026-01-01T10:00Z",
+        ),
+        (
+            "DTSTART;TZID=Europe/Berlin:20260701T120000 DURATION:PT1H",
+            "2026-07-01T07:00Z/2026-07-01T08:00Z",
+        ),
+        // Over the change, which takes two hours: a day is one by the calendar, 24 hours are 24.
+        (
+            "DTSTART;TZID=Europe/Berlin:20260328T120000 DURATION:P1D",
+            "2026-03-28T09:00Z/2026-03-29T07:00Z",
+        ),
+        (
+            "DTSTART;TZID=Europe/Berlin:20260328T120000 DURATION:PT23H",
+            "2026-03-28T09:00Z/2026-03-29T08:00Z",
+        ),
+        // In the gap, in the fold, and every day at noon on both sides of the change.
+        (
+            "DTSTART;TZID=Europe/Berlin:20260329T033000 DURATION:PT1H",
+            "2026-03-29T00:30Z/2026-03-29T01:30Z",
+        ),
+        (
+            "DTSTART;TZID=Europe/Berlin:20261025T020000 DURATION:PT1H",
+            "2026-10-24T21:00Z/2026-10-24T22:00Z",
+        ),
+        (
+            "DTSTART;TZID=Europe/Berlin:20251201T120000 DURATION:PT1H RRULE:FREQ=DAILY",
+            "2026-01-01T09:00Z/2026-01-01T10:00Z",
+        ),
+        (
+            "DTSTART;TZID=Europe/Berlin:20250701T120000 DURATION:PT1H RRULE:FREQ=DAILY",
+            "2026-01-01T09:00Z/2026-01-01T10:00Z",
+        ),
+        // Another name means what it always means.
+        (
+            "DTSTART;TZID=Europe/Paris:20260101T120000 DURATION:PT1H",
+            "2026-01-01T11:00Z/2026-01-01T12:00Z",
+        ),
+    ];
+    for (event, expected) in cases {
+        let now = "2026-01-01T00:00:00Z";
+        assert_eq!(next_within(OWN, event, "", now), expected, "{event}");
+        assert_eq!(next_within("", event, OWN, now), expected, "{event}, after");
+    }
+}
+
+#[test]
+fn floating_times_and_days_are_in_the_zone_of_the_calendar() {
+    let ours = "X-WR-TIMEZONE:America/New_York\r\n";
+    let cases = [
+        (
+            "",
+            "DTSTART:20260101T120000",
+            "2026-01-01T11:00Z/2026-01-01T11:00Z",
+        ),
+        (
+            ours,
+            "DTSTART:20260101T120000",
+            "2026-01-01T17:00Z/2026-01-01T17:00Z",
+        ),
+        (
+            ours,
+            "DTSTART:20260101T120000 DTEND:20260101T130000",
+            "2026-01-01T17:00Z/2026-01-01T18:00Z",
+        ),
+        (
+            ours,
+            "DTSTART;VALUE=DATE:20260101",
+            "2026-01-01T05:00Z/2026-01-02T05:00Z",
+        ),
+        (
+            "X-WR-TIMEZONE:Eastern Standard Time\r\n",
+            "DTSTART:20260101T120000",
+            "2026-01-01T17:00Z/2026-01-01T17:00Z",
+        ),
+        // What says where it is, is there: also a rule in UTC, which goes by UTC.
+        (
+            ours,
+            "DTSTART:20260101T120000Z",
+            "2026-01-01T12:00Z/2026-01-01T12:00Z",
+        ),
+        (
+            ours,
+            "DTSTART:20250701T120000Z RRULE:FREQ=DAILY",
+            "2026-01-01T12:00Z/2026-01-01T12:00Z",
+        ),
+        (
+            ours,
+            "DTSTART;TZID=Europe/Berlin:20260101T120000",
+            "2026-01-01T11:00Z/2026-01-01T11:00Z",
+        ),
+        // One that nobody knows is as none.
+        (
+            "X-WR-TIMEZONE:nowhere\r\n",
+            "DTSTART:20260101T120000",
+            "2026-01-01T11:00Z/2026-01-01T11:00Z",
+        ),
+    ];
+    for (before, event, expected) in cases {
+        let found = next_within(before, event, "", "2026-01-01T00:00:00Z");
+        assert_eq!(found, expected, "{before}{event}");
+    }
 }

@@ -37,15 +37,33 @@ pub(super) struct Vevent<'z> {
 }
 
 /// When a VEVENT takes place.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Times<'z> {
     pub(super) start: Option<When<'z>>,
     pub(super) end: Option<When<'z>>,
     pub(super) duration: Option<Length>,
     pub(super) recurrence_id: Option<When<'z>>,
+    /// RECURRENCE-ID has RANGE=THISANDFUTURE.
+    pub(super) and_future: bool,
     pub(super) rules: Vec<String>,
-    pub(super) extra: Vec<When<'z>>,
+    pub(super) except_rules: Vec<String>,
+    pub(super) extra: Vec<Extra<'z>>,
     pub(super) except: Vec<When<'z>>,
+}
+
+/// An RDATE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extra<'z> {
+    pub(super) start: When<'z>,
+    /// Of a PERIOD.
+    pub(super) end: Option<End<'z>>,
+}
+
+/// How a PERIOD says when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End<'z> {
+    At(When<'z>),
+    After(Length),
 }
 
 /// A property that holds dates or times.
@@ -54,7 +72,9 @@ enum Dated {
     Start,
     End,
     RecurrenceId,
-    Extra,
+    Extra(Option<Length>),
+    /// The end of the period that the value before it begins.
+    ExtraEnd,
     Except,
     LastModified,
     Stamped,
@@ -66,7 +86,7 @@ impl Dated {
             Self::Start => "DTSTART",
             Self::End => "DTEND",
             Self::RecurrenceId => "RECURRENCE-ID",
-            Self::Extra => "RDATE",
+            Self::Extra(_) | Self::ExtraEnd => "RDATE",
             Self::Except => "EXDATE",
             Self::LastModified => "LAST-MODIFIED",
             Self::Stamped => "DTSTAMP",
@@ -97,11 +117,14 @@ impl<'z> Vevent<'z> {
         }
         vevent.find_vouched(document, index);
         vevent.resolve(pending, component.parent, zones);
-        if vevent.times.start.is_none() {
+        let only_cancels = vevent.component.is_override && vevent.component.cancelled;
+        if vevent.times.start.is_none() && !only_cancels {
             vevent.blame("it has no DTSTART");
         }
         if !component.closed {
             vevent.blame("its END:VEVENT is missing");
+        } else if !document.is_whole(index) {
+            vevent.blame("a component in it has no END");
         }
         vevent
     }
@@ -170,7 +193,8 @@ impl<'z> Vevent<'z> {
             "X-MEETBRIDGE-MEETING" => self.component.mark = Some(Mark::parse(line.value().trim())),
             "LOCATION" => {
                 let location = line.text();
-                self.component.location_empty &= location.trim().is_empty();
+                self.component.location_empty &=
+                    location.trim().is_empty() && line.encoding().is_none();
                 self.links(&location, Written::Text, Place::Location);
                 self.location.get_or_insert(location);
             }
@@ -197,30 +221,35 @@ impl<'z> Vevent<'z> {
             },
             "RECURRENCE-ID" => {
                 self.component.is_override = true;
-                if line.param("RANGE").is_some() {
-                    self.blame("RECURRENCE-ID with RANGE is not understood");
+                match line.param("RANGE") {
+                    None => {}
+                    Some(range) if range.trim().eq_ignore_ascii_case("THISANDFUTURE") => {
+                        self.times.and_future = true;
+                    }
+                    // THISANDPRIOR of RFC 2445 is not to be sent (RFC 5545, 3.2.13).
+                    Some(_) => {
+                        self.blame("RECURRENCE-ID with a RANGE but THISANDFUTURE is not supported");
+                    }
                 }
                 pending.add(Dated::RecurrenceId, line);
             }
             "RRULE" => self.times.rules.push(line.value()),
             "RDATE" => {
-                let period = line
-                    .param("VALUE")
-                    .is_some_and(|value| value.eq_ignore_ascii_case("PERIOD"));
-                if period || line.value().contains('/') {
-                    self.blame("RDATE with periods is not understood");
-                } else {
-                    pending.add(Dated::Extra, line);
+                if !pending.add_extra(line) {
+                    self.blame("RDATE cannot be read");
                 }
             }
             "EXDATE" => pending.add(Dated::Except, line),
-            _ => self.blame("EXRULE is not understood"),
+            _ => self.times.except_rules.push(line.value()),
         }
     }
 
     fn take_links(&mut self, name: &str, line: &ContentLine<'_>) {
         let (written, place) = match name {
             "DESCRIPTION" => {
+                if let Some(encoding) = line.encoding() {
+                    self.blame(format!("its DESCRIPTION is encoded as {encoding}"));
+                }
                 if let Some(twin) = line.param("ALTREP") {
                     self.links(&twin, Written::DataUrl, Place::Other);
                 }
@@ -326,7 +355,16 @@ impl<'z> Vevent<'z> {
             (Dated::LastModified, _) => return self.last_modified = self.last_modified.max(stamp),
             (Dated::Stamped, _) => return self.stamped = self.stamped.max(stamp),
             (_, None) => return self.blame(format!("{} cannot be read", dated.name())),
-            (Dated::Extra, Some(when)) => return times.extra.push(when),
+            (Dated::Extra(length), Some(start)) => {
+                let end = length.map(End::After);
+                return times.extra.push(Extra { start, end });
+            }
+            (Dated::ExtraEnd, Some(when)) => {
+                if let Some(extra) = times.extra.last_mut() {
+                    extra.end = Some(End::At(when));
+                }
+                return;
+            }
             (Dated::Except, Some(when)) => return times.except.push(when),
             (Dated::Start, Some(when)) => (&mut times.start, when),
             (Dated::End, Some(when)) => (&mut times.end, when),
@@ -340,27 +378,57 @@ impl<'z> Vevent<'z> {
 
 impl Pending {
     fn add(&mut self, dated: Dated, line: &ContentLine<'_>) {
-        let zone = line.param("TZID").map(|name| {
-            let known = self.zones.iter().position(|zone| *zone == name);
-            known.unwrap_or_else(|| {
-                self.zones.push(name);
-                self.zones.len() - 1
-            })
-        });
+        let zone = self.zone(line);
         let value = line.value();
-        let many = matches!(dated, Dated::Extra | Dated::Except);
-        let values = value.split(',').take(if many { usize::MAX } else { 1 });
-        for part in values {
-            if self.values.len() > guard::MAX_DATES {
-                return;
+        if dated != Dated::Except {
+            return self.push(dated, &value, zone);
+        }
+        for part in value.split(',').filter(|part| !part.trim().is_empty()) {
+            self.push(dated, part, zone);
+        }
+    }
+
+    /// Adds an RDATE, also with periods; `false` if a duration in it cannot be read.
+    fn add_extra(&mut self, line: &ContentLine<'_>) -> bool {
+        let zone = self.zone(line);
+        for part in line
+            .value()
+            .split(',')
+            .filter(|part| !part.trim().is_empty())
+        {
+            match part.split_once('/') {
+                None => self.push(Dated::Extra(None), part, zone),
+                Some((start, end)) if end.trim_start().starts_with(['P', 'p', '+', '-']) => {
+                    let Some(length) = Length::parse(end) else {
+                        return false;
+                    };
+                    self.push(Dated::Extra(Some(length)), start, zone);
+                }
+                Some((start, end)) => {
+                    self.push(Dated::Extra(None), start, zone);
+                    self.push(Dated::ExtraEnd, end, zone);
+                }
             }
-            if many && part.trim().is_empty() {
-                continue;
-            }
-            let part = if many { part } else { &value };
-            self.values.push((dated.name(), part.to_owned()));
+        }
+        true
+    }
+
+    fn push(&mut self, dated: Dated, value: &str, zone: Option<usize>) {
+        // One more than the limit says that it was passed.
+        if self.values.len() <= guard::MAX_DATES {
+            self.values.push((dated.name(), value.to_owned()));
             self.places.push((dated, zone));
         }
+    }
+
+    /// The place of the zone that the line names.
+    fn zone(&mut self, line: &ContentLine<'_>) -> Option<usize> {
+        let name = line.param("TZID")?;
+        let known = self.zones.iter().position(|zone| *zone == name);
+        Some(known.unwrap_or_else(|| {
+            self.zones.push(name);
+            self.zones.len() - 1
+        }))
     }
 }
 

@@ -345,15 +345,9 @@ impl<'a, 'd> Writing<'a, 'd> {
     }
 }
 
-/// The fault of a property whose value is encoded as only vCalendar 1.0 has it, or as binary.
+/// The fault of a property whose value is encoded.
 fn encoded(line: &ContentLine<'_>) -> Option<WriteFault> {
-    let encoding = line.param("ENCODING")?.to_ascii_uppercase();
-    let encoding = match encoding.trim() {
-        "8BIT" | "7BIT" => return None,
-        "QUOTED-PRINTABLE" => "QUOTED-PRINTABLE",
-        "BASE64" | "B" => "BASE64",
-        _ => "something unknown",
-    };
+    let encoding = line.encoding()?;
     Some(WriteFault::Encoded {
         line: line.number(),
         encoding,

@@ -53,6 +53,12 @@ fn a_wrong_secret() {
         ],
     );
     assert!(!ended.err.contains("another-secret"), "{ended}");
+    let status = world.run(&["status"]);
+    status
+        .says(1, &[])
+        .shows(&["events fail", "team: 1 events fail", "the log says why"]);
+    let status = world.run(&["status", "--json"]).json();
+    assert_eq!(status["calendars"][0]["failing-events"], 1);
     recovers(&world, || {
         std::fs::write(world.path("graph-secret"), &good).unwrap()
     });

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use meetbridge::calendar::Scope;
 use meetbridge::clock::Clock as _;
+use meetbridge::model::ResourceId;
 use meetbridge::state::State;
 use meetbridge::sync::Bridge;
 
 use user::Script;
-use world::{World, watched};
+use world::{Happens, World, watched};
 
 /// What happens at the chosen await point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ enum Event {
     CrashAndLoseState,
     /// The user saves an edit.
     Edit,
+    /// Another daemon passes over the calendar.
+    OtherPass,
 }
 
 #[tokio::test]
@@ -38,6 +41,11 @@ async fn a_crash_that_loses_the_state_is_harmless() {
 #[tokio::test]
 async fn an_edit_at_every_point_is_kept() {
     every_point(Event::Edit).await;
+}
+
+#[tokio::test]
+async fn two_daemons_share_one_meeting_per_event_and_come_to_rest() {
+    every_point(Event::OtherPass).await;
 }
 
 #[tokio::test]
@@ -60,6 +68,54 @@ async fn a_join_url_may_have_any_host() {
     world.check_at_rest("the same, without its state", true);
 }
 
+#[tokio::test]
+async fn encoded_text_is_no_place_to_write_and_costs_nothing() {
+    let world = World::new();
+    let home = tempfile::tempdir().unwrap();
+    let event = |uid: &str, line: &str| {
+        format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:{uid}\r\n{line}\r\n\
+             DTSTART:20261120T090000Z\r\nATTENDEE:mailto:bob@x\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+    };
+    world.save(
+        "place.ics",
+        &event("one@x", "LOCATION;ENCODING=QUOTED-PRINTABLE:"),
+    );
+    world.save(
+        "text.ics",
+        &event("two@x", "DESCRIPTION;ENCODING=QUOTED-PRINTABLE:=C3=BC"),
+    );
+    let calendar = watched(&world);
+    let outcome = |report: meetbridge::sync::Report| report.outcome.into_iter().collect::<Vec<_>>();
+    let stands = ["in-step", "not-understood"].map(|name| (name.to_owned(), 1));
+
+    let first = start(&world, home.path())
+        .pass(&calendar, Scope::All)
+        .await
+        .unwrap();
+    assert_eq!(outcome(first), stands);
+    assert_eq!(world.effects(), (1, 1), "one meeting, one write");
+
+    // Whatever is remembered: the files are read again, and nothing follows.
+    for lost in [false, true] {
+        if lost {
+            lose(home.path());
+        }
+        let bridge = start(&world, home.path());
+        for scope in [
+            Scope::All,
+            Scope::Only(["place.ics", "text.ics"].map(ResourceId::new).into()),
+        ] {
+            let report = bridge.pass(&calendar, scope.clone()).await.unwrap();
+            if lost || scope != Scope::All {
+                assert_eq!(outcome(report), stands, "lost: {lost}, {scope:?}");
+            }
+            assert_eq!(world.effects(), (1, 1), "lost: {lost}, {scope:?}");
+        }
+    }
+}
+
 /// Plays the script once for every await point, with `event` at that point, until a run ends without
 /// having reached its point.
 async fn every_point(event: Event) {
@@ -78,7 +134,16 @@ async fn every_point(event: Event) {
 async fn play(event: Event, point: usize) -> bool {
     let world = World::new();
     let home = tempfile::tempdir().unwrap();
-    world.arm(point, event == Event::Edit);
+    let other_home = tempfile::tempdir().unwrap();
+    world.join(State::open(other_home.path(), world.clock.now()).unwrap().0);
+    world.arm(
+        point,
+        match event {
+            Event::Crash | Event::CrashAndLoseState => Happens::Crash,
+            Event::Edit => Happens::Edit,
+            Event::OtherPass => Happens::OtherPass,
+        },
+    );
     let mut script = Script::new();
     let mut bridge = Some(start(&world, home.path()));
     while script.step(&world) {
@@ -94,6 +159,17 @@ async fn play(event: Event, point: usize) -> bool {
     // nothing tells the meeting's time but the service, and a lost state asks it for nothing.
     let times = event != Event::CrashAndLoseState;
     world.check_at_rest(&label, times);
+
+    if event == Event::OtherPass {
+        for _ in 0..2 {
+            world.other_pass().await;
+            pass(&world, home.path(), event, &mut bridge).await;
+        }
+        let rest = world.effects();
+        world.other_pass().await;
+        assert_eq!(world.effects(), rest, "{label}: two daemons never rest");
+        world.check_at_rest(&format!("{label}, both"), times);
+    }
 
     // Promise 6: with nothing changed, a pass writes nothing and asks for nothing.
     let before = world.effects();

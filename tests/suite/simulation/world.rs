@@ -1,7 +1,7 @@
 //! The world in memory: a calendar, a meeting service, a clock, and a point at which something happens.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +22,17 @@ use super::user;
 
 const ORGANIZER: &str = "11111111-1111-1111-1111-111111111111";
 
+/// What can happen at an await point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Happens {
+    /// The process dies.
+    Crash,
+    /// The user saves an edit.
+    Edit,
+    /// Another daemon, with a state of its own, passes over the same calendar.
+    OtherPass,
+}
+
 #[derive(Default)]
 struct Inner {
     resources: BTreeMap<String, (u64, Vec<u8>)>,
@@ -32,7 +43,7 @@ struct Inner {
     calls: usize,
     writes: usize,
     points: usize,
-    armed: Option<(usize, bool)>,
+    armed: Option<(usize, Happens)>,
     reached: bool,
 }
 
@@ -43,6 +54,7 @@ pub(super) struct World {
     join: &'static str,
     pub(super) clock: Arc<TestClock>,
     crash: tokio::sync::Notify,
+    other: OnceLock<Bridge>,
 }
 
 pub(super) struct TestClock(Mutex<DateTime<Utc>>);
@@ -80,6 +92,7 @@ impl World {
             join,
             clock,
             crash: tokio::sync::Notify::new(),
+            other: OnceLock::new(),
         })
     }
 
@@ -95,9 +108,9 @@ impl World {
         }
     }
 
-    /// At the `n`th await point from now, the user edits (`edit`) or the process dies.
-    pub(super) fn arm(&self, n: usize, edit: bool) {
-        self.inner.lock().unwrap().armed = Some((n, edit));
+    /// Lets something happen at the `n`th await point from now.
+    pub(super) fn arm(&self, n: usize, happens: Happens) {
+        self.inner.lock().unwrap().armed = Some((n, happens));
     }
 
     pub(super) fn disarm(&self) {
@@ -114,26 +127,39 @@ impl World {
     }
 
     /// An await point.
-    async fn point(&self) {
+    async fn point(self: &Arc<Self>) {
         let happens = {
             let mut inner = self.inner.lock().unwrap();
             inner.points += 1;
             match inner.armed {
-                Some((n, edit)) if n == inner.points => {
+                Some((n, happens)) if n == inner.points => {
                     inner.reached = true;
-                    Some(edit)
+                    Some(happens)
                 }
                 _ => None,
             }
         };
         match happens {
-            Some(true) => user::edit_anything(self),
-            Some(false) => {
+            Some(Happens::Edit) => user::edit_anything(self),
+            Some(Happens::OtherPass) => self.other_pass().await,
+            Some(Happens::Crash) => {
                 self.crash.notify_one();
                 std::future::pending::<()>().await;
             }
             None => tokio::task::yield_now().await,
         }
+    }
+
+    /// Another daemon comes to watch the same calendar.
+    pub(super) fn join(self: &Arc<Self>, state: State) {
+        let _ = self.other.set(self.bridge(Arc::new(state)));
+    }
+
+    /// One pass of the other daemon.
+    pub(super) async fn other_pass(self: &Arc<Self>) {
+        let calendar = watched(self);
+        let pass = self.other.get().unwrap().pass(&calendar, Scope::All);
+        Box::pin(pass).await.unwrap();
     }
 
     /// What happened outside: calls to the service and writes to the calendar.

@@ -55,7 +55,7 @@ struct Onset {
 }
 
 /// An observance with a rule.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Observance {
     rule: Rule,
     from: i32,
@@ -107,6 +107,11 @@ impl Definition {
         let weight: usize = definition.rules.iter().map(|own| own.rule.weight()).sum();
         let useful = !definition.written.is_empty() && weight <= MAX_WEIGHT;
         useful.then_some(definition)
+    }
+
+    /// Whether it says the same.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        self.written == other.written && self.rules == other.rules
     }
 
     /// Adds an observance; `None` if any of it is not understood.

@@ -36,7 +36,7 @@ pub(super) enum Until {
 }
 
 /// An RRULE with its DTSTART.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) start: NaiveDateTime,
     time: NaiveTime,
