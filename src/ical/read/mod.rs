@@ -23,7 +23,7 @@ use chrono_tz::Tz;
 
 use self::recurrence::{Budget, Change, Series, Without};
 use self::time::{Frame, Length, When};
-use self::vevent::{End, Extra, Vevent};
+use self::vevent::{End, Vevent};
 use self::zone::{Zone, Zones};
 pub use super::document::Fault;
 use super::document::{Component, Document};
@@ -217,18 +217,17 @@ impl<'a> Reader<'a> {
             let Some(id) = vevent.times.recurrence_id else {
                 continue;
             };
-            if let Some(frame) = &frame {
+            if let Some(frame) = frame {
                 without.add(frame, id);
             }
-            let own = Frame::of(id, self.zone(vevent));
-            let frame = frame.as_ref().unwrap_or(&own);
+            let frame = frame.unwrap_or(Frame::of(id, self.zone(vevent)));
             places.insert(frame.instant(frame.local(id)), vevent);
         }
         let mut next = None;
         let mut changes = Vec::new();
         for vevent in places.into_values() {
             let cancelled = vevent.component.cancelled;
-            let changed = frame.as_ref().zip(vevent.times.recurrence_id);
+            let changed = frame.zip(vevent.times.recurrence_id);
             let changed = changed.filter(|_| vevent.times.and_future);
             let changed = changed.map(|(frame, id)| (frame, frame.local(id)));
             if cancelled {
@@ -249,11 +248,17 @@ impl<'a> Reader<'a> {
             let (frame, start, length) = self.own(master)?;
             let times = &master.times;
             for &when in &times.except {
-                without.add(&frame, when);
+                without.add(frame, when);
             }
             let extra = times.extra.iter().map(|extra| {
-                let length = self.length_of(extra, frame, self.zone(master));
-                (extra.start, length)
+                let end = extra.end.map(|end| match end {
+                    End::After(length) => length,
+                    End::At(end) => {
+                        let start = frame.local(extra.start);
+                        Length::between(frame, start, end, self.zone(master))
+                    }
+                });
+                (extra.start, end)
             });
             let series = Series::single(frame, start, length)
                 .with_rules(&times.rules, &times.except_rules)?
@@ -281,14 +286,6 @@ impl<'a> Reader<'a> {
             (None, None) => Length::ZERO,
         };
         Ok((frame, local, length))
-    }
-
-    /// How long a PERIOD is.
-    fn length_of(&self, extra: &Extra<'a>, frame: Frame<'a>, zone: Zone<'a>) -> Option<Length> {
-        Some(match extra.end? {
-            End::After(length) => length,
-            End::At(end) => Length::between(frame, frame.local(extra.start), end, zone),
-        })
     }
 
     /// Where its floating times and days are.
@@ -338,7 +335,7 @@ impl<'a> Reader<'a> {
 /// Of several the one with the highest SEQUENCE is the event and the others are older versions of it
 /// (RFC 5545, 3.8.7.4). Several of that SEQUENCE are one event if they take place at the same times; else
 /// they are different events with one UID, which must not be (RFC 5545, 3.8.4.7).
-fn master<'v, 'z>(group: &'v [Vevent<'z>]) -> (Option<&'v Vevent<'z>>, bool) {
+fn master<'g, 'z>(group: &'g [Vevent<'z>]) -> (Option<&'g Vevent<'z>>, bool) {
     let masters = || group.iter().filter(|one| !one.component.is_override);
     let newest = masters().map(|one| one.sequence).max();
     let mut newest = masters().filter(|one| Some(one.sequence) == newest);

@@ -41,7 +41,7 @@ pub(super) struct Without {
 
 impl Without {
     /// Takes one out: the occurrence at that time, or of that day where only a day is given.
-    pub(super) fn add(&mut self, frame: &Frame<'_>, when: When<'_>) {
+    pub(super) fn add(&mut self, frame: Frame<'_>, when: When<'_>) {
         match when {
             When::Date(date) if !frame.all_day => {
                 self.days.insert(date);
@@ -113,7 +113,7 @@ impl<'z> Series<'z> {
         let parse = |texts: &[String]| {
             let rules = texts.iter();
             rules
-                .map(|text| Rule::parse(text, &self.frame, self.start))
+                .map(|text| Rule::parse(text, self.frame, self.start))
                 .collect::<Result<Vec<_>, _>>()
         };
         (self.rules, self.except) = (parse(rules)?, parse(except)?);

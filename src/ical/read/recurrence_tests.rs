@@ -16,7 +16,7 @@ fn utc(text: &str) -> DateTime<Utc> {
     local(text).and_utc()
 }
 
-const BERLIN: Frame = Frame {
+const BERLIN: Frame<'_> = Frame {
     zone: Zone::Iana(Tz::Europe__Berlin),
     all_day: false,
 };
@@ -27,7 +27,7 @@ fn series(start: &str, rule: &str) -> Result<Series<'static>, String> {
 }
 
 /// The starts of the first occurrences from `now` on, at most `count`.
-fn starts(series: &Series, now: &str, count: usize) -> Vec<String> {
+fn starts(series: &Series<'_>, now: &str, count: usize) -> Vec<String> {
     let mut from = utc(now);
     let mut starts = Vec::new();
     while starts.len() < count {
@@ -221,10 +221,10 @@ fn what_is_not_understood_is_said() {
 fn dates_are_added_and_taken_out() {
     let zoned = |text| When::Zoned(local(text), Zone::Iana(Tz::Europe__Berlin));
     let mut without = Without::default();
-    without.add(&BERLIN, zoned("2026-01-06T10:00:00"));
-    without.add(&BERLIN, When::Utc(utc("2026-01-07T09:00:00")));
-    without.add(&BERLIN, When::Date(local("2026-01-08").date()));
-    without.add(&BERLIN, zoned("2026-01-09T11:00:00"));
+    without.add(BERLIN, zoned("2026-01-06T10:00:00"));
+    without.add(BERLIN, When::Utc(utc("2026-01-07T09:00:00")));
+    without.add(BERLIN, When::Date(local("2026-01-08").date()));
+    without.add(BERLIN, zoned("2026-01-09T11:00:00"));
     let extra = [
         zoned("2026-01-05T10:00:00"),
         When::Utc(utc("2026-01-05T20:00:00")),
@@ -249,7 +249,7 @@ fn days_are_counted_as_days() {
         all_day: true,
     };
     let mut without = Without::default();
-    without.add(&frame, When::Date(local("2026-03-29").date()));
+    without.add(frame, When::Date(local("2026-03-29").date()));
     let rules = ["FREQ=DAILY;UNTIL=20260331".to_owned()];
     let series = Series::single(frame, local("2026-03-28"), Length::days(1))
         .with_rules(&rules, &[])

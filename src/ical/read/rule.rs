@@ -64,7 +64,11 @@ impl Rule {
     ///
     /// # Errors
     /// What is not understood of it, in words.
-    pub(super) fn parse(text: &str, frame: &Frame, start: NaiveDateTime) -> Result<Self, String> {
+    pub(super) fn parse(
+        text: &str,
+        frame: Frame<'_>,
+        start: NaiveDateTime,
+    ) -> Result<Self, String> {
         if text.len() > MAX_RULE {
             return Err(format!(
                 "the recurrence rule has more than {MAX_RULE} bytes"
@@ -100,7 +104,7 @@ impl Rule {
         Ok(rule)
     }
 
-    fn read(parts: &[(&str, &str)], frame: &Frame) -> Option<Self> {
+    fn read(parts: &[(&str, &str)], frame: Frame<'_>) -> Option<Self> {
         let frequency = match parts.iter().find(|(name, _)| *name == "FREQ")?.1 {
             "YEARLY" => Frequency::Yearly,
             "MONTHLY" => Frequency::Monthly,
@@ -314,7 +318,7 @@ fn weekday(name: &str) -> Option<i32> {
 }
 
 /// UNTIL as the last local time that counts: of a date, the end of that day.
-fn until(value: &str, frame: &Frame) -> Option<NaiveDateTime> {
+fn until(value: &str, frame: Frame<'_>) -> Option<NaiveDateTime> {
     let read = guard::dates(&[("UNTIL", value.to_owned())]);
     let when = match read.first().copied().flatten()? {
         Written::Date(date) => return date.and_hms_opt(23, 59, 59),
