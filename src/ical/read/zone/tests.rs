@@ -311,7 +311,7 @@ fn a_definition_is_followed() {
         (
             &[
                 WINTER,
-                "DTSTART:20100329T020000 TZOFFSETFROM:+0100 TZOFFSETTO:+0200 RRULE:FREQ=YEARLY;BYWEEKNO=13;BYDAY=SU",
+                "DTSTART:20100329T020000 TZOFFSETFROM:+0100 TZOFFSETTO:+0200 RRULE:FREQ=YEARLY;BYWEEKNO=13;BYDAY=SU;WKST=MO",
             ],
             "2026-03-29T04:00:00",
             "2026-03-29 02:00:00",
