@@ -484,7 +484,6 @@ fn hostile_definitions_cost_little() {
             all.len()
         };
         zones(&calendar(&all[..few]), |zones| {
-            let before = zones.budget.get();
             for (n, name) in names.iter().enumerate() {
                 let Ok(zone) = zones.get(name, Some(0)) else {
                     continue;
@@ -499,12 +498,12 @@ fn hostile_definitions_cost_little() {
                     assert!(at.naive_utc().signed_duration_since(noon).abs() <= TimeDelta::days(1));
                 }
             }
-            assert!(zones.budget.get() <= before);
-            for definition in zones
-                .read
-                .iter()
-                .filter_map(|cell| cell.get()?.as_ref().ok())
-            {
+            let understood = || {
+                let read = zones.read.iter();
+                read.filter_map(|cell| cell.get()?.as_ref().ok())
+            };
+            assert!(understood().count() < 130, "{}", understood().count());
+            for definition in understood() {
                 assert!(definition.size() <= 12_000, "{}", definition.size());
             }
         });
