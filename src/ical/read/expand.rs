@@ -2,8 +2,8 @@
 //!
 //! Own code, because no kept crate is bounded and says what it costs: `rrule` is the only one that is,
 //! and its `limit()` restarts for every result and does not count what it walks through while it skips
-//! (one result has taken 0.9 s), builds every time of a year at once, ignores EXRULE, and refuses numbered
-//! rules that real files hold. Here a period's times are never built: they are counted off its days, hours,
+//! (one result has taken 0.9 s), builds every time of a year at once, ignores EXRULE, and refuses rules
+//! that real files hold (`X-` parts, UNTIL as a date). Here a period's times are never built: they are counted off its days, hours,
 //! minutes and seconds. Each period, day and time that is looked at costs a step of a [`Budget`].
 
 use std::cell::Cell;

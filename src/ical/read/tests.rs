@@ -114,8 +114,8 @@ fn times_are_read() {
             "past",
         ),
         (
-            &["DTSTART;TZID=W. Europe Standard Time:20261201T100000"],
-            "the time zone \"W. Europe Standard Time\" is not understood",
+            &["DTSTART;TZID=Nowhere Standard Time:20261201T100000"],
+            "the time zone \"Nowhere Standard Time\" is not understood",
         ),
         (
             &["DTSTART;TZID=\u{1b}[31m:20261201T100000"],
