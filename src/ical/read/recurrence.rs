@@ -8,8 +8,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
-pub(super) use super::expand::Budget;
-use super::expand::Cursor;
+use super::expand::{Budget, Cursor};
 use super::rule::Rule;
 use super::time::{Frame, Length, When};
 use crate::model::Span;
