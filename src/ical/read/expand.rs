@@ -2,8 +2,8 @@
 //!
 //! Own code, because no kept crate is bounded and says what it costs: `rrule` is the only one that is,
 //! and its `limit()` restarts for every result and does not count what it walks through while it skips
-//! (one result has taken 0.9 s), builds every time of a year at once, ignores EXRULE, and refuses numbered
-//! rules that real files hold. Here a period's times are never built: they are counted off its days, hours,
+//! (one result has taken 0.9 s), builds every time of a year at once, ignores EXRULE, and refuses rules
+//! that real files hold (`X-` parts, UNTIL as a date). Here a period's times are never built: they are counted off its days, hours,
 //! minutes and seconds. Each period, day and time that is looked at costs a step of a [`Budget`].
 
 use std::cell::Cell;
@@ -15,7 +15,7 @@ use super::rule::{Frequency, Rule, days_in_month};
 /// The steps that one series may take: some ten milliseconds.
 const SERIES_STEPS: u64 = 250_000;
 /// The steps that all series of a document may take together: 10,000 series of 2,000 each.
-const DOCUMENT_STEPS: u64 = 20_000_000;
+pub(super) const DOCUMENT_STEPS: u64 = 20_000_000;
 /// No rule is followed beyond this year: a date has four digits.
 const LAST_YEAR: i32 = 9999;
 
@@ -27,10 +27,10 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// For a document.
-    pub(super) fn new() -> Self {
+    /// For a document whose series may take so many steps together.
+    pub(super) fn new(steps: u64) -> Self {
         Self {
-            document: Cell::new(DOCUMENT_STEPS),
+            document: Cell::new(steps),
             series: Cell::new(SERIES_STEPS),
         }
     }
