@@ -1,6 +1,9 @@
 //! Every event of every file is linked through the real bridge, directory and Graph client, against the
 //! embedded simulator, or skipped with a named reason; what is written is only added; and a second
 //! pass, or a lost state, changes and asks for nothing.
+//!
+//! That is done for each file as a whole, one day before the first of its events, and again for each of its
+//! events by itself, one day before its own first occurrence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,8 +35,14 @@ use url::Url;
 
 use crate::{Sample, additive};
 
-/// How many events get linked, at least.
-const AT_LEAST: usize = 800;
+/// How many events get linked a day before they begin, at least.
+const AT_LEAST: usize = 1_600;
+/// And how many of them are no whole days, at least.
+const TIMED_AT_LEAST: usize = 400;
+
+/// What the events that were linked a day before they begin are counted as.
+const TIMED: &str = "own time: linked, timed";
+const ALL_DAY: &str = "own time: linked, all-day";
 
 /// Far more than any file takes, even unoptimised on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -92,9 +101,13 @@ pub(crate) fn link_all(samples: &[Sample], expected: &str) -> Result<(), String>
     for (what, count) in &counts {
         println!("{count:6}  {what}");
     }
-    let linked = counts.get("linked").copied().unwrap_or(0);
-    if linked < AT_LEAST {
-        faults.push(format!("only {linked} events were linked, not {AT_LEAST}"));
+    let count = |what: &str| counts.get(what).copied().unwrap_or(0);
+    let (timed, linked) = (count(TIMED), count(TIMED) + count(ALL_DAY));
+    if linked < AT_LEAST || timed < TIMED_AT_LEAST {
+        faults.push(format!(
+            "only {linked} events, {timed} of them timed, were linked at their own time, not \
+             {AT_LEAST} and {TIMED_AT_LEAST}"
+        ));
     }
     faults.sort();
     if faults.is_empty() {
@@ -147,15 +160,15 @@ async fn link_file(
     // Of a large file the oracle knows a sample only.
     let first = first.into_iter().chain(first_we_read(&bytes)).min();
     let first = first.unwrap_or_else(|| Utc.with_ymd_and_hms(2026, 11, 23, 0, 0, 0).unwrap());
-    let clock: Arc<dyn Clock> = Arc::new(Still(first - TimeDelta::days(1)));
+    let clock = Arc::new(Still(Mutex::new(first - TimeDelta::days(1))));
     let home = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let world = World::new(home.path(), clock, client).await?;
+    let world = World::new(home.path(), clock.clone(), client.clone()).await?;
 
     let path = home.path().join("calendar").join("sample.ics");
     std::fs::create_dir_all(home.path().join("calendar")).map_err(|error| error.to_string())?;
     std::fs::write(&path, &bytes).map_err(|error| error.to_string())?;
     let directory = Directory::directory(home.path().join("calendar"), world.clock.clone());
-    let directory = watched(Arc::new(directory));
+    let directory = watched("corpus", Arc::new(directory));
     let look = world
         .bridge()?
         .preview(&directory)
@@ -167,7 +180,7 @@ async fn link_file(
         .any(|(_, why)| why.contains("does not end with END:VCALENDAR"));
     let linked = if incomplete {
         let shelf = Arc::new(Shelf(Mutex::new((1, bytes.clone()))));
-        let watched = watched(shelf.clone());
+        let watched = watched("corpus", shelf.clone());
         world.link(&watched, &bytes, || Ok(shelf.bytes())).await
     } else {
         let read = || std::fs::read(&path).map_err(|error| error.to_string());
@@ -182,7 +195,98 @@ async fn link_file(
         counts.insert(INCOMPLETE.to_owned(), 1);
     }
     world.simulator.stop().await;
+    let home = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let world = World::new(home.path(), clock.clone(), client).await?;
+    link_each(&world, &clock, &bytes, &mut counts).await?;
+    world.simulator.stop().await;
     Ok(counts)
+}
+
+/// Links each event by itself, one day before it first takes place.
+async fn link_each(
+    world: &World,
+    clock: &Still,
+    bytes: &[u8],
+    counts: &mut Counts,
+) -> Result<(), String> {
+    let bridge = world.bridge()?;
+    for (n, own) in each(bytes)?.into_iter().enumerate() {
+        clock.set(own.first - TimeDelta::days(1));
+        let shelf = Arc::new(Shelf(Mutex::new((1, own.bytes.clone()))));
+        let calendar = watched(&format!("event{n}"), shelf.clone());
+        let at_rest = |why: String| format!("{} at its own time: {why}", own.uid);
+        for n in 0.. {
+            let report = pass(&bridge, &calendar).await.map_err(at_rest)?;
+            if report.failed > 0 || n > PASSES {
+                return Err(at_rest("it fails, or never comes to rest".to_owned()));
+            }
+            if report.again.is_empty() {
+                break;
+            }
+        }
+        let after = shelf.bytes();
+        let shown = additive::compare(&own.bytes, &after).map_err(at_rest)?;
+        let (part, linked) = outcome(&bridge, &calendar).await.map_err(at_rest)?;
+        for one in &shown {
+            world.check_meeting(one, &linked).map_err(at_rest)?;
+        }
+        let requests = world.requests();
+        let now = || Ok(shelf.bytes());
+        world
+            .check_quiet(&bridge, &calendar, "a second pass", &after, requests, &now)
+            .await
+            .map_err(at_rest)?;
+        check_state(&bridge, &calendar, &shown, &linked).map_err(at_rest)?;
+        if linked.contains(&own.uid) {
+            let what = if own.all_day { ALL_DAY } else { TIMED };
+            *counts.entry(what.to_owned()).or_default() += 1;
+        }
+        for (what, n) in part {
+            if what.starts_with("skipped") {
+                *counts.entry(format!("own time: {what}")).or_default() += n;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One event of a file.
+struct Own {
+    uid: Uid,
+    all_day: bool,
+    first: DateTime<Utc>,
+    /// The file without the other events.
+    bytes: Vec<u8>,
+}
+
+/// The events of a file that take place at all, by the time they first do.
+fn each(bytes: &[u8]) -> Result<Vec<Own>, String> {
+    let document = Document::parse(bytes).map_err(|error| error.to_string())?;
+    let components = document.components();
+    let begin = time("0001-01-01").ok_or("no time")?;
+    let mut all = Vec::new();
+    for event in read(&document, chrono_tz::UTC, begin).events {
+        let Next::At(span) = event.next else {
+            continue;
+        };
+        let (mut kept, mut at) = (Vec::new(), 0);
+        for (index, component) in components.iter().enumerate() {
+            let own = event.components.iter().any(|one| one.index == index);
+            if component.name == "VEVENT" && !own && component.range.start >= at {
+                kept.extend_from_slice(&bytes[at..component.range.start]);
+                at = component.range.end;
+            }
+        }
+        kept.extend_from_slice(&bytes[at..]);
+        all.push(Own {
+            uid: event.uid,
+            all_day: event.all_day,
+            first: span.start,
+            bytes: kept,
+        });
+    }
+    all.sort_by_key(|own| own.first);
+    Ok(all)
 }
 
 struct World {
@@ -333,20 +437,27 @@ impl World {
                 ));
             }
         }
-        for one in shown {
-            let uid = Uid::new(one.uid.clone()).filter(|uid| linked.contains(uid));
-            let Some(uid) = uid else { continue };
-            let Some(url) = &one.url else {
-                if one.may_lack {
-                    continue;
-                }
-                return Err(format!("a component of {uid} has no link"));
-            };
-            let meeting = snapshot.meeting(ExternalId::of(&uid, 0).as_str());
-            let current = meeting.and_then(|state| state.current.as_ref());
-            if current.is_none_or(|current| current.join_web_url != *url) {
-                return Err(format!("{uid} does not show its own meeting"));
+        shown
+            .iter()
+            .try_for_each(|one| self.check_meeting(one, linked))
+    }
+
+    /// A component of a linked event shows its event's own meeting, which was made once.
+    fn check_meeting(&self, shown: &additive::Shown, linked: &BTreeSet<Uid>) -> Result<(), String> {
+        let uid = Uid::new(shown.uid.clone()).filter(|uid| linked.contains(uid));
+        let Some(uid) = uid else { return Ok(()) };
+        let Some(url) = &shown.url else {
+            if shown.may_lack {
+                return Ok(());
             }
+            return Err(format!("a component of {uid} has no link"));
+        };
+        let snapshot = self.simulator.snapshot();
+        let meeting = snapshot.meeting(ExternalId::of(&uid, 0).as_str());
+        let meeting = meeting.filter(|meeting| meeting.made == 1);
+        let current = meeting.and_then(|state| state.current.as_ref());
+        if current.is_none_or(|current| current.join_web_url != *url) {
+            return Err(format!("{uid} does not show its own meeting"));
         }
         Ok(())
     }
@@ -490,9 +601,9 @@ fn check_state(
 }
 
 #[expect(clippy::unwrap_used, reason = "a constant of the simulator")]
-fn watched(port: Arc<dyn Calendar>) -> Watched {
+fn watched(name: &str, port: Arc<dyn Calendar>) -> Watched {
     Watched {
-        name: CalendarName::new("corpus"),
+        name: CalendarName::new(name),
         port,
         organizer: OrganizerId::new(ORGANIZER).unwrap(),
         language: "en-US".into(),
@@ -562,12 +673,18 @@ impl Calendar for Shelf {
     }
 }
 
-/// A clock that stands still.
-struct Still(DateTime<Utc>);
+/// A clock that stands still until it is set.
+struct Still(Mutex<DateTime<Utc>>);
+
+impl Still {
+    fn set(&self, now: DateTime<Utc>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+}
 
 impl Clock for Still {
     fn now(&self) -> DateTime<Utc> {
-        self.0
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn elapsed(&self) -> Duration {

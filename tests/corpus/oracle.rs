@@ -139,7 +139,14 @@ fn compare_file(tally: &mut Tally, path: &str, bytes: &[u8], facts: &Value) {
         });
         let place = format!("{path} #{}", fact["index"]);
         match event {
-            Some(event) => compare_event(tally, &place, event, fact),
+            Some(event) => match alone(&document, event, component) {
+                Some(event) => {
+                    compare_event(tally, &place, &event, fact);
+                    let own_length = component.is_some_and(|&at| has_period(&document, at, fact));
+                    compare_times(tally, &place, &event, fact, zone, own_length);
+                }
+                None => tally.differences.push(format!("{place}: not found alone")),
+            },
             None if fact["uid"].as_str().is_none_or(|uid| uid.trim().is_empty()) => {
                 tally.count("event without UID");
             }
@@ -182,7 +189,6 @@ fn compare_file(tally: &mut Tally, path: &str, bytes: &[u8], facts: &Value) {
             tally.count("series in a zone that only we know");
             continue;
         }
-        compare_times(tally, &place, event, facts, zone);
         let local = ["first", "next_2020", "next_2026"].iter().any(|fact| {
             series[fact]
                 .as_str()
@@ -242,7 +248,7 @@ fn agrees_on_fault(fault: &str, fact: &Value) -> bool {
     }
 }
 
-/// What one VEVENT says beside its times; an override that has its master says less.
+/// What one VEVENT says beside its times.
 fn compare_event(tally: &mut Tally, place: &str, event: &Event, fact: &Value) {
     let disputed = |name: &str| disputes(fact, name);
     let text = |name: &str| fact[name].as_str().map(str::trim);
@@ -255,9 +261,6 @@ fn compare_event(tally: &mut Tally, place: &str, event: &Event, fact: &Value) {
             event.uid.as_str().to_owned(),
             theirs.to_owned(),
         );
-    }
-    if event.components.len() > 1 {
-        return;
     }
     if text("summary").is_some_and(|summary| summary.contains('\u{fffd}')) {
         tally.count("SUMMARY in another character set");
@@ -343,18 +346,49 @@ fn compare_event(tally: &mut Tally, place: &str, event: &Event, fact: &Value) {
     }
 }
 
-/// Start and end of an event that takes place once.
-fn compare_times(tally: &mut Tally, place: &str, event: &Event, facts: &Value, zone: Tz) {
-    let mut same = facts["events"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|fact| fact["uid"].as_str().map(str::trim) == Some(event.uid.as_str()));
-    let (Some(fact), None) = (same.next(), same.next()) else {
+/// The event as it is without its other VEVENTs.
+fn alone(document: &Document<'_>, event: &Event, component: Option<&usize>) -> Option<Event> {
+    if event.components.len() == 1 {
+        return Some(event.clone());
+    }
+    let mut bytes = document.bytes().to_vec();
+    for other in event.components.iter().rev() {
+        if Some(&other.index) != component {
+            bytes.drain(document.components().get(other.index)?.range.clone());
+        }
+    }
+    let document = Document::parse(&bytes).ok()?;
+    let mut events = read(&document, Tz::UTC, DateTime::<Utc>::MIN_UTC).events;
+    events.retain(|other| other.uid == event.uid);
+    events.pop()
+}
+
+/// Whether an RDATE of the component is a PERIOD that begins at its DTSTART.
+fn has_period(document: &Document<'_>, component: usize, fact: &Value) -> bool {
+    let start = fact["dtstart"]["value"].as_str().unwrap_or_default();
+    let start = start.replace(['-', ':', 'Z'], "");
+    let mut lines = document.lines(component);
+    lines.any(|line| {
+        let value = line.value();
+        let mut periods = value.split(',').filter(|part| part.contains('/'));
+        line.is("RDATE") && periods.any(|period| period.starts_with(&start))
+    })
+}
+
+/// Start and end of one VEVENT: of a series those of its first occurrence.
+fn compare_times(
+    tally: &mut Tally,
+    place: &str,
+    event: &Event,
+    fact: &Value,
+    zone: Tz,
+    own_length: bool,
+) {
+    if event.fault.is_some() || disputes(fact, "dtstart") || disputes(fact, "dtend") {
         return;
-    };
-    if event.recurring || disputes(fact, "dtstart") || disputes(fact, "dtend") {
-        return;
+    }
+    if fact["dtstart"]["kind"] == "unresolved" {
+        return tally.count("VEVENT in a zone that only we know");
     }
     let (Some(start), Next::At(span)) = (
         instants(&fact["dtstart"], zone).into_iter().next(),
@@ -363,6 +397,9 @@ fn compare_times(tally: &mut Tally, place: &str, event: &Event, facts: &Value, z
         return tally.count("without a start");
     };
     let starts = instants(&fact["dtstart"], zone);
+    if event.recurring && !starts.contains(&span.start) {
+        return tally.count("DTSTART is taken out of its series");
+    }
     let ours = if starts.contains(&span.start) {
         start
     } else {
@@ -374,6 +411,9 @@ fn compare_times(tally: &mut Tally, place: &str, event: &Event, facts: &Value, z
         .into_iter()
         .map(cut)
         .collect();
+    if own_length {
+        return tally.count("DTSTART is also an RDATE with a length of its own");
+    }
     if let Some(&end) = ends.first() {
         let ours = if ends.contains(&span.end) {
             end

@@ -2,8 +2,8 @@
 //!
 //! Own code, because no kept crate is bounded and says what it costs: `rrule` is the only one that is,
 //! and its `limit()` restarts for every result and does not count what it walks through while it skips
-//! (one result has taken 0.9 s), builds every time of a year at once, ignores EXRULE, and refuses numbered
-//! rules that real files hold. Here a period's times are never built: they are counted off its days, hours,
+//! (one result has taken 0.9 s), builds every time of a year at once, ignores EXRULE, and refuses rules
+//! that real files hold (`X-` parts, UNTIL as a date). Here a period's times are never built: they are counted off its days, hours,
 //! minutes and seconds. Each period, day and time that is looked at costs a step of a [`Budget`].
 
 use std::cell::Cell;
@@ -15,8 +15,8 @@ use super::rule::{Frequency, Rule, days_in_month};
 /// The steps that one series may take: some ten milliseconds.
 const SERIES_STEPS: u64 = 250_000;
 /// The steps that all series of a document may take together: as many as two costly series, ...
-const DOCUMENT_STEPS: u64 = 2 * SERIES_STEPS;
-/// ... and some for each byte of it: 2,500 for an event of 250 bytes.
+pub(super) const DOCUMENT_STEPS: u64 = 2 * SERIES_STEPS;
+/// ... and some for each byte of it: 2,500 for an event of 250 bytes. So a file takes time in proportion.
 const STEPS_PER_BYTE: u64 = 10;
 /// No rule is followed beyond this year: a date has four digits.
 const LAST_YEAR: i32 = 9999;
@@ -29,12 +29,16 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// For a document of so many bytes. It grows with them, so that a file takes time in proportion.
-    pub(super) fn new(bytes: usize) -> Self {
+    /// For a document of so many bytes.
+    pub(super) fn of(bytes: usize) -> Self {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let more = STEPS_PER_BYTE.saturating_mul(bytes);
+        Self::new(DOCUMENT_STEPS.saturating_add(STEPS_PER_BYTE.saturating_mul(bytes)))
+    }
+
+    /// For a document whose series may take so many steps together.
+    pub(super) fn new(steps: u64) -> Self {
         Self {
-            document: Cell::new(DOCUMENT_STEPS.saturating_add(more)),
+            document: Cell::new(steps),
             series: Cell::new(SERIES_STEPS),
         }
     }

@@ -21,7 +21,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use self::recurrence::{Budget, Change, Series, Without};
+use self::expand::{Budget, DOCUMENT_STEPS};
+use self::recurrence::{Change, Series, Without};
 use self::time::{Frame, Length, When};
 use self::vevent::{End, Vevent};
 use self::zone::{Zone, Zones};
@@ -78,7 +79,7 @@ pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
         calendars,
         zone: Zone::Iana(zone),
         now,
-        budget: Budget::new(document.bytes().len()),
+        budget: Budget::of(document.bytes().len()),
     };
     Reading {
         events: groups

@@ -8,8 +8,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
-pub(super) use super::expand::Budget;
-use super::expand::Cursor;
+use super::expand::{Budget, Cursor};
 use super::rule::Rule;
 use super::time::{Frame, Length, When};
 use crate::model::Span;
@@ -113,7 +112,10 @@ impl<'z> Series<'z> {
         let parse = |texts: &[String]| {
             let rules = texts.iter();
             rules
-                .map(|text| Rule::parse(text, self.frame, self.start))
+                .map(|text| {
+                    let local = |at| self.frame.local(When::Utc(at));
+                    Rule::parse(text, self.start, self.frame.all_day, local)
+                })
                 .collect::<Result<Vec<_>, _>>()
         };
         (self.rules, self.except) = (parse(rules)?, parse(except)?);
@@ -169,29 +171,24 @@ impl<'z> Series<'z> {
         singles.sort_by_key(|(at, length)| (*at, length.is_none()));
         singles.dedup_by_key(|(at, _)| *at);
         let mut singles = singles.into_iter().peekable();
-        let mut rules = Ahead::all(&self.rules, self.start, from, true, budget)?;
-        let mut except = Ahead::all(&self.except, self.start, from, false, budget)?;
+        let ahead = |rule, after_start| Ahead::new(rule, self.start, from, after_start);
+        let mut rules: Vec<_> = self.rules.iter().map(|rule| ahead(rule, true)).collect();
+        let mut except: Vec<_> = self.except.iter().map(|rule| ahead(rule, false)).collect();
         let mut best: Option<Span> = None;
         loop {
-            let dated = singles.peek().map(|(at, _)| *at);
-            let Some(at) = rules.iter().filter_map(|rule| rule.head).chain(dated).min() else {
+            let mut at = singles.peek().map(|(at, _)| *at);
+            for rule in &mut rules {
+                at = at.into_iter().chain(rule.head(budget)?).min();
+            }
+            let Some(at) = at else {
                 return Ok(best);
             };
-            // A gap, or a change, puts a later one before an earlier one.
-            if let Some(best) = best {
-                let last = self
-                    .frame
-                    .of_instant(best.start)
-                    .checked_add_signed(earlier);
-                if last.is_some_and(|last| at >= last) {
-                    return Ok(Some(best));
-                }
+            let mut length = None;
+            if let Some((_, own)) = singles.next_if(|(dated, _)| *dated == at) {
+                length = own;
             }
-            let length = singles
-                .next_if(|(dated, _)| *dated == at)
-                .and_then(|(_, length)| length);
             for rule in &mut rules {
-                rule.pass(at, budget)?;
+                rule.pass(at);
             }
             let mut excluded = self.without.holds(at);
             for rule in &mut except {
@@ -199,6 +196,16 @@ impl<'z> Series<'z> {
             }
             if !excluded && let Some(span) = self.place(at, length).filter(|span| wanted(span)) {
                 best = best.into_iter().chain([span]).min();
+            }
+            // A gap, or a change, puts a later one before an earlier one.
+            if let Some(best) = best {
+                let local = self.frame.of_instant(best.start);
+                if local
+                    .checked_add_signed(earlier)
+                    .is_none_or(|last| last <= at)
+                {
+                    return Ok(Some(best));
+                }
             }
         }
     }
@@ -235,43 +242,44 @@ impl<'z> Series<'z> {
     }
 }
 
-/// A rule and the next time it yields.
+/// A rule and the next time it yields, which is looked for only when it is asked for.
 struct Ahead<'a> {
     cursor: Cursor<'a>,
-    head: Option<NaiveDateTime>,
+    head: Option<Option<NaiveDateTime>>,
 }
 
 impl<'a> Ahead<'a> {
-    fn all(
-        rules: &'a [Rule],
-        start: NaiveDateTime,
-        from: NaiveDateTime,
-        after_start: bool,
-        budget: &Budget,
-    ) -> Result<Vec<Self>, String> {
-        rules
-            .iter()
-            .map(|rule| {
-                let mut cursor = Cursor::new(rule, start, from, after_start);
-                let head = cursor.next(budget)?;
-                Ok(Self { cursor, head })
-            })
-            .collect()
+    fn new(rule: &'a Rule, start: NaiveDateTime, from: NaiveDateTime, after_start: bool) -> Self {
+        Self {
+            cursor: Cursor::new(rule, start, from, after_start),
+            head: None,
+        }
     }
 
-    fn pass(&mut self, at: NaiveDateTime, budget: &Budget) -> Result<(), String> {
-        if self.head == Some(at) {
-            self.head = self.cursor.next(budget)?;
+    fn head(&mut self, budget: &Budget) -> Result<Option<NaiveDateTime>, String> {
+        if let Some(head) = self.head {
+            return Ok(head);
         }
-        Ok(())
+        let head = self.cursor.next(budget)?;
+        self.head = Some(head);
+        Ok(head)
+    }
+
+    fn pass(&mut self, at: NaiveDateTime) {
+        if self.head == Some(Some(at)) {
+            self.head = None;
+        }
     }
 
     /// Goes on to `at`; whether the rule yields it.
     fn reaches(&mut self, at: NaiveDateTime, budget: &Budget) -> Result<bool, String> {
-        while self.head.is_some_and(|head| head < at) {
-            self.head = self.cursor.next(budget)?;
+        while let Some(head) = self.head(budget)? {
+            if head >= at {
+                return Ok(head == at);
+            }
+            self.pass(head);
         }
-        Ok(self.head == Some(at))
+        Ok(false)
     }
 }
 
