@@ -313,7 +313,7 @@ fn make(ask: &Ask<'_>, replaces: Option<JoinUrl>) -> Decided {
 /// An event that has its link: is it whole, and is its meeting up to date?
 fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     let (event, rules, join_url) = (ask.event, ask.rules, &meeting.meeting.join_url);
-    if link.phase == Phase::Seen && !write::shows(event, join_url) {
+    if link.phase == Phase::Seen && !write::shows(event, join_url) && !is_restored(event, link) {
         return leave(Why::LinkRemoved);
     }
     if event.cancelled {
@@ -347,14 +347,24 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     up_to_date(ask, meeting, span)
 }
 
+/// Whether an event without our link is a copy from before it was linked, brought back by a backup or by
+/// a program that had not seen the link, and not an event from which a person took it out.
+fn is_restored(event: &Event, link: &Link) -> bool {
+    let same = event.content == link.before && link.attempts < ATTEMPTS;
+    // What is written bears whole seconds.
+    same || stamp(event).is_some_and(|at| at.timestamp() < link.written.timestamp())
+}
+
+/// When the event says that it was last changed: the later of LAST-MODIFIED and DTSTAMP.
+pub fn stamp(event: &Event) -> Option<DateTime<Utc>> {
+    event.last_modified.max(event.stamped)
+}
+
 /// The meeting against the event: title, times, and how long it will live.
 fn up_to_date(ask: &Ask<'_>, record: &MeetingRecord, span: Span) -> Decided {
     let meeting = &record.meeting;
     let event = ask.event;
-    let roll = meeting.span.filter(|_| event.recurring).and_then(|s| {
-        s.end
-            .checked_add_signed(chrono::Duration::from_std(LIFETIME - ROLL_BEFORE).ok()?)
-    });
+    let roll = meeting.span.and_then(|held| roll_at(event, held));
     let behind = record.schedule != event.schedule
         || meeting.subject != subject(event)
         || roll.is_some_and(|at| ask.now >= at);

@@ -124,7 +124,7 @@ impl State {
         self.read(|c| {
             c.prepare_cached(
                 "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts FROM links WHERE calendar = ?1 AND resource = ?2 ORDER BY uid",
+                 attempts, written FROM links WHERE calendar = ?1 AND resource = ?2 ORDER BY uid",
             )?
             .query_map((calendar.as_str(), resource.as_str()), read_link)?
             .collect()
@@ -147,6 +147,7 @@ impl State {
                 phase_number(link.phase),
                 link.before.as_str(),
                 link.attempts,
+                link.written.timestamp_micros(),
             )
         });
         self.write(|c| {
@@ -154,10 +155,10 @@ impl State {
                 c,
                 "SELECT 1 FROM links WHERE calendar = ?1 AND resource = ?2 AND uid = ?3
                  AND organizer = ?4 AND external_id = ?5 AND generation = ?6 AND phase = ?7
-                 AND before = ?8 AND attempts = ?9",
+                 AND before = ?8 AND attempts = ?9 AND written = ?10",
                 "INSERT OR REPLACE INTO links
                  (calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 attempts, written) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 rows,
             )
         })

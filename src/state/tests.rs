@@ -48,6 +48,7 @@ fn every_record_comes_back_as_it_was_put() {
             phase: Phase::Intended,
             before: text.to_owned(),
             attempts: u32::MAX,
+            written: at(7),
         };
         state.put_links(std::slice::from_ref(&link)).unwrap();
         assert_eq!(state.links(&calendar, &link.resource).unwrap(), [link]);
@@ -1169,6 +1170,7 @@ fn link(resource: &str, uid: &str, phase: Phase) -> Link {
         phase,
         before: "0123456789abcdef".into(),
         attempts: 1,
+        written: at(1),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::ical::write;
 use crate::log;
 use crate::meeting::{Details, Meeting};
 use crate::model::{CalendarName, ExternalId, JoinUrl, ResourceId, Uid};
-use crate::plan::{Ask, Decided, Decision, Why, decide, key_of, subject};
+use crate::plan::{Ask, Decided, Decision, Why, decide, key_of, stamp, subject};
 use crate::state::{Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
 /// How many conference links of an event are looked up among the known meetings.
@@ -196,6 +196,7 @@ impl Bridge {
                 phase: Phase::Seen,
                 before: String::new(),
                 attempts: 0,
+                written: stamp(&planned.event).unwrap_or(now),
             });
             if planned.meeting.is_none() {
                 planned.meeting = Some(found_meeting(&planned.event, join_url, &key, now));

@@ -53,7 +53,7 @@ impl Bridge {
         let now = self.clock.now();
         let links: Vec<Link> = ready
             .iter()
-            .map(|r| intent(calendar, &resource, r))
+            .map(|r| intent(calendar, &resource, r, now))
             .collect();
         let causes: HashMap<Uid, Cause> = ready
             .iter()
@@ -223,6 +223,7 @@ fn edit_bytes(bytes: &[u8], ready: &[Ready], links: Vec<Link>, context: &EditCon
             .iter()
             .for_each(|part| edits.merge(part.edits.clone()));
         let after = edits.apply(bytes);
+        drop(edits);
         let (good, bad) = match check(&document, &after, parts, context) {
             Ok(checked) => checked,
             Err((parts, why)) => {
@@ -305,7 +306,7 @@ fn check<'a>(
 }
 
 /// What is remembered before the write.
-fn intent(calendar: &Watched, resource: &Resource, ready: &Ready) -> Link {
+fn intent(calendar: &Watched, resource: &Resource, ready: &Ready, now: DateTime<Utc>) -> Link {
     let content = &ready.planned.event.content;
     let known = ready.planned.link.as_ref();
     Link {
@@ -320,6 +321,7 @@ fn intent(calendar: &Watched, resource: &Resource, ready: &Ready) -> Link {
         attempts: known
             .filter(|l| l.before == *content)
             .map_or(0, |l| l.attempts),
+        written: now,
     }
 }
 
