@@ -381,7 +381,7 @@ impl State {
     }
 
     /// Per calendar that has any resource or record: its record, the sum of its resources' outcomes,
-    /// and how many links stand in each phase. For `status`: it reads every resource and link.
+    /// and how many links of its present resources stand in each phase. For `status`: it reads every resource and link.
     ///
     /// # Errors
     /// [`StateError`].
@@ -412,7 +412,7 @@ impl State {
             let mut grouped = c.prepare_cached(
                 "SELECT calendar, COUNT(*) FILTER (WHERE phase = 0),
                  COUNT(*) FILTER (WHERE phase = 1), COUNT(*) FILTER (WHERE phase = 2)
-                 FROM links GROUP BY calendar",
+                 FROM links JOIN resources USING (calendar, resource) GROUP BY calendar",
             )?;
             let mut rows = grouped.query([])?;
             while let Some(row) = rows.next()? {

@@ -330,6 +330,11 @@ fn the_overview_sums_outcomes_and_phases_per_calendar() {
             },
         ]
     );
+    // The link of a file that is gone is remembered, and no link that the calendar holds.
+    let gone = ResourceId::new("b");
+    state.forget_resource(&team(), &gone).unwrap();
+    assert_eq!(state.overview().unwrap()[1].links, [0, 1, 1]);
+    assert_eq!(state.links(&team(), &gone).unwrap().len(), 1);
 }
 
 // Budgets
