@@ -59,6 +59,8 @@ impl Bridge {
                     survey.touched.insert(id);
                 }
                 Found::Unreadable(id, error) => {
+                    // What is due of it cannot be decided; it is looked at by every listing instead.
+                    self.state.forget_resource(&calendar.name, &id)?;
                     survey.report.failed += 1;
                     self.troubles.unreadable(&calendar.name, &id, &error);
                     survey.touched.insert(id);
