@@ -90,3 +90,93 @@ async fn what_is_due_and_cannot_be_read_is_not_due_for_ever() {
     scene.pass().await;
     assert!(scene.text().contains("X-MEETBRIDGE"));
 }
+
+#[tokio::test]
+async fn a_link_that_never_landed_gives_way_to_what_a_person_did_since() {
+    let zoom = "LOCATION:https://zoom.us/j/123\r\n";
+    for more in ["CATEGORIES:no-teams\r\n", zoom, "CLASS:PRIVATE\r\n"] {
+        let scene = Scene::new();
+        scene.world.fail(Faults {
+            read_only: true,
+            ..Faults::default()
+        });
+        scene.save("20261120T090000Z", "");
+        scene.pass().await;
+        scene.world.fail(Faults::default());
+        scene.save("20261120T090000Z", more);
+        scene.pass().await;
+        assert!(!scene.text().contains("X-MEETBRIDGE"), "{more}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_seen_through_two_calendars_has_one_meeting_though_their_organizers_differ() {
+    let scene = Scene::new();
+    scene.save("20261120T090000Z", "");
+    scene.pass().await;
+    let text = scene.text();
+    let mut other = watched(&scene.world);
+    other.name = CalendarName::new("other");
+    let organizer = "22222222-2222-2222-2222-222222222222";
+    other.organizer = meetbridge::model::OrganizerId::new(organizer).unwrap();
+    let before = scene.world.effects();
+    scene.bridge.pass(&other, Scope::All).await.unwrap();
+    assert_eq!(scene.world.effects(), before);
+    assert_eq!(scene.text(), text);
+}
+
+#[tokio::test]
+async fn a_removed_link_whose_mark_was_left_stays_removed_when_the_state_is_lost() {
+    let scene = Scene::new();
+    scene.save("20261120T090000Z", "");
+    scene.pass().await;
+    scene.pass().await;
+    let unfolded = scene.text().replace("\r\n ", "");
+    let mark = unfolded.lines().find(|l| l.starts_with("X-MEETBRIDGE"));
+    let left = format!("{}\r\n", mark.unwrap());
+    scene.save("20261120T090000Z", &left);
+    scene.pass().await;
+    let scene = scene.restarted_without_state();
+    let before = scene.world.effects();
+    scene.pass().await;
+    scene.pass().await;
+    assert_eq!(scene.world.effects(), before);
+}
+
+#[tokio::test]
+async fn a_series_whose_state_was_lost_is_rolled_before_its_meeting_can_expire() {
+    let scene = Scene::new();
+    scene.save("20261106T090000Z", "RRULE:FREQ=WEEKLY;COUNT=40\r\n");
+    scene.pass().await;
+    scene.world.clock.advance(chrono::Duration::days(38));
+    scene.pass().await;
+    let scene = scene.restarted_without_state();
+    scene.pass().await;
+    assert_eq!(held(&scene), "20261106T090000Z", "asks for nothing yet");
+    // Sixty days after the end of the first occurrence its meeting is gone.
+    scene.world.clock.advance(chrono::Duration::days(20));
+    scene.pass().await;
+    assert!(scene.world.held("one@x") > scene.world.clock.now());
+}
+
+#[tokio::test]
+async fn an_opt_out_of_a_linked_event_is_not_written_over() {
+    for (from, to) in [
+        ("SUMMARY:One", "SUMMARY:One no-teams"),
+        (
+            "X-MEETBRIDGE-MEETING:v1",
+            "X-MEETBRIDGE-MEETING:v1.opt-out\r\nX-OLD:v1",
+        ),
+    ] {
+        let scene = Scene::new();
+        scene.save("20261120T090000Z", "");
+        scene.pass().await;
+        scene.pass().await;
+        edit(&scene.world, "one.ics", "X-MICROSOFT-SKYPE", "X-OTHER");
+        edit(&scene.world, "one.ics", from, to);
+        let saved = scene.text();
+        assert!(saved.contains(to));
+        scene.pass().await;
+        assert_eq!(scene.text(), saved);
+    }
+}
