@@ -92,6 +92,56 @@ async fn what_is_due_and_cannot_be_read_is_not_due_for_ever() {
 }
 
 #[tokio::test]
+async fn a_part_that_went_with_a_change_of_time_does_not_hide_the_change() {
+    let scene = Scene::new();
+    scene.save("20261120T090000Z", "");
+    scene.pass().await;
+    scene.pass().await;
+    let moved = scene
+        .text()
+        .replace("DTSTART:20261120T09", "DTSTART:20261120T11");
+    let without: Vec<_> = moved
+        .split_inclusive("\r\n")
+        .filter(|line| !line.starts_with("URL:") && !line.starts_with("LOCATION:"))
+        .collect();
+    let kept = without
+        .concat()
+        .replace("\r\n ", "")
+        .replace("\r\nCONFERENCE", "\r\nX-GONE");
+    scene.world.save("one.ics", &kept);
+    scene.pass().await;
+    scene.pass().await;
+    assert_eq!(held(&scene), "20261120T110000Z");
+    assert!(scene.text().contains("CONFERENCE"));
+}
+
+#[tokio::test]
+async fn a_meeting_that_kept_its_times_is_looked_at_again() {
+    let scene = Scene::new();
+    scene.save("20261120T090000Z", "");
+    scene.pass().await;
+    // The same event in another file, moved; its link is not there yet, so its meeting is ensured.
+    scene.world.delete("one.ics");
+    let moved = calendar(&[event("one@x", "20261120T150000Z", "One", "")]);
+    scene.world.save("two.ics", &moved);
+    scene.world.fail(Faults {
+        keeps_times: true,
+        ..Faults::default()
+    });
+    scene.pass().await;
+    scene.world.fail(Faults::default());
+    assert_eq!(held(&scene), "20261120T090000Z");
+    scene.world.clock.advance(chrono::Duration::days(1));
+    scene.pass().await;
+    assert_eq!(held(&scene), "20261120T150000Z");
+}
+
+fn held(scene: &Scene) -> String {
+    let start: DateTime<Utc> = scene.world.held("one@x");
+    start.format("%Y%m%dT%H%M%SZ").to_string()
+}
+
+#[tokio::test]
 async fn a_link_that_never_landed_gives_way_to_what_a_person_did_since() {
     let zoom = "LOCATION:https://zoom.us/j/123\r\n";
     for more in ["CATEGORIES:no-teams\r\n", zoom, "CLASS:PRIVATE\r\n"] {
@@ -107,6 +157,36 @@ async fn a_link_that_never_landed_gives_way_to_what_a_person_did_since() {
         scene.pass().await;
         assert!(!scene.text().contains("X-MEETBRIDGE"), "{more}");
     }
+}
+
+#[tokio::test]
+async fn an_organizer_who_is_gone_holds_up_only_what_is_his() {
+    let mut scene = Scene::new();
+    scene.save("20261120T090000Z", "");
+    scene.pass().await;
+    let old = scene.calendar.organizer.clone();
+    let new = "22222222-2222-2222-2222-222222222222";
+    scene.calendar.organizer = meetbridge::model::OrganizerId::new(new).unwrap();
+    scene.world.fail(Faults {
+        organizer: Some(old),
+        ..Faults::default()
+    });
+    edit(
+        &scene.world,
+        "one.ics",
+        "20261120T090000Z",
+        "20261120T110000Z",
+    );
+    let two = calendar(&[event("two@x", "20261121T090000Z", "Two", "")]);
+    scene.world.save("two.ics", &two);
+    scene.pass().await;
+    assert!(
+        scene
+            .world
+            .text("two.ics")
+            .unwrap()
+            .contains("X-MEETBRIDGE")
+    );
 }
 
 #[tokio::test]
