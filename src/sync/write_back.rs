@@ -253,6 +253,8 @@ fn edit_bytes(
 fn intent(calendar: &Watched, resource: &Resource, ready: &Ready) -> Link {
     let content = &ready.planned.event.content;
     let known = ready.planned.link.as_ref();
+    // What a read has shown stays seen while a part of it is restored.
+    let seen = write::shows(&ready.planned.event, &ready.meeting.meeting.join_url);
     Link {
         calendar: calendar.name.clone(),
         resource: resource.id.clone(),
@@ -260,7 +262,7 @@ fn intent(calendar: &Watched, resource: &Resource, ready: &Ready) -> Link {
         organizer: ready.meeting.organizer.clone(),
         external_id: ready.meeting.external_id.clone(),
         generation: known.map_or(0, |l| l.generation),
-        phase: Phase::Intended,
+        phase: if seen { Phase::Seen } else { Phase::Intended },
         before: content.clone(),
         attempts: known
             .filter(|l| l.before == *content)
@@ -271,7 +273,7 @@ fn intent(calendar: &Watched, resource: &Resource, ready: &Ready) -> Link {
 /// What is remembered when the write has landed.
 fn landed(link: Link) -> Link {
     Link {
-        phase: Phase::Written,
+        phase: link.phase.max(Phase::Written),
         attempts: link.attempts + 1,
         ..link
     }

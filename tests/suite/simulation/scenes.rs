@@ -160,6 +160,21 @@ async fn a_link_that_never_landed_gives_way_to_what_a_person_did_since() {
 }
 
 #[tokio::test]
+async fn a_link_that_was_seen_stays_removed_though_a_part_of_it_was_restored_before() {
+    let scene = Scene::new();
+    scene.save("20261120T090000Z", "");
+    scene.pass().await;
+    scene.pass().await;
+    edit(&scene.world, "one.ics", "X-MICROSOFT-SKYPE", "X-OTHER");
+    scene.pass().await;
+    assert!(scene.text().contains("X-MICROSOFT-SKYPE"));
+    scene.save("20261120T090000Z", "COMMENT:without\r\n");
+    scene.pass().await;
+    scene.pass().await;
+    assert!(!scene.text().contains("X-MEETBRIDGE"));
+}
+
+#[tokio::test]
 async fn an_organizer_who_is_gone_holds_up_only_what_is_his() {
     let mut scene = Scene::new();
     scene.save("20261120T090000Z", "");
