@@ -130,7 +130,12 @@ impl Bridge {
         let mut survey = self.survey(calendar, &scope, known).await?;
         let allowed = self.brake(calendar, &mut record, &survey)?;
 
-        // Act, remember, write each resource once.
+        // Act, remember, write each resource once. What cannot be remembered is not begun: a full
+        // disk shows here.
+        if !survey.jobs.is_empty() {
+            record.last_pass = Some(self.clock.now());
+            self.state.put_calendar(&calendar.name, &record)?;
+        }
         let halt = Halt::default();
         let jobs = std::mem::take(&mut survey.jobs);
         let done = stream::iter(jobs.into_iter().map(Ok::<_, PassError>))
@@ -159,7 +164,7 @@ impl Bridge {
         scope: Scope,
         record: &mut CalendarRecord,
     ) -> Result<(Scope, Known), StateError> {
-        let rules = calendar.fingerprint();
+        let rules = calendar.fingerprint(self.meetings_per_month);
         if record.rules != rules {
             record.rules = rules;
             self.state.put_calendar(&calendar.name, record)?;
@@ -188,7 +193,8 @@ impl Bridge {
                 .confirm_written(&calendar.name, &survey.touched)?;
         }
         let first = *scope == Scope::All && !record.first_pass_done && record.frozen.is_none();
-        if first || survey.changed {
+        if first || survey.changed || record.failing.is_some() {
+            record.failing = None;
             record.first_pass_done |= first;
             record.last_pass = Some(self.clock.now());
             self.state.put_calendar(&calendar.name, &record)?;
@@ -200,9 +206,9 @@ impl Bridge {
 impl Watched {
     /// Stands for everything configured that decisions rest on: when it changes, every event is
     /// decided again.
-    fn fingerprint(&self) -> String {
+    fn fingerprint(&self, meetings_per_month: u32) -> String {
         let all = format!(
-            "{} {:?} {} {} {:?} {:?} {:?} {}",
+            "{} {:?} {} {} {:?} {:?} {:?} {} {meetings_per_month}",
             env!("CARGO_PKG_VERSION"),
             self.rules,
             self.organizer,

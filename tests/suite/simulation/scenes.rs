@@ -255,6 +255,29 @@ async fn a_series_whose_state_was_lost_is_rolled_before_its_meeting_can_expire()
 }
 
 #[tokio::test]
+async fn a_failure_of_an_earlier_process_is_over_with_a_pass_that_ends_well() {
+    let scene = Scene::new();
+    let name = &scene.calendar.name;
+    let mut record = scene.bridge.state.calendar(name).unwrap();
+    record.failing = Some("no such directory".into());
+    scene.bridge.state.put_calendar(name, &record).unwrap();
+    scene.pass().await;
+    assert_eq!(scene.bridge.state.calendar(name).unwrap().failing, None);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_budget_goes_on_when_the_budget_is_raised() {
+    let mut scene = Scene::new();
+    scene.bridge.meetings_per_month = 0;
+    scene.save("20261120T090000Z", "");
+    scene.pass().await;
+    assert_eq!(scene.world.meetings(), 0);
+    scene.bridge.meetings_per_month = 10;
+    scene.pass().await;
+    assert_eq!(scene.world.meetings(), 1);
+}
+
+#[tokio::test]
 async fn an_opt_out_of_a_linked_event_is_not_written_over() {
     for (from, to) in [
         ("SUMMARY:One", "SUMMARY:One no-teams"),
@@ -274,4 +297,23 @@ async fn an_opt_out_of_a_linked_event_is_not_written_over() {
         scene.pass().await;
         assert_eq!(scene.text(), saved);
     }
+}
+
+#[tokio::test]
+async fn no_meeting_is_made_that_cannot_be_remembered() {
+    let scene = Scene::new();
+    scene.pass().await;
+    let Scene {
+        world,
+        bridge,
+        calendar: watched,
+        home,
+    } = scene;
+    drop(bridge);
+    let state = State::open_read_only(home.path()).unwrap().unwrap();
+    let bridge = world.bridge(Arc::new(state));
+    let one = calendar(&[event("one@x", "20261120T090000Z", "One", "")]);
+    world.save("one.ics", &one);
+    assert!(bridge.pass(&watched, Scope::All).await.is_err());
+    assert_eq!(world.meetings(), 0);
 }
