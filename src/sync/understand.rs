@@ -1,5 +1,7 @@
 //! Bytes → events → decisions, for one resource.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use super::{Bridge, PassError, Report, Watched, sooner};
@@ -125,16 +127,18 @@ impl Bridge {
             Some(known) if known.version == resource.version => known.first_seen,
             _ => now,
         };
-        let links = self.state.links(&calendar.name, &resource.id)?;
+        let links = self.state.links(&calendar.name, &resource.id)?.into_iter();
+        let mut links: HashMap<Uid, Link> = links.map(|link| (link.uid.clone(), link)).collect();
         let mut planned = Vec::with_capacity(events.len());
         for event in events {
-            let link = links.iter().find(|l| l.uid == event.uid).cloned();
+            let link = links.remove(&event.uid);
             let past = |t: &DateTime<Utc>| *t <= now;
             let changed = resource
                 .modified
                 .filter(past)
                 .max(event.last_modified.filter(past));
-            let since = changed.unwrap_or(first_seen);
+            // A version known for longer than its time says got that time from our own write.
+            let since = changed.map_or(first_seen, |changed| changed.min(first_seen));
             planned.push(self.plan_event(calendar, &resource.id, event, link, since, now)?);
         }
         Ok(Understood {

@@ -13,7 +13,7 @@ use meetbridge::sync::{Bridge, Report, Watched};
 use super::user::{calendar, edit, event};
 use super::world::{Faults, World, watched};
 
-/// A world with its bridge, whose state is in memory of the file system for as long as it lives.
+/// A world with its bridge, which is not restarted unless said.
 struct Scene {
     world: Arc<World>,
     bridge: Bridge,
@@ -73,7 +73,7 @@ impl Scene {
 #[tokio::test]
 async fn what_is_due_and_cannot_be_read_is_not_due_for_ever() {
     let mut scene = Scene::new();
-    scene.calendar.rules.settle = Duration::from_secs(30);
+    scene.calendar.rules.settle = Duration::from_secs(90);
     scene.save("20261120T090000Z", "");
     scene.pass().await;
     scene.world.clock.advance(chrono::Duration::minutes(1));
@@ -316,4 +316,23 @@ async fn no_meeting_is_made_that_cannot_be_remembered() {
     world.save("one.ics", &one);
     assert!(bridge.pass(&watched, Scope::All).await.is_err());
     assert_eq!(world.meetings(), 0);
+}
+
+#[tokio::test]
+async fn our_own_write_does_not_make_the_rest_of_a_file_settle_again() {
+    let mut scene = Scene::new();
+    scene.bridge.first_pass_limit = 1_000;
+    scene.calendar.rules.settle = Duration::from_secs(90);
+    let all: Vec<_> = (0..250)
+        .map(|n| event(&format!("{n}@x"), "20261120T090000Z", "One", ""))
+        .collect();
+    scene.world.save("one.ics", &calendar(&all));
+    scene.pass().await;
+    scene.world.clock.advance(chrono::Duration::minutes(1));
+    let first = scene.pass().await;
+    assert_eq!((first.created, first.again.len()), (200, 1));
+    scene.world.clock.advance(chrono::Duration::seconds(1));
+    let again = Scope::Only(first.again);
+    let second = scene.bridge.pass(&scene.calendar, again).await.unwrap();
+    assert_eq!(second.created, 50);
 }

@@ -27,6 +27,8 @@ struct Inner {
     resources: BTreeMap<String, (u64, Vec<u8>)>,
     /// The last bytes the user saved, by resource.
     saved: BTreeMap<String, Vec<u8>>,
+    /// When each resource was last stored.
+    stored: BTreeMap<String, DateTime<Utc>>,
     versions: u64,
     meetings: BTreeMap<String, Meeting>,
     calls: usize,
@@ -179,6 +181,19 @@ impl World {
         self.inner.lock().unwrap().faults = faults;
     }
 
+    fn resource(&self, name: &str) -> Option<(u64, Vec<u8>)> {
+        self.inner.lock().unwrap().resources.get(name).cloned()
+    }
+
+    fn stored(&self, id: &ResourceId) -> Option<DateTime<Utc>> {
+        self.inner.lock().unwrap().stored.get(id.as_str()).copied()
+    }
+
+    /// The service forgets every meeting.
+    pub(super) fn end_meetings(&self) {
+        self.inner.lock().unwrap().meetings.clear();
+    }
+
     fn unreadable(&self, id: &ResourceId) -> bool {
         self.inner.lock().unwrap().faults.unreadable.as_deref() == Some(id.as_str())
     }
@@ -212,6 +227,7 @@ impl World {
             .resources
             .insert(name.into(), (version, text.as_bytes().to_vec()));
         inner.saved.insert(name.into(), text.as_bytes().to_vec());
+        inner.stored.insert(name.into(), self.clock.now());
     }
 
     pub(super) fn delete(&self, name: &str) {
@@ -345,11 +361,11 @@ impl Calendar for Shelf {
                         let what = id.to_string();
                         Found::Unreadable(id, ReadError::Incomplete(what))
                     }
-                    Ok(id) => match world.inner.lock().unwrap().resources.get(id.as_str()) {
+                    Ok(id) => match world.resource(id.as_str()) {
                         Some((version, bytes)) => Found::Changed(Resource {
                             version: Version::new(version.to_string()),
-                            bytes: bytes.clone().into(),
-                            modified: None,
+                            bytes: bytes.into(),
+                            modified: world.stored(&id),
                             id,
                         }),
                         None => Found::Vanished(id),
@@ -378,6 +394,7 @@ impl Calendar for Shelf {
             inner.versions += 1;
             inner.writes += 1;
             let stored = inner.versions;
+            inner.stored.insert(id.as_str().into(), self.0.clock.now());
             inner
                 .resources
                 .insert(id.as_str().into(), (stored, bytes.to_vec()));
