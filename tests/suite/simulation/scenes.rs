@@ -336,3 +336,16 @@ async fn our_own_write_does_not_make_the_rest_of_a_file_settle_again() {
     let second = scene.bridge.pass(&scene.calendar, again).await.unwrap();
     assert_eq!(second.created, 50);
 }
+
+#[tokio::test]
+async fn a_listing_does_not_show_the_link_of_a_file_that_is_gone() {
+    let scene = Scene::new();
+    scene.save("20261120T090000Z", "");
+    scene.pass().await;
+    scene.world.delete("one.ics");
+    scene.pass().await;
+    scene.pass().await;
+    scene.save("20261120T090000Z", "");
+    scene.pass().await;
+    assert!(scene.text().contains("X-MEETBRIDGE"));
+}
