@@ -60,6 +60,11 @@ impl Bridge {
             self.log_left(&calendar.name, &resource.id, &uid, &what);
         }
         let Some(bytes) = edited.bytes else {
+            // These events have all of their links already.
+            for _ in &links {
+                report.count("in-step");
+                tally(&mut record.outcome, "in-step");
+            }
             return Ok(self.state.put_resource(&calendar.name, &record)?);
         };
 
@@ -96,13 +101,19 @@ impl Bridge {
             Written::Refused(why) => {
                 report.failed += 1;
                 self.troubles.unwritable(name, id, &why, true);
-                tally(&mut record.outcome, "write-refused");
+                for _ in &links {
+                    report.count("write-refused");
+                    tally(&mut record.outcome, "write-refused");
+                }
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_REFUSED));
             }
             Written::Failed(why) => {
                 report.failed += 1;
                 self.troubles.unwritable(name, id, &why, false);
-                tally(&mut record.outcome, "write-failed");
+                for _ in &links {
+                    report.count("write-failed");
+                    tally(&mut record.outcome, "write-failed");
+                }
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_WRITE));
             }
             Written::Unknown(why) => {
@@ -218,7 +229,8 @@ fn edit_bytes(
         }
     }
     if edits.is_empty() {
-        return (Edited { bytes: None, unfit }, Vec::new());
+        let links = kept.into_iter().map(|(_, link)| link).collect();
+        return (Edited { bytes: None, unfit }, links);
     }
     let after = edits.apply(bytes);
     let Ok(changed) = Document::parse(&after) else {

@@ -349,3 +349,23 @@ async fn a_listing_does_not_show_the_link_of_a_file_that_is_gone() {
     scene.pass().await;
     assert!(scene.text().contains("X-MEETBRIDGE"));
 }
+
+#[tokio::test]
+async fn every_event_is_counted_by_what_became_of_it() {
+    let scene = Scene::new();
+    scene.world.fail(Faults {
+        read_only: true,
+        ..Faults::default()
+    });
+    let two = event("two@x", "20261120T090000Z", "Two", "");
+    let one = event("one@x", "20261120T090000Z", "One", "");
+    scene.world.save("one.ics", &calendar(&[one, two]));
+    assert_eq!(scene.pass().await.outcome["write-refused"], 2);
+    scene.world.fail(Faults::default());
+    scene.save("20261120T090000Z", "");
+    assert_eq!(scene.pass().await.outcome["in-step"], 1);
+    // Made anew, the meeting has its old URL: nothing is to be written.
+    scene.world.end_meetings();
+    edit(&scene.world, "one.ics", "20261120T09", "20261120T11");
+    assert_eq!(scene.pass().await.outcome["in-step"], 1);
+}
