@@ -192,7 +192,10 @@ impl Bridge {
             self.state
                 .confirm_written(&calendar.name, &survey.touched)?;
         }
-        let first = *scope == Scope::All && !record.first_pass_done && record.frozen.is_none();
+        // What is empty may be a directory that is not mounted or filled yet.
+        let empty = survey.touched.is_empty() && survey.report.unchanged == 0;
+        let first =
+            *scope == Scope::All && !record.first_pass_done && record.frozen.is_none() && !empty;
         if first || survey.changed || record.failing.is_some() {
             record.failing = None;
             record.first_pass_done |= first;

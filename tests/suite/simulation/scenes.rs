@@ -369,3 +369,15 @@ async fn every_event_is_counted_by_what_became_of_it() {
     edit(&scene.world, "one.ics", "20261120T09", "20261120T11");
     assert_eq!(scene.pass().await.outcome["in-step"], 1);
 }
+
+#[tokio::test]
+async fn a_pass_over_an_empty_calendar_is_no_consent_to_a_large_one() {
+    let mut scene = Scene::new();
+    scene.bridge.first_pass_limit = 1;
+    scene.pass().await;
+    let two = ["one@x", "two@x"].map(|uid| event(uid, "20261120T090000Z", "One", ""));
+    scene.world.save("one.ics", &calendar(&two));
+    let changed = Scope::Only([ResourceId::new("one.ics")].into());
+    scene.bridge.pass(&scene.calendar, changed).await.unwrap();
+    assert_eq!(scene.world.meetings(), 0);
+}
