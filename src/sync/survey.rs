@@ -54,7 +54,7 @@ impl Bridge {
                 Found::Vanished(id) => {
                     self.state.forget_resource(&calendar.name, &id)?;
                     log::event!(RESOURCE_VANISHED, calendar = %calendar.name, resource = %id);
-                    self.troubles.readable(&calendar.name, &id);
+                    self.troubles.vanished(&calendar.name, &id);
                     survey.changed = true;
                     survey.touched.insert(id);
                 }
