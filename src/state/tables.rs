@@ -164,8 +164,8 @@ impl State {
         })
     }
 
-    /// Moves every `Written` link of the calendar whose resource is not in `except` to `Seen`: a
-    /// complete listing showed the versions that were written. Returns how many there were.
+    /// Moves every `Written` link of the calendar whose resource is remembered and not in `except` to
+    /// `Seen`: a complete listing showed the versions that were written. Returns how many there were.
     ///
     /// # Errors
     /// [`StateError`]; then none of them is moved.
@@ -178,7 +178,8 @@ impl State {
             let mut written: Vec<(String, String)> = c
                 .prepare_cached(
                     "SELECT resource, uid FROM links INDEXED BY links_written
-                     WHERE calendar = ?1 AND phase = 1",
+                     WHERE calendar = ?1 AND phase = 1 AND EXISTS (SELECT 1 FROM resources AS r
+                     WHERE r.calendar = links.calendar AND r.resource = links.resource)",
                 )?
                 .query_map([calendar.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;

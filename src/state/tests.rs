@@ -234,8 +234,11 @@ fn confirming_moves_written_links_of_that_calendar_except_those_named() {
             calendar: CalendarName::new("other"),
             ..link("a", "u1", Phase::Written)
         },
+        link("gone", "u5", Phase::Written),
     ];
     state.put_links(&links).unwrap();
+    let there = ["a", "b", "c"].map(|id| resource(id, "1"));
+    state.put_resources(&team(), &there).unwrap();
     let phases = || {
         links.each_ref().map(|l| {
             let found = state.links(&l.calendar, &l.resource).unwrap();
@@ -246,11 +249,11 @@ fn confirming_moves_written_links_of_that_calendar_except_those_named() {
 
     let except = BTreeSet::from([ResourceId::new("b")]);
     assert_eq!(state.confirm_written(&team(), &except).unwrap(), 1);
-    assert_eq!(phases(), [S, I, W, S, W]);
+    assert_eq!(phases(), [S, I, W, S, W, W]);
     assert_eq!(state.confirm_written(&team(), &except).unwrap(), 0);
     let none = BTreeSet::new();
     assert_eq!(state.confirm_written(&team(), &none).unwrap(), 1);
-    assert_eq!(phases(), [S, I, S, S, W]);
+    assert_eq!(phases(), [S, I, S, S, W, W]);
 }
 
 #[test]
