@@ -173,7 +173,7 @@ impl Rule {
         let day = i32::try_from(start.day()).unwrap_or(1);
         let weekday = i32::try_from(start.weekday().num_days_from_monday()).unwrap_or(0);
         let names_days =
-            !(self.month_days.is_empty() && self.year_days.is_empty()) || !self.weekdays.is_empty();
+            !(self.month_days.is_empty() && self.year_days.is_empty() && self.weekdays.is_empty());
         match self.frequency {
             _ if names_days => {}
             Frequency::Yearly if !self.weeks.is_empty() => self.weekdays.push((0, weekday)),
