@@ -112,7 +112,10 @@ impl<'z> Series<'z> {
         let parse = |texts: &[String]| {
             let rules = texts.iter();
             rules
-                .map(|text| Rule::parse(text, self.frame, self.start))
+                .map(|text| {
+                    let local = |at| self.frame.local(When::Utc(at));
+                    Rule::parse(text, self.start, self.frame.all_day, local)
+                })
                 .collect::<Result<Vec<_>, _>>()
         };
         (self.rules, self.except) = (parse(rules)?, parse(except)?);

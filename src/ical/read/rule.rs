@@ -1,9 +1,8 @@
 //! What a recurrence rule says (RFC 5545, 3.3.10), with what it leaves to DTSTART filled in.
 
-use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike, Utc};
 
 use super::guard::{self, Written};
-use super::time::{Frame, When};
 
 /// The longest rule, in bytes: a list of all days of a year fits.
 const MAX_RULE: usize = 2_000;
@@ -32,7 +31,7 @@ enum Counted {
 
 /// One RRULE or EXRULE. All lists are sorted and hold no value twice; of a list of days an empty one
 /// means any.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) frequency: Frequency,
     /// At least 1.
@@ -60,14 +59,16 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    /// Reads the rule of an event that starts at `start`.
+    /// Reads the rule of an event that starts at `start`, on which it lasts all day or not; `local` is
+    /// what its clock shows at an instant.
     ///
     /// # Errors
     /// What is not understood of it, in words.
     pub(super) fn parse(
         text: &str,
-        frame: Frame<'_>,
         start: NaiveDateTime,
+        all_day: bool,
+        local: impl Fn(DateTime<Utc>) -> NaiveDateTime,
     ) -> Result<Self, String> {
         if text.len() > MAX_RULE {
             return Err(format!(
@@ -90,8 +91,8 @@ impl Rule {
             }
             parts.push((name, value));
         }
-        let mut rule = Self::read(&parts, frame).ok_or(UNREADABLE)?;
-        if frame.all_day {
+        let mut rule = Self::read(&parts, local).ok_or(UNREADABLE)?;
+        if all_day {
             if rule.frequency > Frequency::Daily {
                 return Err("the recurrence rule repeats a whole day within the day".to_owned());
             }
@@ -104,7 +105,10 @@ impl Rule {
         Ok(rule)
     }
 
-    fn read(parts: &[(&str, &str)], frame: Frame<'_>) -> Option<Self> {
+    fn read(
+        parts: &[(&str, &str)],
+        local: impl Fn(DateTime<Utc>) -> NaiveDateTime,
+    ) -> Option<Self> {
         let frequency = match parts.iter().find(|(name, _)| *name == "FREQ")?.1 {
             "YEARLY" => Frequency::Yearly,
             "MONTHLY" => Frequency::Monthly,
@@ -137,7 +141,7 @@ impl Rule {
                 "FREQ" => {}
                 "INTERVAL" => rule.interval = positive(value)?.into(),
                 "COUNT" => rule.count = Some(positive(value)?.into()),
-                "UNTIL" => rule.until = Some(until(value, frame)?),
+                "UNTIL" => rule.until = Some(until(value, &local)?),
                 "WKST" => rule.week_start = weekday(value)?.into(),
                 "BYMONTH" => rule.months = numbers(value, 1, 12)?,
                 "BYMONTHDAY" => rule.month_days = either_end(value, 31)?,
@@ -318,12 +322,11 @@ fn weekday(name: &str) -> Option<i32> {
 }
 
 /// UNTIL as the last local time that counts: of a date, the end of that day.
-fn until(value: &str, frame: Frame<'_>) -> Option<NaiveDateTime> {
+fn until(value: &str, local: impl Fn(DateTime<Utc>) -> NaiveDateTime) -> Option<NaiveDateTime> {
     let read = guard::dates(&[("UNTIL", value.to_owned())]);
-    let when = match read.first().copied().flatten()? {
-        Written::Date(date) => return date.and_hms_opt(23, 59, 59),
-        Written::Local(local) => When::Floating(local),
-        Written::Utc(at) => When::Utc(at),
-    };
-    Some(frame.local(when))
+    match read.first().copied().flatten()? {
+        Written::Date(date) => date.and_hms_opt(23, 59, 59),
+        Written::Local(local) => Some(local),
+        Written::Utc(at) => Some(local(at)),
+    }
 }

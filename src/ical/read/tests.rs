@@ -114,8 +114,33 @@ fn times_are_read() {
             "past",
         ),
         (
-            &["DTSTART;TZID=Nowhere Standard Time:20261201T100000"],
-            "the time zone \"Nowhere Standard Time\" is not understood",
+            &["DTSTART;TZID=W. Europe Standard Time:20261201T100000"],
+            "2026-12-01T09:00Z/2026-12-01T09:00Z",
+        ),
+        (
+            &["DTSTART;TZID=\"(UTC+02:00) Nowhere\":20261201T100000"],
+            "2026-12-01T08:00Z/2026-12-01T08:00Z",
+        ),
+        (
+            &["DTSTART;TZID=Customized Time Zone:20261201T100000"],
+            "the time zone \"Customized Time Zone\" is not understood",
+        ),
+        // A day is a day, whatever its TZID; and a time in UTC is in UTC.
+        (
+            &["DTSTART;VALUE=DATE;TZID=America/New_York:20261201"],
+            "2026-11-30T23:00Z/2026-12-01T23:00Z",
+        ),
+        (
+            &["DTSTART;TZID=nowhere:20261201T100000Z"],
+            "2026-12-01T10:00Z/2026-12-01T10:00Z",
+        ),
+        // The time of a stamp decides nothing.
+        (
+            &[
+                "DTSTAMP;TZID=nowhere:20260101T000000",
+                "DTSTART:20261201T100000Z",
+            ],
+            "2026-12-01T10:00Z/2026-12-01T10:00Z",
         ),
         (
             &["DTSTART;TZID=\u{1b}[31m:20261201T100000"],
@@ -620,4 +645,136 @@ fn an_encoded_location_is_not_empty() {
     assert!(empty("LOCATION: "));
     assert!(empty("LOCATION;ENCODING=8BIT:"));
     assert!(!empty("LOCATION;ENCODING=QUOTED-PRINTABLE:"));
+}
+
+/// A zone that is UTC+3, in summer UTC+5.
+const OWN: &str = "BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\n\
+    BEGIN:STANDARD\r\nDTSTART:20001029T030000\r\nTZOFFSETFROM:+0500\r\nTZOFFSETTO:+0300\r\n\
+    RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\r\nEND:STANDARD\r\n\
+    BEGIN:DAYLIGHT\r\nDTSTART:20000326T020000\r\nTZOFFSETFROM:+0300\r\nTZOFFSETTO:+0500\r\n\
+    RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3\r\nEND:DAYLIGHT\r\nEND:VTIMEZONE\r\n";
+
+/// The next occurrence in a calendar that has these lines before and after its one event.
+fn next_within(before: &str, event: &str, after: &str, now: &str) -> String {
+    let event = event.replace(' ', "\r\n");
+    let reading = reading(
+        &format!(
+            "BEGIN:VCALENDAR\r\n{before}BEGIN:VEVENT\r\nUID:u\r\n{event}\r\nEND:VEVENT\r\n{after}END:VCALENDAR\r\n"
+        ),
+        now,
+    );
+    match &reading.events[0].next {
+        Next::At(span) => [span.start, span.end]
+            .map(|at| at.format("%Y-%m-%dT%H:%MZ").to_string())
+            .join("/"),
+        odd => format!("{odd:?} {:?}", reading.events[0].fault),
+    }
+}
+
+#[test]
+fn the_files_own_zone_counts_wherever_it_stands() {
+    let cases = [
+        (
+            "DTSTART;TZID=Europe/Berlin:20260101T120000 DURATION:PT1H",
+            "2026-01-01T09:00Z/2026-01-01T10:00Z",
+        ),
+        (
+            "DTSTART;TZID=Europe/Berlin:20260701T120000 DURATION:PT1H",
+            "2026-07-01T07:00Z/2026-07-01T08:00Z",
+        ),
+        // Over the change, which takes two hours: a day is one by the calendar, 24 hours are 24.
+        (
+            "DTSTART;TZID=Europe/Berlin:20260328T120000 DURATION:P1D",
+            "2026-03-28T09:00Z/2026-03-29T07:00Z",
+        ),
+        (
+            "DTSTART;TZID=Europe/Berlin:20260328T120000 DURATION:PT23H",
+            "2026-03-28T09:00Z/2026-03-29T08:00Z",
+        ),
+        // In the gap, in the fold, and every day at noon on both sides of the change.
+        (
+            "DTSTART;TZID=Europe/Berlin:20260329T033000 DURATION:PT1H",
+            "2026-03-29T00:30Z/2026-03-29T01:30Z",
+        ),
+        (
+            "DTSTART;TZID=Europe/Berlin:20261025T020000 DURATION:PT1H",
+            "2026-10-24T21:00Z/2026-10-24T22:00Z",
+        ),
+        (
+            "DTSTART;TZID=Europe/Berlin:20251201T120000 DURATION:PT1H RRULE:FREQ=DAILY",
+            "2026-01-01T09:00Z/2026-01-01T10:00Z",
+        ),
+        (
+            "DTSTART;TZID=Europe/Berlin:20250701T120000 DURATION:PT1H RRULE:FREQ=DAILY",
+            "2026-01-01T09:00Z/2026-01-01T10:00Z",
+        ),
+        // Another name means what it always means.
+        (
+            "DTSTART;TZID=Europe/Paris:20260101T120000 DURATION:PT1H",
+            "2026-01-01T11:00Z/2026-01-01T12:00Z",
+        ),
+    ];
+    for (event, expected) in cases {
+        let now = "2026-01-01T00:00:00Z";
+        assert_eq!(next_within(OWN, event, "", now), expected, "{event}");
+        assert_eq!(next_within("", event, OWN, now), expected, "{event}, after");
+    }
+}
+
+#[test]
+fn floating_times_and_days_are_in_the_zone_of_the_calendar() {
+    let ours = "X-WR-TIMEZONE:America/New_York\r\n";
+    let cases = [
+        (
+            "",
+            "DTSTART:20260101T120000",
+            "2026-01-01T11:00Z/2026-01-01T11:00Z",
+        ),
+        (
+            ours,
+            "DTSTART:20260101T120000",
+            "2026-01-01T17:00Z/2026-01-01T17:00Z",
+        ),
+        (
+            ours,
+            "DTSTART:20260101T120000 DTEND:20260101T130000",
+            "2026-01-01T17:00Z/2026-01-01T18:00Z",
+        ),
+        (
+            ours,
+            "DTSTART;VALUE=DATE:20260101",
+            "2026-01-01T05:00Z/2026-01-02T05:00Z",
+        ),
+        (
+            "X-WR-TIMEZONE:Eastern Standard Time\r\n",
+            "DTSTART:20260101T120000",
+            "2026-01-01T17:00Z/2026-01-01T17:00Z",
+        ),
+        // What says where it is, is there: also a rule in UTC, which goes by UTC.
+        (
+            ours,
+            "DTSTART:20260101T120000Z",
+            "2026-01-01T12:00Z/2026-01-01T12:00Z",
+        ),
+        (
+            ours,
+            "DTSTART:20250701T120000Z RRULE:FREQ=DAILY",
+            "2026-01-01T12:00Z/2026-01-01T12:00Z",
+        ),
+        (
+            ours,
+            "DTSTART;TZID=Europe/Berlin:20260101T120000",
+            "2026-01-01T11:00Z/2026-01-01T11:00Z",
+        ),
+        // One that nobody knows is as none.
+        (
+            "X-WR-TIMEZONE:nowhere\r\n",
+            "DTSTART:20260101T120000",
+            "2026-01-01T11:00Z/2026-01-01T11:00Z",
+        ),
+    ];
+    for (before, event, expected) in cases {
+        let found = next_within(before, event, "", "2026-01-01T00:00:00Z");
+        assert_eq!(found, expected, "{before}{event}");
+    }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike, FixedOffset, NaiveDateTime, NaiveTime, Utc};
 
 use super::super::guard::{self, Written};
 use super::names;
-use super::rule::{MAX_COUNT, MAX_SILENT, Rule, Until};
+use super::rule::{MAX_COUNT, MAX_SILENT, Onsets};
 use crate::ical::document::Document;
 
 /// The most observances of one definition.
@@ -55,13 +55,11 @@ struct Onset {
 }
 
 /// An observance with a rule.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Observance {
-    rule: Rule,
+    onsets: Onsets,
     from: i32,
     to: i32,
-    /// The years in which it can have onsets.
-    years: std::ops::RangeInclusive<i32>,
 }
 
 /// The lines of a STANDARD or DAYLIGHT.
@@ -104,9 +102,14 @@ impl Definition {
         }
         definition.written.sort_by_key(|onset| onset.at);
         definition.written.dedup_by_key(|onset| onset.at);
-        let weight: usize = definition.rules.iter().map(|own| own.rule.weight()).sum();
+        let weight: usize = definition.rules.iter().map(|own| own.onsets.weight()).sum();
         let useful = !definition.written.is_empty() && weight <= MAX_WEIGHT;
         useful.then_some(definition)
+    }
+
+    /// Whether it says the same.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        self.written == other.written && self.rules == other.rules
     }
 
     /// Adds an observance; `None` if any of it is not understood.
@@ -139,29 +142,18 @@ impl Definition {
             return None;
         }
         for text in lines.rules {
-            let start = start?;
-            let rule = Rule::parse(&text, start)?;
+            let onsets = Onsets::parse(&text, start?, FixedOffset::east_opt(from)?)?;
             let years = usize::try_from(MAX_SILENT).unwrap_or(0) + 1;
-            let looks = rule.weight() * (years + rule.count.map_or(0, |_| MAX_COUNT));
-            budget.set(budget.get().checked_sub(looks)?);
-            if !rule.fits() {
+            let years = years + if onsets.is_counted() { MAX_COUNT } else { 0 };
+            budget.set(budget.get().checked_sub(onsets.weight() * years)?);
+            if !onsets.fits() {
                 return None;
             }
-            if let Some(count) = rule.count {
-                self.written
-                    .extend(rule.counted(count).into_iter().map(onset));
-                continue;
+            if onsets.is_counted() {
+                self.written.extend(onsets.counted().into_iter().map(onset));
+            } else {
+                self.rules.push(Observance { onsets, from, to });
             }
-            let last = match rule.until {
-                None => i32::MAX,
-                Some(Until::Local(until) | Until::Utc(until)) => until.year().saturating_add(1),
-            };
-            self.rules.push(Observance {
-                years: start.year()..=last,
-                rule,
-                from,
-                to,
-            });
         }
         Some(())
     }
@@ -231,8 +223,16 @@ impl Definition {
 
     fn last_ruled(&self, at: i64) -> Option<Onset> {
         let year = DateTime::from_timestamp(at, 0)?.year();
-        let first = self.rules.iter().map(|own| *own.years.start()).min()?;
-        let last = self.rules.iter().map(|own| *own.years.end()).max()?;
+        let first = self
+            .rules
+            .iter()
+            .map(|own| *own.onsets.years().start())
+            .min()?;
+        let last = self
+            .rules
+            .iter()
+            .map(|own| *own.onsets.years().end())
+            .max()?;
         // An onset early in a year may be late in the one before by UTC.
         let newest = year.saturating_add(1).min(last);
         let oldest = first.max(newest.saturating_sub(MAX_SILENT + 2));
@@ -249,19 +249,16 @@ impl Definition {
             return Rc::clone(onsets);
         }
         let mut onsets: Vec<Onset> = Vec::new();
-        for own in self.rules.iter().filter(|own| own.years.contains(&year)) {
-            let (from, to) = (own.from, own.to);
-            for local in own.rule.year(year) {
-                let at = seconds(local) - i64::from(from);
-                let over = match own.rule.until {
-                    None => false,
-                    Some(Until::Local(until)) => local > until,
-                    Some(Until::Utc(until)) => at > seconds(until),
-                };
-                if !over {
-                    onsets.push(Onset { at, from, to });
-                }
+        for own in &self.rules {
+            if !own.onsets.years().contains(&year) {
+                continue;
             }
+            let (from, to) = (own.from, own.to);
+            onsets.extend(own.onsets.year(year).into_iter().map(|local| Onset {
+                at: seconds(local) - i64::from(from),
+                from,
+                to,
+            }));
         }
         onsets.sort_by_key(|onset| onset.at);
         if kept.onsets > MAX_KEPT || kept.years.len() > MAX_KEPT {

@@ -40,7 +40,7 @@ pub(super) struct Own<'z>(&'z Definition);
 
 impl PartialEq for Own<'_> {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.0, other.0)
+        std::ptr::eq(self.0, other.0) || self.0.same(other.0)
     }
 }
 
