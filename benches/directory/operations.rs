@@ -194,7 +194,7 @@ fn multiply(state: &Path, times: usize) -> Result<()> {
             SELECT 'x' || n, resource, version, first_seen, due, outcome FROM n, r;
          INSERT INTO links
             SELECT 'x' || n, resource, n || uid, organizer, n || external_id, generation, phase,
-            before, attempts FROM n, l;
+            before, attempts, written FROM n, l;
          INSERT INTO meetings
             SELECT organizer, n || external_id, n || uid, meeting, randomblob(32), schedule, created
             FROM n, m;

@@ -62,6 +62,9 @@ pub async fn watch(
             if let Some(next) = agenda.next(bridge.clock.elapsed()) {
                 break next;
             }
+            if agenda.failing {
+                continue;
+            }
             match bridge.state.due(&calendar.name, now) {
                 Ok(due) if !due.is_empty() => break Scope::Only(due.into_iter().collect()),
                 Ok(_) => agenda.due = bridge.state.next_due(&calendar.name).ok().flatten(),
@@ -82,6 +85,8 @@ struct Agenda {
     again: Option<Scope>,
     /// How long that waits: nothing while it makes progress.
     pause: Duration,
+    /// The last pass failed: what is due is part of the full pass that follows.
+    failing: bool,
     /// How long the next failure is waited out.
     retry: Duration,
     /// When the next summary is logged.
@@ -96,6 +101,7 @@ impl Agenda {
             due: None,
             again: None,
             pause: PAUSE,
+            failing: false,
             retry: RETRY.0,
             summary: now + SUMMARY,
         }
@@ -103,6 +109,7 @@ impl Agenda {
 
     fn passed(&mut self, result: &Result<Report, PassError>, full: bool, now: Duration) {
         self.again = None;
+        self.failing = result.is_err();
         match result {
             Ok(report) => {
                 self.retry = RETRY.0;
@@ -138,6 +145,7 @@ impl Agenda {
         }
         let due = self
             .due
+            .filter(|_| !self.failing)
             .map(|due| (due - wall).to_std().unwrap_or_default());
         let full = self.full.saturating_sub(now);
         full.min(due.unwrap_or(LONGEST_SLEEP)).min(LONGEST_SLEEP)
@@ -236,6 +244,16 @@ mod tests {
         agenda.passed(&Ok(Report::default()), true, at);
         agenda.passed(&Err(PassError::CutShort), true, at);
         assert_eq!(agenda.next(at + seconds(5)), Some(Scope::All));
+    }
+
+    #[test]
+    fn what_is_due_waits_for_the_retry_of_a_pass_that_failed() {
+        let mut agenda = Agenda::new(RESCAN, seconds(0));
+        agenda.passed(&Err(PassError::CutShort), false, seconds(0));
+        agenda.due = Some(wall(0));
+        assert_eq!(agenda.wait(seconds(1), wall(1)), seconds(4));
+        agenda.passed(&Ok(Report::default()), true, seconds(5));
+        assert_eq!(agenda.wait(seconds(5), wall(5)), Duration::ZERO);
     }
 
     #[test]

@@ -58,9 +58,9 @@ catalogue! {
         ["version", "calendars", "path"]
         "The process runs and has read its configuration; nothing is watched yet."
         do: "Nothing."
-    DAEMON_READY "daemon.ready" INFO "all calendars are watched"
+    DAEMON_READY "daemon.ready" INFO "meetbridge is at work"
         ["calendars"]
-        "The state is open and every watch is up."
+        "The configuration is checked, the state is open, and every calendar has begun."
         do: "Nothing."
     DAEMON_STOPPING "daemon.stopping" INFO "meetbridge finishes what it began and stops"
         ["signal"]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::select::{Rules, examine, horizon_reaches, settled_at};
+use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
 use super::why::Why;
 use crate::ical::event::{Event, Next, Place, Provider};
 use crate::ical::mark::Mark;
@@ -21,6 +22,9 @@ const LIFETIME: Duration = Duration::from_hours(60 * 24);
 
 /// A series' meeting is moved on when less than this is left of its life.
 const ROLL_BEFORE: Duration = Duration::from_hours(21 * 24);
+
+/// How soon a series' meeting is moved on whose time is not remembered.
+const ASSUMED: Duration = Duration::from_hours(7 * 24);
 
 /// What is to be done about one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +142,7 @@ pub fn decide(ask: &Ask<'_>) -> Decided {
             join_url,
         }),
         (Whose::Unknown, ..) => leave(Why::UnknownMark),
+        (Whose::TakenOut, ..) => leave(Why::LinkRemoved),
         (Whose::Copied(join_url), ..) => make(ask, Some(join_url)),
         (Whose::Nobodys, ..) => make(ask, None),
     }
@@ -175,6 +180,22 @@ pub fn roll_at(event: &Event, held: Span) -> Option<DateTime<Utc>> {
         .flatten()
 }
 
+/// The time of a meeting of which nothing is remembered but that the event carries it. A series' may
+/// be down to what [`roll_at`] leaves of its life: it is taken to be as old as a week before that end.
+pub fn assumed_span(event: &Event, now: DateTime<Utc>) -> Option<Span> {
+    let Next::At(next) = event.next else {
+        return None;
+    };
+    let since_end = chrono::Duration::from_std(LIFETIME - ROLL_BEFORE - ASSUMED).ok()?;
+    let end = now.checked_sub_signed(since_end)?;
+    let start = end.checked_sub_signed(next.end - next.start)?;
+    Some(if event.recurring {
+        next.min(Span { start, end })
+    } else {
+        next
+    })
+}
+
 /// Whose meeting the event carries or, by what is remembered, should carry.
 enum Whose {
     /// Its own.
@@ -184,6 +205,8 @@ enum Whose {
     },
     /// Another event's: it was copied in.
     Copied(JoinUrl),
+    /// None any more: its own mark was left when the link was taken out.
+    TakenOut,
     /// None of ours.
     Nobodys,
     /// A mark that cannot be read.
@@ -198,7 +221,22 @@ fn whose(ask: &Ask<'_>) -> Whose {
             generation: link.generation,
         };
     }
-    if let Some((generation, url)) = marked(ask.event) {
+    let generation = marked_generation(ask.event);
+    let mark = marked(ask.event);
+    let marks = || ask.event.components.iter().filter_map(|c| c.mark.as_ref());
+    if mark.is_none() && marks().any(|m| *m == Mark::Unknown) {
+        return Whose::Unknown;
+    }
+    // Remembered under whichever organizer it was made for, another calendar's perhaps.
+    if let Some(known) = ask.meeting
+        && carries(ask.event, &known.meeting.join_url)
+    {
+        return Whose::Ours {
+            join_url: known.meeting.join_url.clone(),
+            generation: generation.unwrap_or(0),
+        };
+    }
+    if let Some((generation, url)) = mark {
         return if is_own(ask, &generation) {
             Whose::Ours {
                 join_url: url,
@@ -208,24 +246,20 @@ fn whose(ask: &Ask<'_>) -> Whose {
             Whose::Copied(url)
         };
     }
-    if ask
-        .event
-        .components
-        .iter()
-        .any(|c| c.mark == Some(Mark::Unknown))
-    {
-        return Whose::Unknown;
-    }
     if let Some(url) = ask.foreign_meeting {
         return Whose::Copied(url.clone());
     }
-    match ask.meeting {
-        Some(known) if write::shows(ask.event, &known.meeting.join_url) => Whose::Ours {
-            join_url: known.meeting.join_url.clone(),
-            generation: 0,
-        },
-        _ => Whose::Nobodys,
+    // A mark is written together with the link: alone, it is what taking the link out has left.
+    if generation.is_some_and(|generation| is_own(ask, &generation)) {
+        return Whose::TakenOut;
     }
+    Whose::Nobodys
+}
+
+/// Whether the URL is anywhere in the event.
+fn carries(event: &Event, join_url: &JoinUrl) -> bool {
+    let mut links = event.components.iter().flat_map(|c| &c.links);
+    links.any(|link| link.url == join_url.expose())
 }
 
 /// The link of another event that was copied into one that has its own. Where ours is not known to
@@ -258,12 +292,16 @@ fn is_own(ask: &Ask<'_>, generation: &Generation) -> bool {
 
 /// What the event's mark says: the generation, and the link beside it.
 fn marked(event: &Event) -> Option<(Generation, JoinUrl)> {
-    let marks = event.components.iter().filter_map(|c| c.mark.as_ref());
-    let generation = marks.filter_map(|m| match m {
+    Some((marked_generation(event)?, marked_url(event)?))
+}
+
+/// The generation that the event's mark says.
+pub fn marked_generation(event: &Event) -> Option<Generation> {
+    let mut marks = event.components.iter().filter_map(|c| c.mark.as_ref());
+    marks.find_map(|m| match m {
         Mark::Link { generation, .. } => Some(*generation),
         Mark::OptOut | Mark::Unknown => None,
-    });
-    Some((generation.into_iter().next()?, marked_url(event)?))
+    })
 }
 
 /// The join URL that stands beside a mark: the property that only a machine writes comes first.
@@ -313,8 +351,12 @@ fn make(ask: &Ask<'_>, replaces: Option<JoinUrl>) -> Decided {
 /// An event that has its link: is it whole, and is its meeting up to date?
 fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     let (event, rules, join_url) = (ask.event, ask.rules, &meeting.meeting.join_url);
-    if link.phase == Phase::Seen && !write::shows(event, join_url) {
-        return leave(Why::LinkRemoved);
+    if !write::shows(event, join_url) {
+        return if link.phase == Phase::Seen && !is_restored(event, link) {
+            leave(Why::LinkRemoved)
+        } else {
+            anew(ask, link, join_url)
+        };
     }
     if event.cancelled {
         return leave(Why::Cancelled);
@@ -328,12 +370,15 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     {
         return leave(Why::NotOrganizer);
     }
+    if event.all_day && !rules.all_day && !is_tagged(event) {
+        return leave(Why::AllDay);
+    }
+    if is_opted_out(event) || has_opt_out_mark(event) {
+        return leave(Why::OptedOut);
+    }
     let replaces = copied(ask, link, join_url);
     if replaces.is_some() || !write::missing(event, join_url, ask.location).is_empty() {
-        if event.content == link.before
-            && link.phase != Phase::Intended
-            && link.attempts >= ATTEMPTS
-        {
+        if is_dropped(event, link) {
             return leave(Why::DoesNotStick);
         }
         return match settled_at(ask.unchanged_since, rules.settle) {
@@ -347,29 +392,68 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     up_to_date(ask, meeting, span)
 }
 
+/// Whether an event without our link is a copy from before it was linked, brought back by a backup or by
+/// a program that had not seen the link, and not an event from which a person took it out.
+fn is_restored(event: &Event, link: &Link) -> bool {
+    let same = event.content == link.before && link.attempts < ATTEMPTS;
+    // What is written bears whole seconds.
+    same || stamp(event).is_some_and(|at| at.timestamp() < link.written.timestamp())
+}
+
+/// When the event says that it was last changed: the later of LAST-MODIFIED and DTSTAMP.
+pub fn stamp(event: &Event) -> Option<DateTime<Utc>> {
+    event.last_modified.max(event.stamped)
+}
+
+/// An event that has a link that it does not show: its write did not land, or was overwritten. The
+/// rules decide as for one without a link, since a person may have changed it meanwhile.
+fn anew(ask: &Ask<'_>, link: &Link, own: &JoinUrl) -> Decided {
+    let outdated = || marked(ask.event).map(|(_, url)| url);
+    let replaces = copied(ask, link, own).or_else(outdated);
+    let made = make(ask, replaces.filter(|url| url != own));
+    match made.what {
+        Decision::Link { .. } if is_dropped(ask.event, link) => leave(Why::DoesNotStick),
+        Decision::Link { replaces, .. } => now(Decision::Write { replaces }),
+        _ => made,
+    }
+}
+
+/// Whether the calendar drops what is written into this content.
+fn is_dropped(event: &Event, link: &Link) -> bool {
+    event.content == link.before && link.phase != Phase::Intended && link.attempts >= ATTEMPTS
+}
+
+/// Whether the meeting has other times or another title than the event, or has to be moved on before
+/// it expires.
+pub fn is_behind(event: &Event, record: &MeetingRecord, now: DateTime<Utc>) -> bool {
+    let meeting = &record.meeting;
+    let roll = meeting.span.and_then(|held| roll_at(event, held));
+    record.schedule != event.schedule
+        || meeting.subject != subject(event)
+        || roll.is_some_and(|at| now >= at)
+}
+
+/// When the meeting that takes place at `now` ends: until then it is left as it is.
+pub fn in_progress_until(record: &MeetingRecord, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let held = record.meeting.span?;
+    (held.start <= now && now < held.end).then_some(held.end)
+}
+
 /// The meeting against the event: title, times, and how long it will live.
 fn up_to_date(ask: &Ask<'_>, record: &MeetingRecord, span: Span) -> Decided {
-    let meeting = &record.meeting;
-    let event = ask.event;
-    let roll = meeting.span.filter(|_| event.recurring).and_then(|s| {
-        s.end
-            .checked_add_signed(chrono::Duration::from_std(LIFETIME - ROLL_BEFORE).ok()?)
-    });
-    let behind = record.schedule != event.schedule
-        || meeting.subject != subject(event)
-        || roll.is_some_and(|at| ask.now >= at);
-    if !behind {
+    if !is_behind(ask.event, record, ask.now) {
+        let held = record.meeting.span;
         return Decided {
             what: Decision::Leave(Why::InStep),
-            due: roll,
+            due: held.and_then(|held| roll_at(ask.event, held)),
         };
     }
-    match meeting.span {
-        Some(held) if held.start <= ask.now && ask.now < held.end => Decided {
+    match in_progress_until(record, ask.now) {
+        Some(end) => Decided {
             what: Decision::Leave(Why::InProgress),
-            due: Some(held.end),
+            due: Some(end),
         },
-        _ => now(Decision::Update { span }),
+        None => now(Decision::Update { span }),
     }
 }
 

@@ -10,6 +10,9 @@ mod tags;
 mod tests;
 mod why;
 
-pub use decide::{Ask, Decided, Decision, decide, key_of, roll_at, subject};
+pub use decide::{
+    Ask, Decided, Decision, assumed_span, decide, in_progress_until, is_behind, key_of,
+    marked_generation, roll_at, stamp, subject,
+};
 pub use select::{Rules, Select, Verdict, examine};
 pub use why::Why;

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::tags::{is_opted_out, is_tagged};
+use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
 use super::why::Why;
 use crate::ical::event::{Class, Event, Next, Provider};
-use crate::ical::mark::Mark;
 use crate::model::JoinUrl;
 
 /// Which events of those that may have a link get one.
@@ -152,10 +151,7 @@ pub fn examine(
         wanted(rules.private).to_owned(),
     );
 
-    let mark_says_no = event
-        .components
-        .iter()
-        .any(|c| c.mark == Some(Mark::OptOut));
+    let mark_says_no = has_opt_out_mark(event);
     let saw = if mark_says_no {
         "the mark says opt-out"
     } else {

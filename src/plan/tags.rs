@@ -1,6 +1,7 @@
 //! What people write into an event to ask for a meeting, or for none.
 
 use crate::ical::event::Event;
+use crate::ical::mark::Mark;
 
 /// Whether a person asked for a meeting: the category or title word `Teams` or `#teams`, or a
 /// LOCATION that is nothing but a placeholder for one.
@@ -26,6 +27,14 @@ pub(super) fn is_opted_out(event: &Event) -> bool {
         .iter()
         .any(|c| c.trim().eq_ignore_ascii_case("no-teams"))
         || title_words(event).any(|w| w.trim_start_matches('#').eq_ignore_ascii_case("no-teams"))
+}
+
+/// Whether the mark says that a person opted it out.
+pub(super) fn has_opt_out_mark(event: &Event) -> bool {
+    event
+        .components
+        .iter()
+        .any(|c| c.mark == Some(Mark::OptOut))
 }
 
 fn title_words(event: &Event) -> impl Iterator<Item = &str> {

@@ -127,6 +127,7 @@ fn link(phase: Phase) -> Link {
         phase,
         before: "c1".into(),
         attempts: 1,
+        written: at(5, 0),
     }
 }
 
@@ -474,7 +475,39 @@ fn a_link_is_kept_whole_and_its_meeting_up_to_date() {
         ),
         (
             "seen, then taken out",
-            with(Phase::Seen, bare, &|_| {}),
+            with(Phase::Seen, bare.clone(), &|_| {}),
+            no(Why::LinkRemoved),
+        ),
+        (
+            "a copy from before the link, once",
+            with(Phase::Seen, event(), &|_| {}),
+            Decision::Write { replaces: None },
+        ),
+        (
+            "the same copy again and again",
+            with(Phase::Seen, event(), &|c| {
+                c.link.as_mut().unwrap().attempts = 2
+            }),
+            no(Why::LinkRemoved),
+        ),
+        (
+            "an edit of such a copy, older than the link",
+            with(Phase::Seen, bare.clone(), &|c| {
+                c.event.stamped = Some(at(4, 0))
+            }),
+            Decision::Write { replaces: None },
+        ),
+        (
+            "taken out by a client that stamps",
+            with(Phase::Seen, bare.clone(), &|c| {
+                c.event.stamped = Some(at(4, 0));
+                c.event.last_modified = Some(at(6, 0));
+            }),
+            no(Why::LinkRemoved),
+        ),
+        (
+            "taken out by hand: our own stamp stays",
+            with(Phase::Seen, bare, &|c| c.event.stamped = Some(at(5, 0))),
             no(Why::LinkRemoved),
         ),
         (

@@ -38,6 +38,9 @@ pub struct Link {
     /// How many writes that were decided on `before` have landed: what a calendar drops again and
     /// again is not written for ever.
     pub attempts: u32,
+    /// When the last write was decided: the DTSTAMP that it gave the event. A copy of the event that is
+    /// older than this was restored from somewhere.
+    pub written: DateTime<Utc>,
 }
 
 /// A meeting, as it was last made or updated: one per (organizer, externalId).

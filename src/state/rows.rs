@@ -35,6 +35,7 @@ pub(super) fn read_link(row: &Row<'_>) -> rusqlite::Result<Link> {
         },
         before: row.get(7)?,
         attempts: row.get(8)?,
+        written: time(row, 9)?,
     })
 }
 

@@ -46,6 +46,7 @@ const STEPS: &[&str] = &["
         phase INTEGER NOT NULL,
         before TEXT NOT NULL,
         attempts INTEGER NOT NULL,
+        written INTEGER NOT NULL,
         PRIMARY KEY (calendar, resource, uid)
     ) STRICT, WITHOUT ROWID;
 

@@ -124,7 +124,7 @@ impl State {
         self.read(|c| {
             c.prepare_cached(
                 "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts FROM links WHERE calendar = ?1 AND resource = ?2 ORDER BY uid",
+                 attempts, written FROM links WHERE calendar = ?1 AND resource = ?2 ORDER BY uid",
             )?
             .query_map((calendar.as_str(), resource.as_str()), read_link)?
             .collect()
@@ -147,6 +147,7 @@ impl State {
                 phase_number(link.phase),
                 link.before.as_str(),
                 link.attempts,
+                link.written.timestamp_micros(),
             )
         });
         self.write(|c| {
@@ -154,17 +155,17 @@ impl State {
                 c,
                 "SELECT 1 FROM links WHERE calendar = ?1 AND resource = ?2 AND uid = ?3
                  AND organizer = ?4 AND external_id = ?5 AND generation = ?6 AND phase = ?7
-                 AND before = ?8 AND attempts = ?9",
+                 AND before = ?8 AND attempts = ?9 AND written = ?10",
                 "INSERT OR REPLACE INTO links
                  (calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 attempts, written) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 rows,
             )
         })
     }
 
-    /// Moves every `Written` link of the calendar whose resource is not in `except` to `Seen`: a
-    /// complete listing showed the versions that were written. Returns how many there were.
+    /// Moves every `Written` link of the calendar whose resource is remembered and not in `except` to
+    /// `Seen`: a complete listing showed the versions that were written. Returns how many there were.
     ///
     /// # Errors
     /// [`StateError`]; then none of them is moved.
@@ -177,7 +178,8 @@ impl State {
             let mut written: Vec<(String, String)> = c
                 .prepare_cached(
                     "SELECT resource, uid FROM links INDEXED BY links_written
-                     WHERE calendar = ?1 AND phase = 1",
+                     WHERE calendar = ?1 AND phase = 1 AND EXISTS (SELECT 1 FROM resources AS r
+                     WHERE r.calendar = links.calendar AND r.resource = links.resource)",
                 )?
                 .query_map([calendar.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
@@ -380,7 +382,7 @@ impl State {
     }
 
     /// Per calendar that has any resource or record: its record, the sum of its resources' outcomes,
-    /// and how many links stand in each phase. For `status`: it reads every resource and link.
+    /// and how many links of its present resources stand in each phase. For `status`: it reads every resource and link.
     ///
     /// # Errors
     /// [`StateError`].
@@ -411,7 +413,7 @@ impl State {
             let mut grouped = c.prepare_cached(
                 "SELECT calendar, COUNT(*) FILTER (WHERE phase = 0),
                  COUNT(*) FILTER (WHERE phase = 1), COUNT(*) FILTER (WHERE phase = 2)
-                 FROM links GROUP BY calendar",
+                 FROM links JOIN resources USING (calendar, resource) GROUP BY calendar",
             )?;
             let mut rows = grouped.query([])?;
             while let Some(row) = rows.next()? {

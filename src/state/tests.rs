@@ -48,6 +48,7 @@ fn every_record_comes_back_as_it_was_put() {
             phase: Phase::Intended,
             before: text.to_owned(),
             attempts: u32::MAX,
+            written: at(7),
         };
         state.put_links(std::slice::from_ref(&link)).unwrap();
         assert_eq!(state.links(&calendar, &link.resource).unwrap(), [link]);
@@ -233,8 +234,11 @@ fn confirming_moves_written_links_of_that_calendar_except_those_named() {
             calendar: CalendarName::new("other"),
             ..link("a", "u1", Phase::Written)
         },
+        link("gone", "u5", Phase::Written),
     ];
     state.put_links(&links).unwrap();
+    let there = ["a", "b", "c"].map(|id| resource(id, "1"));
+    state.put_resources(&team(), &there).unwrap();
     let phases = || {
         links.each_ref().map(|l| {
             let found = state.links(&l.calendar, &l.resource).unwrap();
@@ -245,11 +249,11 @@ fn confirming_moves_written_links_of_that_calendar_except_those_named() {
 
     let except = BTreeSet::from([ResourceId::new("b")]);
     assert_eq!(state.confirm_written(&team(), &except).unwrap(), 1);
-    assert_eq!(phases(), [S, I, W, S, W]);
+    assert_eq!(phases(), [S, I, W, S, W, W]);
     assert_eq!(state.confirm_written(&team(), &except).unwrap(), 0);
     let none = BTreeSet::new();
     assert_eq!(state.confirm_written(&team(), &none).unwrap(), 1);
-    assert_eq!(phases(), [S, I, S, S, W]);
+    assert_eq!(phases(), [S, I, S, S, W, W]);
 }
 
 #[test]
@@ -329,6 +333,11 @@ fn the_overview_sums_outcomes_and_phases_per_calendar() {
             },
         ]
     );
+    // The link of a file that is gone is remembered, and no link that the calendar holds.
+    let gone = ResourceId::new("b");
+    state.forget_resource(&team(), &gone).unwrap();
+    assert_eq!(state.overview().unwrap()[1].links, [0, 1, 1]);
+    assert_eq!(state.links(&team(), &gone).unwrap().len(), 1);
 }
 
 // Budgets
@@ -1169,6 +1178,7 @@ fn link(resource: &str, uid: &str, phase: Phase) -> Link {
         phase,
         before: "0123456789abcdef".into(),
         attempts: 1,
+        written: at(1),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::calendar::{Found, Known, Scope};
 use crate::log;
 use crate::meeting::{Ensured, MeetingError, Wanted};
 use crate::model::{JoinUrl, Span};
-use crate::plan::{Ask, Decision, key_of, roll_at, subject};
+use crate::plan::{Ask, Decision, in_progress_until, is_behind, key_of, roll_at, subject};
 use crate::state::{MeetingRecord, StateError};
 
 /// How many meetings are got for a resource before it is written.
@@ -163,9 +163,8 @@ impl Bridge {
             report.merge(part);
             match acted {
                 Some(Acted::Ready(one)) => {
-                    let held = one.meeting.meeting.span;
-                    let roll = held.and_then(|span| roll_at(&one.planned.event, span));
-                    record.due = sooner(record.due, roll);
+                    let again = self.looked_at_again(&one.planned, &one.meeting);
+                    record.due = sooner(record.due, again);
                     ready.push(*one);
                 }
                 Some(Acted::Done(name, due)) => {
@@ -187,6 +186,16 @@ impl Bridge {
         self.write_back(calendar, resource, ready, record, &mut report)
             .await?;
         Ok(report)
+    }
+
+    /// When an event is decided again whose link is written: its meeting may have kept other times.
+    fn looked_at_again(&self, planned: &Planned, meeting: &MeetingRecord) -> Option<DateTime<Utc>> {
+        let (event, now) = (&planned.event, self.clock.now());
+        if is_behind(event, meeting, now) {
+            return in_progress_until(meeting, now).or(Some(now + RETRY_REQUEST));
+        }
+        let held = meeting.meeting.span?;
+        roll_at(event, held)
     }
 
     async fn read_again(
@@ -232,7 +241,14 @@ impl Bridge {
             Err(Failure::State(error)) => Err(error.into()),
             Err(Failure::Meeting(error)) => {
                 report.failed += 1;
-                let due = halt.failed(&error, self.clock.now(), self.troubles.outage());
+                let due = if organizer != calendar.organizer
+                    && matches!(error, MeetingError::Organizer(_))
+                {
+                    // An organizer of old links: the others' meetings are none of his faults.
+                    self.clock.now() + RETRY_FAULT
+                } else {
+                    halt.failed(&error, self.clock.now(), self.troubles.outage())
+                };
                 self.troubles.meeting_failed(&organizer, &error);
                 if matches!(error, MeetingError::Request(_) | MeetingError::Gone) {
                     log::event!(MEETING_REFUSED, calendar = %calendar.name, uid = %uid,
@@ -268,8 +284,14 @@ impl Bridge {
                 })))
             }
             Decision::Write { replaces } => {
+                let now = self.clock.now();
+                let current = |known: &MeetingRecord| {
+                    known.meeting.id.is_some()
+                        && (!is_behind(&planned.event, known, now)
+                            || in_progress_until(known, now).is_some())
+                };
                 let meeting = match known {
-                    Some(known) if known.meeting.id.is_some() => known,
+                    Some(known) if current(&known) => known,
                     _ => match planned.event.next {
                         crate::ical::event::Next::At(span) => {
                             self.ensure(calendar, &planned, span, report).await?
@@ -340,6 +362,9 @@ impl Bridge {
                 Ok(Acted::Done("in-step", roll_at(&planned.event, span)))
             }
             Err(MeetingError::Gone) => {
+                if let Some((why, due)) = self.spent(calendar)? {
+                    return Ok(Acted::Done(why.name(), due));
+                }
                 let meeting = self.ensure(calendar, &planned, span, report).await?;
                 let replaces = replaced(&planned, &meeting);
                 Ok(Acted::Ready(Box::new(Ready {

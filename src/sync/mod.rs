@@ -133,7 +133,8 @@ impl Bridge {
         let mut survey = self.survey(calendar, &scope, known).await?;
         let allowed = self.brake(calendar, &mut record, &survey)?;
 
-        // Act, remember, write each resource once.
+        // Act, remember, write each resource once. What cannot be remembered is not begun: a full
+        // disk shows here.
         let halt = Halt::default();
         let jobs = std::mem::take(&mut survey.jobs);
         if !jobs.is_empty() {
@@ -191,8 +192,12 @@ impl Bridge {
             self.state
                 .confirm_written(&calendar.name, &survey.touched)?;
         }
-        let first = *scope == Scope::All && !record.first_pass_done && record.frozen.is_none();
-        if first || survey.changed {
+        // What is empty may be a directory that is not mounted or filled yet.
+        let empty = survey.touched.is_empty() && survey.report.unchanged == 0;
+        let first =
+            *scope == Scope::All && !record.first_pass_done && record.frozen.is_none() && !empty;
+        if first || survey.changed || record.failing.is_some() {
+            record.failing = None;
             record.first_pass_done |= first;
             record.last_pass = Some(self.clock.now());
             self.state.put_calendar(&calendar.name, &record)?;

@@ -57,11 +57,13 @@ impl Bridge {
                 Found::Vanished(id) => {
                     self.state.forget_resource(&calendar.name, &id)?;
                     log::event!(RESOURCE_VANISHED, calendar = %calendar.name, resource = %id);
-                    self.troubles.readable(&calendar.name, &id);
+                    self.troubles.vanished(&calendar.name, &id);
                     survey.changed = true;
                     survey.touched.insert(id);
                 }
                 Found::Unreadable(id, error) => {
+                    // What is due of it cannot be decided; it is looked at by every listing instead.
+                    self.state.forget_resource(&calendar.name, &id)?;
                     survey.report.failed += 1;
                     self.troubles.unreadable(&calendar.name, &id, &error);
                     survey.touched.insert(id);

@@ -92,7 +92,17 @@ impl Troubles {
         }
     }
 
-    /// Notes that a resource was read, or is gone.
+    /// Notes that a resource is gone, and all that was wrong with it.
+    pub(super) fn vanished(&self, calendar: &CalendarName, id: &ResourceId) {
+        self.lasting.retain(|what| match what {
+            Trouble::Reading(its, of) | Trouble::Writing(its, of) | Trouble::Event(its, of, _) => {
+                (its, of) != (calendar, id)
+            }
+            _ => true,
+        });
+    }
+
+    /// Notes that a resource was read.
     pub(super) fn readable(&self, calendar: &CalendarName, id: &ResourceId) {
         self.lasting
             .works(&Trouble::Reading(calendar.clone(), id.clone()));
@@ -191,5 +201,21 @@ impl Troubles {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_wrong_with_a_resource_is_forgotten_when_it_is_gone() {
+        let (troubles, team) = (Troubles::default(), CalendarName::new("team"));
+        let (one, two) = (ResourceId::new("1.ics"), ResourceId::new("2.ics"));
+        assert!(troubles.event_fails(&team, &one, "uid", "odd"));
+        assert!(troubles.event_fails(&team, &two, "uid", "odd"));
+        troubles.vanished(&team, &one);
+        assert!(troubles.event_fails(&team, &one, "uid", "odd"));
+        assert!(!troubles.event_fails(&team, &two, "uid", "odd"));
     }
 }

@@ -7,13 +7,14 @@ use chrono::{DateTime, Utc};
 use super::reading::{self, Content};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
-use crate::ical::event::{Event, Next, Provider};
-use crate::ical::mark::Mark;
+use crate::ical::event::{Event, Provider};
 use crate::ical::write;
 use crate::log;
 use crate::meeting::{Details, Meeting};
 use crate::model::{CalendarName, ExternalId, JoinUrl, ResourceId, Uid};
-use crate::plan::{Ask, Decided, Decision, Why, decide, key_of, subject};
+use crate::plan::{
+    Ask, Decided, Decision, Why, assumed_span, decide, key_of, marked_generation, stamp, subject,
+};
 use crate::state::{Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
 /// How many conference links of an event are looked up among the known meetings.
@@ -136,7 +137,8 @@ impl Bridge {
                 .modified
                 .filter(past)
                 .max(event.last_modified.filter(past));
-            let since = changed.unwrap_or(first_seen);
+            // A version known for longer than its time says got that time from our own write.
+            let since = changed.map_or(first_seen, |changed| changed.min(first_seen));
             planned.push(self.plan_event(calendar, &resource.id, event, link, since, now)?);
         }
         Ok(Understood {
@@ -160,13 +162,18 @@ impl Bridge {
     ) -> Result<Planned, StateError> {
         let meeting = match &link {
             Some(link) => self.state.meeting(&link.organizer, &link.external_id)?,
-            None => {
-                let external_id = ExternalId::of(&event.uid, marked_generation(&event));
-                self.state.meeting(&calendar.organizer, &external_id)?
-            }
+            None => match self.meeting_in(&event, None, |known| known.uid == event.uid)? {
+                Some(carried) => Some(carried),
+                None => {
+                    let generation = marked_generation(&event).unwrap_or(0);
+                    let external_id = ExternalId::of(&event.uid, generation);
+                    self.state.meeting(&calendar.organizer, &external_id)?
+                }
+            },
         };
         let own = meeting.as_ref().map(|m| &m.meeting.join_url);
-        let foreign_meeting = self.meeting_of_another(&event, own)?;
+        let another = self.meeting_in(&event, own, |known| known.uid != event.uid)?;
+        let foreign_meeting = another.map(|known| known.meeting.join_url);
         let mut planned = Planned {
             event,
             decided: Decided::default(),
@@ -185,7 +192,11 @@ impl Bridge {
         } = planned.decided.what.clone()
         {
             let ask = self.ask(calendar, &planned, None, now);
-            let key = key_of(&ask, generation);
+            let mut key = key_of(&ask, generation);
+            if let Some(known) = &planned.meeting {
+                key.organizer = known.organizer.clone();
+                key.external_id = known.external_id.clone();
+            }
             planned.link = Some(Link {
                 calendar: calendar.name.clone(),
                 resource: resource.clone(),
@@ -196,6 +207,7 @@ impl Bridge {
                 phase: Phase::Seen,
                 before: String::new(),
                 attempts: 0,
+                written: stamp(&planned.event).unwrap_or(now),
             });
             if planned.meeting.is_none() {
                 planned.meeting = Some(found_meeting(&planned.event, join_url, &key, now));
@@ -227,12 +239,13 @@ impl Bridge {
         }
     }
 
-    /// A join URL in the event, other than its own, that is the meeting of an event with another UID.
-    fn meeting_of_another(
+    /// The first of the meetings whose join URLs are in the event, `own` apart, that `wanted` accepts.
+    fn meeting_in(
         &self,
         event: &Event,
         own: Option<&JoinUrl>,
-    ) -> Result<Option<JoinUrl>, StateError> {
+        wanted: impl Fn(&MeetingRecord) -> bool,
+    ) -> Result<Option<MeetingRecord>, StateError> {
         let links = event.components.iter().flat_map(|c| &c.links);
         let is_own = |url: &str| own.is_some_and(|own| own.expose() == url);
         for link in links
@@ -240,12 +253,9 @@ impl Bridge {
             .take(LOOKED_UP)
         {
             let url = JoinUrl::new(link.url.clone());
-            if self
-                .state
-                .meeting_with_url(&url)?
-                .is_some_and(|known| known.uid != event.uid)
-            {
-                return Ok(Some(url));
+            let known = self.state.meeting_with_url(&url)?;
+            if let Some(known) = known.filter(&wanted) {
+                return Ok(Some(known));
             }
         }
         Ok(None)
@@ -353,26 +363,14 @@ impl Bridge {
     }
 }
 
-fn marked_generation(event: &Event) -> u8 {
-    let mark = event.components.iter().find_map(|c| c.mark.as_ref());
-    match mark {
-        Some(Mark::Link { generation, .. }) => *generation,
-        _ => 0,
-    }
-}
-
-/// What an event tells of the meeting whose link it carries. Its times are taken to be right: they
-/// were when the link was written, and a later change shows in `schedule`.
+/// What an event tells of the meeting whose link it carries. Its schedule is taken to be right: it
+/// was when the link was written, and a later change shows.
 fn found_meeting(
     event: &Event,
     join_url: JoinUrl,
     key: &crate::model::MeetingKey,
     now: DateTime<Utc>,
 ) -> MeetingRecord {
-    let span = match event.next {
-        Next::At(span) => Some(span),
-        Next::Past | Next::Unknown => None,
-    };
     MeetingRecord {
         organizer: key.organizer.clone(),
         external_id: key.external_id.clone(),
@@ -380,7 +378,7 @@ fn found_meeting(
         meeting: Meeting {
             id: None,
             join_url,
-            span,
+            span: assumed_span(event, now),
             subject: subject(event),
             expires: None,
             details: Details::default(),

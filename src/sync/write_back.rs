@@ -53,7 +53,7 @@ impl Bridge {
         let now = self.clock.now();
         let links: Vec<Link> = ready
             .iter()
-            .map(|r| intent(calendar, &resource, r))
+            .map(|r| intent(calendar, &resource, r, now))
             .collect();
         let causes: HashMap<Uid, Cause> = ready
             .iter()
@@ -112,17 +112,19 @@ impl Bridge {
             Written::Refused(why) => {
                 report.failed += 1;
                 self.troubles.unwritable(name, id, &why, true);
-                links
-                    .iter()
-                    .for_each(|_| tally(&mut record.outcome, "write-refused"));
+                for _ in &links {
+                    report.count("write-refused");
+                    tally(&mut record.outcome, "write-refused");
+                }
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_REFUSED));
             }
             Written::Failed(why) => {
                 report.failed += 1;
                 self.troubles.unwritable(name, id, &why, false);
-                links
-                    .iter()
-                    .for_each(|_| tally(&mut record.outcome, "write-failed"));
+                for _ in &links {
+                    report.count("write-failed");
+                    tally(&mut record.outcome, "write-failed");
+                }
                 record.due = sooner(record.due, now.checked_add_signed(RETRY_WRITE));
             }
             Written::Unknown(why) => {
@@ -223,6 +225,7 @@ fn edit_bytes(bytes: &[u8], ready: &[Ready], links: Vec<Link>, context: &EditCon
             .iter()
             .for_each(|part| edits.merge(part.edits.clone()));
         let after = edits.apply(bytes);
+        drop(edits);
         let (good, bad) = match check(&document, &after, parts, context) {
             Ok(checked) => checked,
             Err((parts, why)) => {
@@ -305,9 +308,11 @@ fn check<'a>(
 }
 
 /// What is remembered before the write.
-fn intent(calendar: &Watched, resource: &Resource, ready: &Ready) -> Link {
+fn intent(calendar: &Watched, resource: &Resource, ready: &Ready, now: DateTime<Utc>) -> Link {
     let content = &ready.planned.event.content;
     let known = ready.planned.link.as_ref();
+    // What a read has shown stays seen while a part of it is restored.
+    let seen = write::shows(&ready.planned.event, &ready.meeting.meeting.join_url);
     Link {
         calendar: calendar.name.clone(),
         resource: resource.id.clone(),
@@ -315,18 +320,19 @@ fn intent(calendar: &Watched, resource: &Resource, ready: &Ready) -> Link {
         organizer: ready.meeting.organizer.clone(),
         external_id: ready.meeting.external_id.clone(),
         generation: known.map_or(0, |l| l.generation),
-        phase: Phase::Intended,
+        phase: if seen { Phase::Seen } else { Phase::Intended },
         before: content.clone(),
         attempts: known
             .filter(|l| l.before == *content)
             .map_or(0, |l| l.attempts),
+        written: now,
     }
 }
 
 /// What is remembered when the write has landed.
 fn landed(link: Link) -> Link {
     Link {
-        phase: Phase::Written,
+        phase: link.phase.max(Phase::Written),
         attempts: link.attempts + 1,
         ..link
     }

@@ -79,6 +79,7 @@ fn edited(bytes: &[u8], ready: &[Ready]) -> Edited {
         phase: Phase::Intended,
         before: one.planned.event.content.clone(),
         attempts: 0,
+        written: one.meeting.created,
     };
     edit_bytes(bytes, ready, ready.iter().map(link).collect(), &context())
 }

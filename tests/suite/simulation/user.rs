@@ -84,20 +84,20 @@ pub(super) fn edit_anything(world: &World) {
 }
 
 /// Changes the first `from` of a resource, keeping everything else as the client read it.
-fn edit(world: &World, name: &str, from: &str, to: &str) {
+pub(super) fn edit(world: &World, name: &str, from: &str, to: &str) {
     if let Some(text) = world.text(name) {
         world.save(name, &text.replacen(from, to, 1));
     }
 }
 
-fn calendar(events: &[String]) -> String {
+pub(super) fn calendar(events: &[String]) -> String {
     format!(
         "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//t//t//EN\r\n{}END:VCALENDAR\r\n",
         events.concat()
     )
 }
 
-fn event(uid: &str, start: &str, summary: &str, more: &str) -> String {
+pub(super) fn event(uid: &str, start: &str, summary: &str, more: &str) -> String {
     format!(
         "BEGIN:VEVENT\r\nUID:{uid}\r\nDTSTAMP:20261101T000000Z\r\nDTSTART:{start}\r\nDURATION:PT1H\r\n\
          SUMMARY:{summary}\r\nORGANIZER:mailto:alice@x\r\nATTENDEE:mailto:bob@x\r\n{more}END:VEVENT\r\n"

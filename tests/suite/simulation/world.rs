@@ -38,6 +38,8 @@ struct Inner {
     resources: BTreeMap<String, (u64, Vec<u8>)>,
     /// The last bytes the user saved, by resource.
     saved: BTreeMap<String, Vec<u8>>,
+    /// When each resource was last stored.
+    stored: BTreeMap<String, DateTime<Utc>>,
     versions: u64,
     meetings: BTreeMap<String, Meeting>,
     calls: usize,
@@ -45,6 +47,20 @@ struct Inner {
     points: usize,
     armed: Option<(usize, Happens)>,
     reached: bool,
+    faults: Faults,
+}
+
+/// What does not work at the moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults {
+    /// This resource cannot be read.
+    pub(super) unreadable: Option<String>,
+    /// The calendar takes no write.
+    pub(super) read_only: bool,
+    /// The service fails for this organizer.
+    pub(super) organizer: Option<OrganizerId>,
+    /// The service keeps a meeting's times.
+    pub(super) keeps_times: bool,
 }
 
 /// The outside: everything that survives a crash of the process.
@@ -186,6 +202,48 @@ impl World {
             .map(|(_, bytes)| String::from_utf8(bytes.clone()).unwrap())
     }
 
+    /// Sets what does not work from now on.
+    pub(super) fn fail(&self, faults: Faults) {
+        self.inner.lock().unwrap().faults = faults;
+    }
+
+    fn resource(&self, name: &str) -> Option<(u64, Vec<u8>)> {
+        self.inner.lock().unwrap().resources.get(name).cloned()
+    }
+
+    fn stored(&self, id: &ResourceId) -> Option<DateTime<Utc>> {
+        self.inner.lock().unwrap().stored.get(id.as_str()).copied()
+    }
+
+    /// The service forgets every meeting.
+    pub(super) fn end_meetings(&self) {
+        self.inner.lock().unwrap().meetings.clear();
+    }
+
+    fn unreadable(&self, id: &ResourceId) -> bool {
+        self.inner.lock().unwrap().faults.unreadable.as_deref() == Some(id.as_str())
+    }
+
+    /// Fails where the service does.
+    fn serves(&self, wanted: &Wanted) -> Result<(), MeetingError> {
+        match &self.inner.lock().unwrap().faults.organizer {
+            Some(failing) if *failing == wanted.organizer => {
+                Err(MeetingError::Organizer("no such user".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// When the meeting of the event is, as the service has it.
+    pub(super) fn held(&self, uid: &str) -> DateTime<Utc> {
+        self.inner.lock().unwrap().meetings[uid].span.unwrap().start
+    }
+
+    /// How many meetings the service has.
+    pub(super) fn meetings(&self) -> usize {
+        self.inner.lock().unwrap().meetings.len()
+    }
+
     /// The user saves a resource.
     pub(super) fn save(&self, name: &str, text: &str) {
         let mut inner = self.inner.lock().unwrap();
@@ -195,6 +253,7 @@ impl World {
             .resources
             .insert(name.into(), (version, text.as_bytes().to_vec()));
         inner.saved.insert(name.into(), text.as_bytes().to_vec());
+        inner.stored.insert(name.into(), self.clock.now());
     }
 
     pub(super) fn delete(&self, name: &str) {
@@ -324,11 +383,15 @@ impl Calendar for Shelf {
                 world.point().await;
                 match one {
                     Err(found) => found,
-                    Ok(id) => match world.inner.lock().unwrap().resources.get(id.as_str()) {
+                    Ok(id) if world.unreadable(&id) => {
+                        let what = id.to_string();
+                        Found::Unreadable(id, ReadError::Incomplete(what))
+                    }
+                    Ok(id) => match world.resource(id.as_str()) {
                         Some((version, bytes)) => Found::Changed(Resource {
                             version: Version::new(version.to_string()),
-                            bytes: bytes.clone().into(),
-                            modified: None,
+                            bytes: bytes.into(),
+                            modified: world.stored(&id),
                             id,
                         }),
                         None => Found::Vanished(id),
@@ -343,6 +406,13 @@ impl Calendar for Shelf {
         self.0.point().await;
         let stored = {
             let mut inner = self.0.inner.lock().unwrap();
+            if inner.faults.read_only {
+                return Written::Refused(WriteRefusal {
+                    what: id.to_string(),
+                    hint: "read-only".into(),
+                    source: None,
+                });
+            }
             let current = inner.resources.get(id.as_str()).map(|(v, _)| v.to_string());
             if current.as_deref() != Some(version.as_str()) {
                 return Written::Changed;
@@ -350,6 +420,7 @@ impl Calendar for Shelf {
             inner.versions += 1;
             inner.writes += 1;
             let stored = inner.versions;
+            inner.stored.insert(id.as_str().into(), self.0.clock.now());
             inner
                 .resources
                 .insert(id.as_str().into(), (stored, bytes.to_vec()));
@@ -370,10 +441,12 @@ struct Service(Arc<World>);
 #[async_trait]
 impl Meetings for Service {
     async fn ensure(&self, wanted: &Wanted) -> Result<Ensured, MeetingError> {
+        self.0.serves(wanted)?;
         self.0.point().await;
         let ensured = {
             let mut inner = self.0.inner.lock().unwrap();
             inner.calls += 1;
+            let keeps_times = inner.faults.keeps_times;
             let key = wanted.external_id.as_str().to_owned();
             let created = !inner.meetings.contains_key(&key);
             let n = inner.meetings.len();
@@ -381,7 +454,9 @@ impl Meetings for Service {
                 .meetings
                 .entry(key.clone())
                 .or_insert_with(|| made(&key, self.0.join, n));
-            (meeting.span, meeting.subject) = (Some(wanted.span), wanted.subject.clone());
+            if !keeps_times || meeting.span.is_none() {
+                (meeting.span, meeting.subject) = (Some(wanted.span), wanted.subject.clone());
+            }
             Ensured {
                 meeting: meeting.clone(),
                 created,
@@ -392,6 +467,7 @@ impl Meetings for Service {
     }
 
     async fn update(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError> {
+        self.0.serves(wanted)?;
         self.0.point().await;
         let updated = {
             let mut inner = self.0.inner.lock().unwrap();
