@@ -160,7 +160,7 @@ async fn link_file(
     // Of a large file the oracle knows a sample only.
     let first = first.into_iter().chain(first_we_read(&bytes)).min();
     let first = first.unwrap_or_else(|| Utc.with_ymd_and_hms(2026, 11, 23, 0, 0, 0).unwrap());
-    let clock = Arc::new(Still(Mutex::new(first - TimeDelta::days(1))));
+    let clock = Arc::new(Still(Mutex::new(day_before(first))));
     let home = tempfile::tempdir().map_err(|error| error.to_string())?;
     let world = World::new(home.path(), clock.clone(), client.clone()).await?;
 
@@ -211,7 +211,7 @@ async fn link_each(
 ) -> Result<(), String> {
     let bridge = world.bridge()?;
     for (n, own) in each(bytes)?.into_iter().enumerate() {
-        clock.set(own.first - TimeDelta::days(1));
+        clock.set(day_before(own.first));
         let shelf = Arc::new(Shelf(Mutex::new((1, own.bytes.clone()))));
         let calendar = watched(&format!("event{n}"), shelf.clone());
         let at_rest = |why: String| format!("{} at its own time: {why}", own.uid);
@@ -248,6 +248,12 @@ async fn link_each(
         }
     }
     Ok(())
+}
+
+/// When an event that first takes place at `first` is linked. A token has no expiry before 1970: what
+/// took place earlier is past.
+fn day_before(first: DateTime<Utc>) -> DateTime<Utc> {
+    (first - TimeDelta::days(1)).max(DateTime::UNIX_EPOCH)
 }
 
 /// One event of a file.
