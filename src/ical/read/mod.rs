@@ -21,7 +21,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use self::expand::{Budget, DOCUMENT_STEPS};
+use self::expand::Budget;
 use self::recurrence::{Change, Series, Without};
 use self::time::{Frame, Length, When};
 use self::vevent::{End, Vevent};

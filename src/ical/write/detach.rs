@@ -18,7 +18,7 @@ use crate::model::JoinUrl;
 /// Text of the person's own that holds the URL stays.
 ///
 /// # Errors
-/// [`WriteFault`] when a component is not closed or not there.
+/// [`WriteFault`] when a component that holds any of it is not closed, or one is not there.
 pub fn detach(
     document: &Document<'_>,
     event: &Event,
@@ -27,8 +27,12 @@ pub fn detach(
     let mut edits = Edits::new();
     for component in &event.components {
         let index = component.index;
-        editable(document, index)?;
         let removal = Removal::of(document, index, join_url);
+        match editable(document, index) {
+            // `attach` has passed it over: a cancelled override, or one with a link of its own.
+            Err(WriteFault::NotClosed { .. }) if removal.is_empty() => continue,
+            editable => editable?,
+        };
         for (range, bytes) in removal.splices() {
             edits.replace(range, bytes);
         }
@@ -109,6 +113,11 @@ impl Removal {
             fate.map(|fate| (line.range().start, fate))
         });
         Self(fates.collect())
+    }
+
+    /// Whether there is nothing to take out.
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// What becomes of this line; `None`: it stays as it is.

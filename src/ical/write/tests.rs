@@ -534,6 +534,17 @@ fn a_url_with_text_escapes_reads_back_byte_for_byte() {
 }
 
 #[test]
+fn a_link_goes_even_if_an_override_without_it_has_no_end() {
+    let before = series().replace("DTSTAMP:20200101T000000Z\n", "").replace(
+        "END:VCALENDAR",
+        "BEGIN:VEVENT\r\nUID:a\r\nRECURRENCE-ID:20250701T100000Z\r\nSTATUS:CANCELLED\r\nEND:VCALENDAR",
+    );
+    let after = Case::default().attached(before.as_bytes());
+    assert_ne!(after, before.as_bytes());
+    assert_eq!(detached(&after, URL), before.as_bytes());
+}
+
+#[test]
 fn verify_sees_a_lost_byte_but_no_new_stamp() {
     let before = calendar("DTSTAMP:20200101T000000Z\nSUMMARY:abc\n");
     let document = Document::parse(before.as_bytes()).unwrap();
