@@ -46,6 +46,11 @@ impl<'a> ContentLine<'a> {
         self.start..self.end
     }
 
+    /// Whether its value begins behind a colon outside quotes, so that it does whatever is put to its end.
+    pub(super) fn begins_plainly(&self) -> bool {
+        plain_colon(&self.logical()).is_some()
+    }
+
     /// Whether its value ends with a backslash that escapes nothing.
     pub(super) fn ends_in_escape(&self) -> bool {
         let value = self.raw_value();
@@ -294,15 +299,18 @@ fn head(line: &[u8]) -> &[u8] {
 /// Where the value of a logical line begins: after the first colon outside quotes. Where quotes are
 /// unbalanced and hide every colon, the first colon counts.
 fn value_at(line: &[u8]) -> usize {
+    plain_colon(line)
+        .or_else(|| memchr(b':', line))
+        .map_or(line.len(), |at| at + 1)
+}
+
+/// The first colon outside quotes.
+fn plain_colon(line: &[u8]) -> Option<usize> {
     let mut quoted = false;
-    for (at, &byte) in line.iter().enumerate() {
-        match byte {
-            b'"' => quoted = !quoted,
-            b':' if !quoted => return at + 1,
-            _ => {}
-        }
-    }
-    memchr(b':', line).map_or(line.len(), |at| at + 1)
+    line.iter().position(|&byte| {
+        quoted ^= byte == b'"';
+        byte == b':' && !quoted
+    })
 }
 
 /// Name and values of each parameter of a logical line, as they are written.

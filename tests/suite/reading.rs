@@ -109,7 +109,7 @@ fn every_way_to_break_the_rules_has_one_outcome() {
             "an alarm without its END",
             b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\nDTSTART:20261201T100000Z\nBEGIN:VALARM\nEND:VEVENT\nEND:VCALENDAR\n",
             &[
-                "2: a 2026-12-01T10:00Z/2026-12-01T10:00Z",
+                "2: a a component in it has no END",
                 "5: BEGIN:VALARM without its END",
             ],
         ),
@@ -277,7 +277,7 @@ fn costly_rules_take_no_more_time_than_the_file_is_worth() {
         + &(0..1000)
             .map(|n| event(&format!("costly{n}"), costly))
             .collect::<String>()
-        + &event("plain", "DURATION:P100Y\n");
+        + &event("plain", "DURATION:P10000D\n");
     let told = told(text.as_bytes(), NOW);
     assert_eq!(told.len(), 1002);
     assert_eq!(
@@ -288,7 +288,7 @@ fn costly_rules_take_no_more_time_than_the_file_is_worth() {
     assert!(told[1001].ends_with(" plain 2000-01-03T10:00Z/2000-01-04T10:00Z"));
 
     let weekly: String = (0..1000)
-        .map(|n| event(&format!("weekly{n}"), "RRULE:FREQ=WEEKLY;COUNT=2000\n"))
+        .map(|n| event(&format!("weekly{n}"), "RRULE:FREQ=WEEKLY\n"))
         .collect();
     let told = self::told(weekly.as_bytes(), NOW);
     assert!(

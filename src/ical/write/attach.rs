@@ -172,6 +172,11 @@ impl<'a, 'd> Writing<'a, 'd> {
                 block::find(&text, join_url).is_some_and(|block| block.start == 0);
             return Ok(());
         }
+        if !line.begins_plainly() {
+            return Err(WriteFault::Quotes {
+                line: line.number(),
+            });
+        }
         let kept = self.kept(&line);
         let line = ContentLine::new(&kept, 0..kept.len(), line.number());
         let separator = if line.raw_value().is_empty() {

@@ -73,6 +73,14 @@ pub enum WriteFault {
         /// The encoding's name.
         encoding: &'static str,
     },
+    /// Quotes hide where the value of DESCRIPTION begins: a colon at its end could begin another.
+    #[error(
+        "line {line}: the quotes in DESCRIPTION's parameters are not closed; it is left as it is"
+    )]
+    Quotes {
+        /// Where DESCRIPTION begins.
+        line: usize,
+    },
     /// A vCalendar 1.0, whose properties mean other things.
     #[error("line {line}: the calendar has VERSION:1.0; only iCalendar 2.0 is written")]
     VCalendar1 {

@@ -464,6 +464,9 @@ fn what_cannot_be_written_safely_is_left_with_a_reason() {
             encoding: "QUOTED-PRINTABLE"
         }
     );
+    // With the block behind it, the value would begin at a colon of the block.
+    let hidden = "DESCRIPTION;ALTREP=\"data:text/html,a\"b\n";
+    assert_eq!(faulty(&calendar(hidden)), WriteFault::Quotes { line: 6 });
     for url in [
         "",
         "ftp://x",
