@@ -1,4 +1,5 @@
-//! Every file is read: no panic, and soon.
+//! Every file is read: no panic, and soon. Each of its events is understood, or refused with its line
+//! and a reason.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub(crate) fn trial(sample: Sample) -> Trial {
         let bytes = sample.bytes()?;
         let (done, ended) = mpsc::channel();
         std::thread::spawn(move || {
-            let _ = done.send(read_twice(&bytes));
+            let _ = done.send(read_twice(&bytes).and_then(|()| accounted_for(&bytes)));
         });
         match ended.recv_timeout(LIMIT) {
             Ok(outcome) => outcome.map_err(Failed::from),
@@ -38,6 +39,41 @@ fn read_twice(bytes: &[u8]) -> Result<(), String> {
     for (one, other) in early.events.iter().zip(&late.events) {
         if (&one.schedule, &one.content) != (&other.schedule, &other.content) {
             return Err(format!("the digests of {} differ", one.uid));
+        }
+    }
+    Ok(())
+}
+
+/// Every VEVENT is part of an event or a fault at its line, and what is refused says why.
+fn accounted_for(bytes: &[u8]) -> Result<(), String> {
+    let document = Document::parse(bytes).map_err(|error| error.to_string())?;
+    let reading = read(&document, Tz::UTC, DateTime::<Utc>::UNIX_EPOCH);
+    let lines = bytes.split(|byte| b"\r\n".contains(byte));
+    let begun = lines.filter(|line| line.trim_ascii().eq_ignore_ascii_case(b"BEGIN:VEVENT"));
+    let begun = begun.count();
+    let events = || reading.events.iter();
+    let read: usize = events().map(|event| event.components.len()).sum();
+    let nameless = reading
+        .faults
+        .iter()
+        .filter(|fault| fault.what == "an event with no UID");
+    let nameless = nameless.count();
+    if begun != read + nameless {
+        return Err(format!(
+            "of {begun} VEVENTs {read} are in events, {nameless} in faults"
+        ));
+    }
+    let refused = events().filter_map(|event| {
+        let first = document.components().get(event.components.first()?.index)?;
+        Some((first.line, event.fault.as_deref()?))
+    });
+    let faults = reading
+        .faults
+        .iter()
+        .map(|fault| (fault.line, fault.what.as_str()));
+    for (line, why) in refused.chain(faults) {
+        if line == 0 || why.trim().is_empty() || why.contains(char::is_control) {
+            return Err(format!("line {line}: no good reason: {why:?}"));
         }
     }
     Ok(())
