@@ -37,6 +37,7 @@ pub(crate) const ALL: &[Operation] = &[
         "scanning and reading a file of 10,000 events",
         understanding,
     ),
+    ("the costliest recurrence rules, each alone", hostile),
 ];
 
 /// How long the daemon may take for what it is waited for.
@@ -228,6 +229,46 @@ fn understanding() -> Result<Vec<Figure>> {
         ),
         Figure::new("size of an event", text.len() as f64 / EVENTS as f64, "B"),
     ])
+}
+
+/// Rules made to cost time; none may hold a thread for long, whether it is followed or refused.
+const HOSTILE: [&str; 14] = [
+    "FREQ=SECONDLY",
+    "FREQ=SECONDLY;COUNT=4000000000",
+    "FREQ=MINUTELY;BYDAY=MO;BYSETPOS=2",
+    "FREQ=HOURLY;BYMINUTE=1;BYSETPOS=24",
+    "FREQ=DAILY;BYHOUR=1;BYSETPOS=366",
+    "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
+    "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30",
+    "FREQ=WEEKLY;BYMONTH=2;BYDAY=1MO;INTERVAL=60000",
+    "FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=29;BYHOUR=3;COUNT=40000",
+    "FREQ=MINUTELY;INTERVAL=1440;BYMINUTE=5",
+    "FREQ=YEARLY;BYYEARDAY=-366;BYWEEKNO=53;BYDAY=-53MO",
+    "FREQ=YEARLY;BYHOUR=1,2,3;BYMINUTE=1,2,3,4,5;BYSECOND=1,2,3;BYDAY=MO,TU;BYSETPOS=-366",
+    "FREQ=DAILY;COUNT=100000",
+    "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1;COUNT=10000",
+];
+
+fn hostile() -> Result<Vec<Figure>> {
+    let now = SystemClock::new().now();
+    let mut worst = 0.0_f64;
+    for rule in HOSTILE {
+        let text = format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:u\r\n\
+             DTSTART;TZID=Europe/Berlin:19700131T235959\r\nRRULE:{rule}\r\n\
+             END:VEVENT\r\nEND:VCALENDAR\r\n"
+        );
+        let document = Document::parse(text.as_bytes())?;
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let began = cpu();
+            let reading = read::read(&document, chrono_tz::Europe::Berlin, now);
+            times.push(ms(cpu() - began));
+            expect("events", reading.events.len(), 1)?;
+        }
+        worst = worst.max(percentile(&mut times, 0.5));
+    }
+    Ok(vec![Figure::new("worst, CPU", worst, "ms").within(50.0)])
 }
 
 /// A figure is worth nothing when the work was not done.
