@@ -4,7 +4,7 @@ use std::io::Read;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -463,9 +463,12 @@ pub(super) fn single(uid: &str) -> String {
     calendar(&[event(uid, 24)])
 }
 
-/// The full hour that is so many hours ahead.
+/// The full hour that is so many hours ahead, counted from when the tests began: an hour that ends
+/// while a test runs does not make another text of the same event.
 pub(super) fn hour_after(hours: i64) -> DateTime<Utc> {
-    let at = SystemClock::new().now() + chrono::TimeDelta::hours(hours);
+    static BEGAN: OnceLock<DateTime<Utc>> = OnceLock::new();
+    let began = BEGAN.get_or_init(|| SystemClock::new().now());
+    let at = *began + chrono::TimeDelta::hours(hours);
     DateTime::from_timestamp(at.timestamp() / 3600 * 3600, 0).unwrap()
 }
 
