@@ -31,7 +31,7 @@ pub(super) fn open_state(context: &Context, config: &Config) -> Result<Arc<State
 }
 
 /// Opens the state to look only, beside a running daemon too; an empty one when there is none yet.
-pub(super) fn look_at_state(_: &Context, config: &Config) -> Result<Arc<State>, Exit> {
+pub(super) fn look_at_state(config: &Config) -> Result<Arc<State>, Exit> {
     let state = match State::open_read_only(&config.state_directory).map_err(refuse)? {
         Some(state) => state,
         None => State::in_memory().map_err(refuse)?,

@@ -15,7 +15,7 @@ pub(super) async fn explain(context: &Context, uid: &str) -> Exit {
 
 async fn try_explain(context: &Context, uid: &str) -> Result<Exit, Exit> {
     let config = context.config()?;
-    let state = assemble::look_at_state(context, &config)?;
+    let state = assemble::look_at_state(&config)?;
     let calendars = assemble::calendars(context, &config, None)?;
     let bridge = assemble::bridge(context, &config, state)?;
     let (mut found, mut exit) = (0, Exit::Done);

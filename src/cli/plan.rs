@@ -25,7 +25,7 @@ async fn try_plan(
     titles: bool,
 ) -> Result<Exit, Exit> {
     let config = context.config()?;
-    let state = assemble::look_at_state(context, &config)?;
+    let state = assemble::look_at_state(&config)?;
     let calendars = assemble::calendars(context, &config, only)?;
     let bridge = assemble::bridge(context, &config, state)?;
     let mut exit = Exit::Done;

@@ -27,7 +27,7 @@ struct Line<'a> {
 
 fn try_status(context: &Context, as_json: bool) -> Result<Exit, Exit> {
     let config = context.config()?;
-    let state = assemble::look_at_state(context, &config)?;
+    let state = assemble::look_at_state(&config)?;
     let lines = collect(context, &config, &state).map_err(|error| {
         output::say(&format!("meetbridge: {}", crate::log::Chain(&error)));
         Exit::Failed
