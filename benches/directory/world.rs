@@ -169,6 +169,7 @@ pub(crate) fn assemble(home: &Path) -> Result<(Bridge, Watched)> {
     let port: Arc<dyn Calendar> = match &calendar.source {
         Source::Directory { path } => Arc::new(Directory::directory(path.clone(), clock)),
         Source::File { path } => Arc::new(Directory::file(path.clone(), clock)),
+        Source::CalDav(_) => return Err("this measures directories".into()),
     };
     let watched = Watched {
         name: calendar.name,

@@ -3,6 +3,7 @@
 //! In: what is known of each resource. Out: those that are new or changed, as a stream, so that
 //! memory stays bounded; and conditional writes against the version that was read.
 
+pub mod caldav;
 pub mod directory;
 
 use std::collections::{BTreeSet, HashMap};
@@ -32,8 +33,28 @@ pub struct Resource {
 pub enum Scope {
     /// The whole calendar: lists everything, reads what is not known.
     All,
+    /// What changed since the last read, as its [`SyncToken`] tells; each of it is read, however well
+    /// its version is known (promise 3). Whoever only says that something changed leaves it `None`.
+    News(Option<SyncToken>),
     /// Only these, and each of them is read, however well its version is known (promise 3).
     Only(BTreeSet<ResourceId>),
+}
+
+/// Up to where a calendar's changes are known: a port's own text, stored and handed back as it is
+/// (RFC 6578, 3.2: DAV:sync-token, or whatever else the port can tell changes by).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SyncToken(String);
+
+impl SyncToken {
+    /// Wraps a port's token.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+
+    /// The token as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// The versions that the last passes settled; a listing does not read these again.
@@ -47,12 +68,17 @@ pub enum Found {
     Changed(Resource),
     /// A known resource that a complete listing did not show, or that was asked for and is not there.
     Vanished(ResourceId),
+    /// A resource reported with the version that our own last write of it left: what was written is
+    /// there, and nothing else is.
+    Confirmed(ResourceId),
     /// A resource that is there and could not be read; its neighbours go on.
     Unreadable(ResourceId, ReadError),
-    /// The end: so many known resources were listed with the version that is known.
+    /// The end.
     Complete {
-        /// How many.
+        /// How many known resources were listed with the version that is known; for [`Scope::All`].
         unchanged: usize,
+        /// From where [`Scope::News`] may go on; `None` where the port cannot tell.
+        token: Option<SyncToken>,
     },
 }
 
@@ -86,6 +112,50 @@ pub enum ReadError {
         #[source]
         source: std::io::Error,
     },
+    /// The token of [`Scope::News`] is missing or not known any more: read all of it.
+    #[error("the calendar cannot tell what changed; all of it is listed")]
+    Expired,
+    /// A calendar server refused, failed, or answered what cannot be right.
+    #[error("{what}: {hint}")]
+    Server {
+        /// The account or collection, with its host.
+        what: String,
+        /// What is wrong and what to do.
+        hint: String,
+        /// How soon it is worth another try.
+        again: Again,
+    },
+}
+
+/// How soon a read that failed is worth another try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It may pass by itself.
+    Soon,
+    /// A person has to act, and trying often does harm (a wrong password, for example).
+    Slowly,
+    /// Not before this, as the server asked.
+    At(DateTime<Utc>),
+}
+
+/// Whether a calendar's server tells attendees when one of their events is written (field notes, P4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attendees {
+    /// Nobody is told: there is no server, or it does not schedule.
+    NotTold,
+    /// They are mailed, or their copies change, each time.
+    Told,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Where a port keeps what it learned about its server. Losing it costs learning it again.
+pub trait Notes: Send + Sync {
+    /// What was kept under `key`.
+    fn load(&self, key: &str) -> Option<String>;
+
+    /// Keeps `text` under `key`, in place of what was there.
+    fn store(&self, key: &str, text: &str);
 }
 
 /// How a write ended.
@@ -132,4 +202,9 @@ pub trait Calendar: Send + Sync {
     /// that was not delivered is delivered by the next call. A calendar that cannot be watched waits
     /// for ever and relies on the schedule.
     async fn changed(&self) -> Scope;
+
+    /// Whether attendees are told of a write.
+    fn attendees(&self) -> Attendees {
+        Attendees::NotTold
+    }
 }

@@ -108,7 +108,7 @@ pub(super) fn calendars(
         .enabled()
         .filter(|c| only.as_ref().is_none_or(|name| *name == c.name));
     Ok(chosen
-        .map(|calendar| (watched(context, calendar), calendar.rescan))
+        .filter_map(|calendar| Some((watched(context, calendar)?, calendar.rescan)))
         .collect())
 }
 
@@ -126,13 +126,14 @@ pub(super) fn calendar_named(config: &Config, name: &str) -> Result<CalendarName
     })
 }
 
-fn watched(context: &Context, calendar: &config::Calendar) -> Watched {
+fn watched(context: &Context, calendar: &config::Calendar) -> Option<Watched> {
     let clock: Arc<dyn Clock> = context.clock.clone();
     let port: Arc<dyn Calendar> = match &calendar.source {
         Source::Directory { path } => Arc::new(Directory::directory(path.clone(), clock)),
         Source::File { path } => Arc::new(Directory::file(path.clone(), clock)),
+        Source::CalDav(_) => return None,
     };
-    Watched {
+    Some(Watched {
         name: calendar.name.clone(),
         port,
         organizer: calendar.organizer.clone(),
@@ -142,7 +143,7 @@ fn watched(context: &Context, calendar: &config::Calendar) -> Watched {
         location: calendar.location,
         show: calendar.show.clone(),
         new_links_per_day: calendar.new_links_per_day,
-    }
+    })
 }
 
 /// Retry-After windows outlive the process in the state.

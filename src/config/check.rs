@@ -46,6 +46,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
         match &calendar.source {
             Source::Directory { path } => directory(path, calendar, &mut findings),
             Source::File { path } => file(path, calendar, &mut findings),
+            Source::CalDav(_) => {}
         }
     }
     if config.enabled().next().is_none() {
@@ -227,11 +228,11 @@ fn file(path: &Path, calendar: &Calendar, findings: &mut Findings) {
 /// Calendars that show the same files.
 fn overlaps(config: &Config, findings: &mut Findings) {
     // Symbolic links are resolved as far as the paths are there.
-    let real = |calendar: &Calendar| -> PathBuf {
-        let path = calendar.source.path();
-        path.canonicalize().unwrap_or_else(|_| path.to_owned())
-    };
-    let placed: Vec<_> = config.enabled().map(|c| (c, real(c))).collect();
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let placed: Vec<(&Calendar, PathBuf)> = config
+        .enabled()
+        .filter_map(|calendar| Some((calendar, real(calendar.source.path()?))))
+        .collect();
     for (n, (second, below)) in placed.iter().enumerate() {
         for (first, above) in placed.iter().take(n) {
             if below.starts_with(above) || above.starts_with(below) {

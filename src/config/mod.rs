@@ -23,6 +23,7 @@ use url::Url;
 pub use fault::{Fault, Faults, Place};
 pub use machine::Machine;
 
+use crate::http::Credentials;
 use crate::ical::block::Show;
 use crate::ical::write::Location;
 use crate::model::{CalendarName, OrganizerId};
@@ -141,13 +142,38 @@ pub enum Source {
         /// The file; absolute.
         path: PathBuf,
     },
+    /// An account on a CalDAV server, with one calendar or several.
+    CalDav(Box<CalDav>),
+}
+
+/// An account on a CalDAV server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CalDav {
+    /// The server, principal, calendar home or calendar; https, or http where that is allowed.
+    pub url: Url,
+    /// How it is signed in to.
+    pub credentials: Credentials,
+    /// A PEM file with the client certificate and its key, where the server asks for one.
+    pub certificate_file: Option<PathBuf>,
+    /// The private key, where it has a PEM file of its own.
+    pub key_file: Option<PathBuf>,
+    /// Certificates (PEM) that are trusted for this account beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Display names or paths of the calendars that count; empty: all that the account owns and that
+    /// hold events.
+    pub collections: Vec<String>,
+    /// How long at most a change goes unnoticed; 5 s to 1 day.
+    pub poll: Duration,
+    /// How soon it is looked again while changes come; at most `poll`.
+    pub poll_fastest: Duration,
 }
 
 impl Source {
-    /// The directory or file.
-    pub fn path(&self) -> &Path {
+    /// The directory or file; `None` for what is not on disk.
+    pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Directory { path } | Self::File { path } => path,
+            Self::Directory { path } | Self::File { path } => Some(path),
+            Self::CalDav(_) => None,
         }
     }
 }

@@ -75,7 +75,7 @@ fn what_is_left_out_has_its_default() {
     assert!(!config.network.allow_http);
     let calendar = &config.calendars[0];
     assert!(calendar.enabled);
-    assert_eq!(calendar.source.path(), Path::new("/srv/team"));
+    assert_eq!(calendar.source.path(), Some(Path::new("/srv/team")));
     assert_eq!(calendar.language, "en-US");
     assert_eq!(calendar.rules.select, Select::Attendees);
     assert_eq!(calendar.rules.horizon, Duration::from_secs(365 * 86_400));

@@ -1,9 +1,11 @@
 //! What all network code shares. Network.
 //!
+//! - [`auth`]: how a server is signed in to, other than Graph.
 //! - [`client`]: requests out, bounded answers in; errors without URL, secret or body.
 //! - [`windows`]: the Retry-After windows that every task obeys, also after a restart.
 //! - [`retry`]: how long to wait between tries.
 
+pub mod auth;
 pub mod client;
 pub mod retry;
 pub mod windows;
@@ -11,5 +13,6 @@ pub mod windows;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use auth::Credentials;
 pub use client::{Answer, Client, ClientOptions, SendError};
 pub use windows::{Throttled, WindowStore, Windows};

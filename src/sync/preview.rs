@@ -64,7 +64,7 @@ impl Bridge {
                 }
                 Found::Unreadable(id, error) => faults.push((id, error.to_string())),
                 Found::Complete { .. } => return Ok(faults),
-                Found::Vanished(_) => {}
+                Found::Vanished(_) | Found::Confirmed(_) => {}
             }
         }
         Err(PassError::CutShort)

@@ -68,7 +68,8 @@ impl Bridge {
                     self.troubles.unreadable(&calendar.name, &id, &error);
                     survey.touched.insert(id);
                 }
-                Found::Complete { unchanged } => {
+                Found::Confirmed(_) => {}
+                Found::Complete { unchanged, .. } => {
                     survey.report.unchanged = unchanged;
                     complete = true;
                 }

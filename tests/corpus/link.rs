@@ -660,6 +660,7 @@ impl Calendar for Shelf {
         });
         let complete = Found::Complete {
             unchanged: settled.into(),
+            token: None,
         };
         let found = (!settled).then_some(found).into_iter().chain([complete]);
         Ok(stream::iter(found.collect::<Vec<_>>()).boxed())

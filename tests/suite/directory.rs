@@ -159,7 +159,8 @@ async fn read(calendar: &Directory, scope: &Scope, known: Known) -> Seen {
                 Found::Unreadable(id, error) => {
                     seen.unreadable.insert(id.as_str().to_owned(), error);
                 }
-                Found::Complete { unchanged } => seen.unchanged = Some(unchanged),
+                Found::Confirmed(id) => panic!("{id}: a directory lists versions"),
+                Found::Complete { unchanged, .. } => seen.unchanged = Some(unchanged),
             }
         }
         seen

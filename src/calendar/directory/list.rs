@@ -49,8 +49,8 @@ pub(super) fn list(
     // Nobody is left to be told when it was cut short.
     let _ = match (scope, &place.only) {
         (Scope::Only(ids), _) => listing.only(ids),
-        (Scope::All, Some(only)) => listing.single(only),
-        (Scope::All, None) => listing.all(),
+        (_, Some(only)) => listing.single(only),
+        (_, None) => listing.all(),
     };
 }
 
@@ -254,6 +254,7 @@ impl Listing<'_> {
         self.send(
             Found::Complete {
                 unchanged: self.unchanged,
+                token: None,
             },
             0,
         )?;

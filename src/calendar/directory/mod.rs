@@ -139,6 +139,9 @@ impl Place {
 #[async_trait]
 impl Calendar for Directory {
     async fn read(&self, scope: &Scope, known: Known) -> Result<Finding<'_>, ReadError> {
+        if let Scope::News(_) = scope {
+            return Err(ReadError::Expired);
+        }
         let place = Arc::clone(&self.place);
         let root = spawn_blocking(move || place.open())
             .await

@@ -360,6 +360,7 @@ impl Calendar for Shelf {
             let inner = world.inner.lock().unwrap();
             let asked = |name: &str| match scope {
                 Scope::All => true,
+                Scope::News(_) => return Err(ReadError::Expired),
                 Scope::Only(ids) => ids.contains(&ResourceId::new(name)),
             };
             let mut unchanged = 0;
@@ -375,7 +376,10 @@ impl Calendar for Shelf {
                 .into_keys()
                 .filter(|id| !inner.resources.contains_key(id.as_str()));
             found.extend(gone.map(|id| Err(Found::Vanished(id))));
-            found.push(Err(Found::Complete { unchanged }));
+            found.push(Err(Found::Complete {
+                unchanged,
+                token: None,
+            }));
         }
         let stream = futures_util::stream::iter(found).then(move |one| {
             let world = world.clone();

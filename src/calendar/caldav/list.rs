@@ -1,0 +1,1 @@
+//! What changed in a collection, and its bytes (RFC 6578; RFC 4791, 7.9).

@@ -1,0 +1,1 @@
+//! When an account is looked at.

@@ -1,0 +1,1 @@
+//! What is learned of a server from its behaviour.

@@ -1,0 +1,1 @@
+//! WebDAV bodies: requests out, multistatus answers in (RFC 4918, 13).
