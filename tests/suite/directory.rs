@@ -193,7 +193,7 @@ async fn told_until(calendar: &Directory, last: &str) -> BTreeSet<String> {
     while !told.contains(last) {
         match changed(calendar).await {
             Scope::Only(ids) => told.extend(ids.iter().map(|id| id.as_str().to_owned())),
-            Scope::All => panic!("everything is to be looked at"),
+            Scope::All | Scope::News(_) => panic!("everything is to be looked at"),
         }
     }
     told

@@ -354,13 +354,15 @@ struct Shelf(Arc<World>);
 impl Calendar for Shelf {
     async fn read(&self, scope: &Scope, known: Known) -> Result<Finding<'_>, ReadError> {
         self.0.point().await;
+        if let Scope::News(_) = scope {
+            return Err(ReadError::Expired);
+        }
         let world = self.0.clone();
         let mut found = Vec::new();
         {
             let inner = world.inner.lock().unwrap();
             let asked = |name: &str| match scope {
-                Scope::All => true,
-                Scope::News(_) => return Err(ReadError::Expired),
+                Scope::All | Scope::News(_) => true,
                 Scope::Only(ids) => ids.contains(&ResourceId::new(name)),
             };
             let mut unchanged = 0;
