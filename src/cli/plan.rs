@@ -26,12 +26,12 @@ async fn try_plan(
 ) -> Result<Exit, Exit> {
     let config = context.config()?;
     let state = assemble::look_at_state(&config)?;
-    let calendars = assemble::calendars(context, &config, only)?;
-    let bridge = assemble::bridge(context, &config, state)?;
-    let mut exit = Exit::Done;
+    let parts = assemble::parts(context, &config, state, only)?;
+    let (calendars, mut exit) = parts.calendars().await;
     let mut all = Vec::new();
-    for (calendar, _) in &calendars {
-        match bridge.preview(calendar).await {
+    for kept in &calendars {
+        let calendar = &*kept.calendar;
+        match parts.bridge.preview(calendar).await {
             Ok(preview) if as_json => all.push(to_json(calendar, &preview, titles)),
             Ok(preview) => show(calendar, &preview),
             Err(error) => {
