@@ -356,7 +356,7 @@ mod tests {
             (a.clone(), b.clone(), only(&["a.ics", "b.ics"])),
             (Scope::News(None), b.clone(), Scope::News(None)),
             (a.clone(), Scope::News(None), Scope::News(None)),
-            (Scope::All, b.clone(), Scope::All),
+            (Scope::All, b, Scope::All),
             (a, Scope::All, Scope::All),
         ] {
             agenda.passed(&Err(PassError::CutShort), owed, seconds(0), wall(0));
