@@ -16,6 +16,7 @@ mod graph;
 mod purity;
 mod reading;
 mod seeds;
+mod servers;
 mod simulation;
 #[cfg(feature = "simulator")]
 mod simulator;
