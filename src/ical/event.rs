@@ -45,6 +45,9 @@ pub struct Event {
     pub content: String,
     /// Its VEVENTs in file order.
     pub components: Vec<Component>,
+    /// Where in the document it is, a physical line from 1: the one `fault` is about if it is about one
+    /// property or component, else the BEGIN of its first component.
+    pub line: usize,
     /// Why no decision may rest on this reading, in words for `plan` and the log: the event is
     /// skipped with this reason (unknown zone, unreadable date, vCalendar 1.0, two masters...).
     pub fault: Option<String>,

@@ -489,6 +489,79 @@ fn a_broken_event_hides_no_other() {
 }
 
 #[test]
+fn a_fault_names_the_line_it_is_about() {
+    // The first VEVENT begins on line 3, its third line is line 5; of two, the second on line 8.
+    let cases: &[(&[&[&str]], &str)] = &[
+        (&[&["SUMMARY:x", "DTSTART:20261201T100000Z"]], "3"),
+        (&[&["SUMMARY:x"]], "3 it has no DTSTART"),
+        (
+            &[&["SUMMARY:folded", "  twice", "DTSTART:tomorrow"]],
+            "7 DTSTART cannot be read",
+        ),
+        (
+            &[&[
+                "DTSTART:20261201T100000Z",
+                "EXDATE;TZID=Nowhere:20261201T100000",
+            ]],
+            "6 the time zone \"Nowhere\" is not understood",
+        ),
+        (
+            &[&["DTSTART:20261201T100000Z", "RDATE:20261202T100000Z/P"]],
+            "6 RDATE cannot be read",
+        ),
+        (
+            &[&["DTSTART:20261201T100000Z", "DTSTART:20261202T100000Z"]],
+            "6 it has two different DTSTART",
+        ),
+        (
+            &[&["DTSTART:20261201T100000Z", "DURATION:1h"]],
+            "6 DURATION cannot be read",
+        ),
+        (
+            &[&["DTSTART:20261201T100000Z", "UID:other"]],
+            "6 it has two UIDs",
+        ),
+        (
+            &[&["DTSTART:20261201T100000Z", "SUMMARY:x", "RRULE:FREQ=NEVER"]],
+            "7 the recurrence rule cannot be read",
+        ),
+        (
+            &[&["DTSTART:20260101T100000Z", "SUMMARY:x", "EXRULE:FREQ=NEVER"]],
+            "7 the recurrence rule cannot be read",
+        ),
+        (
+            &[
+                &[
+                    "DTSTART:20260101T100000Z",
+                    "RRULE:FREQ=SECONDLY;COUNT=900000000",
+                ],
+                &["RECURRENCE-ID:20260101T100001Z", "DTSTART:20260101T100001Z"],
+            ],
+            "6 the recurrence rule takes too long to follow",
+        ),
+        (
+            &[
+                &["DTSTART:20261201T100000Z", "SUMMARY:x"],
+                &["RECURRENCE-ID:20261202T100000Z", "DTSTART:soon"],
+            ],
+            "11 DTSTART cannot be read",
+        ),
+        (
+            &[
+                &["DTSTART:20261201T100000Z", "SUMMARY:x"],
+                &["DTSTART:20261203T100000Z"],
+            ],
+            "8 the UID is used by two events",
+        ),
+    ];
+    for (vevents, expected) in cases {
+        let event = event(vevents, "2026-11-23T12:00:00Z");
+        let told = format!("{} {}", event.line, event.fault.unwrap_or_default());
+        assert_eq!(told.trim(), *expected, "{vevents:?}");
+    }
+}
+
+#[test]
 fn the_calendar_speaks_for_its_events() {
     let text = |head: &str| {
         format!(
