@@ -49,7 +49,13 @@ pub struct Reading {
 pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
     let components = document.components();
     let zones = Zones::of(document);
-    let calendars = calendars(document, &zones);
+    let reader = Reader {
+        document,
+        calendars: calendars(document, &zones),
+        zone: Zone::Iana(zone),
+        now,
+        budget: Budget::of(document.bytes().len()),
+    };
     let mut faults = document.faults().to_vec();
     let mut groups: Vec<(Uid, Vec<Vevent<'_>>)> = Vec::new();
     let mut places: HashMap<Uid, usize> = HashMap::new();
@@ -57,7 +63,13 @@ pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
         if component.name != "VEVENT" {
             continue;
         }
-        let vevent = Vevent::read(document, index, component, &zones);
+        let vevent = Vevent::read(
+            document,
+            index,
+            component,
+            &zones,
+            reader.calendar(index).cancels,
+        );
         let Some(uid) = vevent.uid.clone() else {
             faults.push(Fault {
                 line: component.line,
@@ -74,13 +86,6 @@ pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
         }
     }
     faults.sort_by_key(|fault| fault.line);
-    let reader = Reader {
-        document,
-        calendars,
-        zone: Zone::Iana(zone),
-        now,
-        budget: Budget::of(document.bytes().len()),
-    };
     Reading {
         events: groups
             .into_iter()
@@ -136,11 +141,10 @@ impl<'a> Reader<'a> {
         let next = self
             .fault(&group, another)
             .map_or_else(|| self.next(master, &group), Err);
-        let cancelled = self.calendar(lead).cancels
-            || match master {
-                Some(master) => master.component.cancelled,
-                None => group.iter().all(|vevent| vevent.component.cancelled),
-            };
+        let cancelled = match master {
+            Some(master) => master.component.cancelled,
+            None => group.iter().all(|vevent| vevent.component.cancelled),
+        };
         let mut known = HashSet::new();
         Some(Event {
             uid,
@@ -189,7 +193,7 @@ impl<'a> Reader<'a> {
 
     /// What keeps the event as a whole from being understood.
     fn fault(&self, group: &[Vevent<'a>], another: Option<&Vevent<'a>>) -> Option<Fault> {
-        let old = |vevent: &&Vevent<'a>| self.calendar(vevent).version_1;
+        let old = |vevent: &&Vevent<'a>| self.calendar(vevent.component.index).version_1;
         if let Some(vevent) = group.iter().find(old) {
             return Some(fault(vevent.line, "vCalendar 1.0 is not supported"));
         }
@@ -299,12 +303,14 @@ impl<'a> Reader<'a> {
 
     /// Where its floating times and days are.
     fn zone(&self, vevent: &Vevent<'a>) -> Zone<'a> {
-        self.calendar(vevent).zone.unwrap_or(self.zone)
+        self.calendar(vevent.component.index)
+            .zone
+            .unwrap_or(self.zone)
     }
 
-    /// The VCALENDAR a VEVENT stands in.
-    fn calendar(&self, vevent: &Vevent<'a>) -> Calendar<'a> {
-        let mut at = Some(vevent.component.index);
+    /// The VCALENDAR the component with that index stands in.
+    fn calendar(&self, component: usize) -> Calendar<'a> {
+        let mut at = Some(component);
         while let Some(index) = at {
             if let Some(calendar) = self.calendars.get(&index) {
                 return *calendar;

@@ -121,12 +121,13 @@ struct Origin {
 }
 
 impl<'z> Vevent<'z> {
-    /// Reads the VEVENT with that index, its times in `zones`.
+    /// Reads the VEVENT with that index, its times in `zones`; with `cancels` its calendar cancels it.
     pub(super) fn read(
         document: &Document<'_>,
         index: usize,
         component: &document::Component,
         zones: &'z Zones<'_>,
+        cancels: bool,
     ) -> Self {
         let begin = component.line;
         let mut vevent = Self::empty(index, begin);
@@ -134,6 +135,7 @@ impl<'z> Vevent<'z> {
         for line in document.lines(index) {
             vevent.take(&line, &mut pending);
         }
+        vevent.component.cancelled |= cancels;
         vevent.find_vouched(document, index);
         vevent.component.links = std::mem::take(&mut vevent.found).into_links();
         vevent.resolve(pending, component.parent, zones);
