@@ -8,6 +8,7 @@
 //! it. Takes CPU time in proportion to the document: not for an async thread.
 
 mod conference;
+mod dated;
 mod expand;
 mod guard;
 mod recurrence;
