@@ -3,8 +3,8 @@
 //! In: a [`Document`], the zone of floating times, the time. Out: the [`Event`]s, each with all its
 //! VEVENTs, and what could not be understood, with its place. A broken VEVENT never hides another.
 //!
-//! [`vevent`] reads one VEVENT, [`guard`] stands before the parser of its dates, [`mod@zone`] knows what
-//! a TZID means, [`time`] and [`recurrence`] know when it takes place, [`conference`] finds the links in
+//! `vevent` reads one VEVENT, `guard` stands before the parser of its dates, `zone` knows what a TZID
+//! means, `time` and `recurrence` know when it takes place, `conference` finds the links in
 //! it. Takes CPU time in proportion to the document: not for an async thread.
 
 mod conference;
