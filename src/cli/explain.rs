@@ -89,7 +89,10 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
     output::print(&format!("  link: {link}"));
     let what = &planned.decided.what;
     let reason = match what {
-        Decision::Leave(why) => format!("nothing is done: {why}"),
+        Decision::Leave(why) => match why.line() {
+            Some(line) => format!("nothing is done: line {line}: {why}"),
+            None => format!("nothing is done: {why}"),
+        },
         _ => format!("the next pass will: {}", what.name()),
     };
     output::print(&format!("  {reason}"));

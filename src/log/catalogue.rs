@@ -142,7 +142,7 @@ catalogue! {
         "A rule says no; `meetbridge explain UID` shows all of them."
         do: "Nothing."
     EVENT_FAULTY "event.faulty" WARN "an event cannot be understood and is left as it is"
-        ["calendar", "resource", "uid", "reason", "error"]
+        ["calendar", "resource", "uid", "line", "reason", "error"]
         "The event breaks the iCalendar format, or uses a part of it that is not understood."
         do: "Mend the event in its calendar program, if it should have a link."
     LINK_CREATED "link.created" INFO "a meeting was made for an event"
