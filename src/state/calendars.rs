@@ -9,6 +9,7 @@ use super::records::{CalendarRecord, Overview};
 use super::rows::{count, read_calendar, read_outcome};
 use super::store::State;
 use super::tables::put;
+use crate::calendar::SyncToken;
 use crate::model::CalendarName;
 
 type Result<T, E = StateError> = std::result::Result<T, E>;
@@ -22,7 +23,7 @@ impl State {
         let record = self.read(|c| {
             c.prepare_cached(
                 "SELECT calendar, first_pass_done, consented, frozen_since, frozen_why, last_pass,
-                 failing, rules FROM calendars WHERE calendar = ?1",
+                 failing, rules, token FROM calendars WHERE calendar = ?1",
             )?
             .query_row([calendar.as_str()], read_calendar)
             .optional()
@@ -45,16 +46,17 @@ impl State {
             record.last_pass.map(|t| t.timestamp_micros()),
             record.failing.as_deref(),
             record.rules.as_str(),
+            record.token.as_ref().map(SyncToken::as_str),
         );
         self.write(|c| {
             put(
                 c,
                 "SELECT 1 FROM calendars WHERE calendar = ?1 AND first_pass_done = ?2
                  AND consented = ?3 AND frozen_since IS ?4 AND frozen_why IS ?5
-                 AND last_pass IS ?6 AND failing IS ?7 AND rules = ?8",
+                 AND last_pass IS ?6 AND failing IS ?7 AND rules = ?8 AND token IS ?9",
                 "INSERT OR REPLACE INTO calendars
                  (calendar, first_pass_done, consented, frozen_since, frozen_why, last_pass,
-                 failing, rules) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 failing, rules, token) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 std::iter::once(row),
             )
         })
@@ -71,7 +73,7 @@ impl State {
             let mut records: BTreeMap<String, CalendarRecord> = c
                 .prepare_cached(
                     "SELECT calendar, first_pass_done, consented, frozen_since, frozen_why,
-                     last_pass, failing, rules FROM calendars",
+                     last_pass, failing, rules, token FROM calendars",
                 )?
                 .query_map([], read_calendar)?
                 .collect::<rusqlite::Result<_>>()?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, TransactionBehavior};
 
 use super::error::StateError;
@@ -62,8 +63,9 @@ impl State {
         })
     }
 
-    /// Moves every `Written` link of the calendar whose resource is remembered and not in `except` to
-    /// `Seen`: a complete listing showed the versions that were written. Returns how many there were.
+    /// Moves every `Written` link of the calendar whose resource was settled at `now` and is not in
+    /// `except` to `Seen`: a complete listing showed the versions that were written. Returns how many
+    /// there were.
     ///
     /// # Errors
     /// [`StateError`]; then none of them is moved.
@@ -71,15 +73,19 @@ impl State {
         &self,
         calendar: &CalendarName,
         except: &BTreeSet<ResourceId>,
+        now: DateTime<Utc>,
     ) -> Result<usize> {
         self.write(|c| {
             let mut written: Vec<(String, String)> = c
                 .prepare_cached(
                     "SELECT resource, uid FROM links INDEXED BY links_written
                      WHERE calendar = ?1 AND phase = 1 AND EXISTS (SELECT 1 FROM resources AS r
-                     WHERE r.calendar = links.calendar AND r.resource = links.resource)",
+                     WHERE r.calendar = links.calendar AND r.resource = links.resource
+                     AND r.version <> '' AND (r.due IS NULL OR r.due > ?2))",
                 )?
-                .query_map([calendar.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map((calendar.as_str(), now.timestamp_micros()), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?
                 .collect::<rusqlite::Result<_>>()?;
             written.retain(|(resource, _)| !except.contains(&ResourceId::new(resource.as_str())));
             if written.is_empty() {
@@ -96,6 +102,28 @@ impl State {
             }
             transaction.commit()?;
             Ok(written.len())
+        })
+    }
+
+    /// Moves the `Written` links of one resource to `Seen`: the version that was written is there.
+    ///
+    /// # Errors
+    /// [`StateError`]; then none of them is moved.
+    pub fn confirm_resource(&self, calendar: &CalendarName, resource: &ResourceId) -> Result<()> {
+        let key = (calendar.as_str(), resource.as_str());
+        self.write(|c| {
+            let written = c
+                .prepare_cached(
+                    "SELECT 1 FROM links WHERE calendar = ?1 AND resource = ?2 AND phase = 1",
+                )?
+                .exists(key)?;
+            if written {
+                c.prepare_cached(
+                    "UPDATE links SET phase = 2 WHERE calendar = ?1 AND resource = ?2 AND phase = 1",
+                )?
+                .execute(key)?;
+            }
+            Ok(())
         })
     }
 
