@@ -100,7 +100,8 @@ pub struct Report {
     pub failed: usize,
     /// How the events that were read were decided: name → number.
     pub outcome: BTreeMap<String, u32>,
-    /// A write found its resource changed, or stopped half way: pass again at once.
+    /// Resources to be passed over again at once: a write stopped half way, or came to nothing. The
+    /// latter happens at most twice in a row; then the resource is due a minute later instead.
     pub again: BTreeSet<ResourceId>,
     /// The meeting service stopped the pass: why, in words.
     pub halted: Option<String>,

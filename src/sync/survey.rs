@@ -146,6 +146,8 @@ impl Bridge {
             survey.jobs.push(Job::new(understood, &mut survey.room));
             return Ok(());
         }
+        self.troubles
+            .settled(&calendar.name, &understood.resource.id);
         self.leave(calendar, &understood, &mut survey.report);
         survey.settled.push(understood.record());
         if survey.settled.len() == SETTLED {

@@ -78,6 +78,37 @@ impl Scene {
 }
 
 #[tokio::test]
+async fn a_resource_that_changes_under_every_write_is_left_alone_for_a_while() {
+    let scene = Scene::new();
+    scene.save("20261120T090000Z", "");
+    scene.world.fail(Faults {
+        contended: true,
+        ..Faults::default()
+    });
+    let only = Scope::Only([ResourceId::new("one.ics")].into());
+    for _ in 0..2 {
+        let mut report = scene.pass().await;
+        for _ in 0..2 {
+            assert_eq!((report.again.len(), report.failed), (1, 0));
+            report = scene
+                .bridge
+                .pass(&scene.calendar, only.clone())
+                .await
+                .unwrap();
+        }
+        assert_eq!((report.again.len(), report.failed), (0, 1));
+        assert_eq!(report.outcome["write-failed"], 1);
+        assert_eq!(scene.due(), []);
+        scene.world.clock.advance(chrono::Duration::minutes(1));
+        assert_eq!(scene.due(), [ResourceId::new("one.ics")]);
+    }
+    scene.world.fail(Faults::default());
+    scene.pass().await;
+    assert!(scene.text().contains("X-MEETBRIDGE"));
+    assert_eq!(scene.world.meetings(), 1);
+}
+
+#[tokio::test]
 async fn what_is_due_and_cannot_be_read_is_not_due_for_ever() {
     let mut scene = Scene::new();
     scene.calendar.rules.settle = Duration::from_secs(90);

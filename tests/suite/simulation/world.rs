@@ -81,6 +81,8 @@ pub(super) struct Faults {
     pub(super) silent: bool,
     /// Every listing breaks off before its end.
     pub(super) cut_short: bool,
+    /// Every write finds that somebody was quicker.
+    pub(super) contended: bool,
     /// The calendar takes no write.
     pub(super) read_only: bool,
     /// The service fails for this organizer.
@@ -534,6 +536,9 @@ impl Calendar for Shelf {
                     hint: "read-only".into(),
                     source: None,
                 });
+            }
+            if inner.faults.contended {
+                return Written::Changed;
             }
             let current = inner.resources.get(id.as_str()).map(|(v, _)| v.to_string());
             if current.as_deref() != Some(version.as_str()) {
