@@ -127,6 +127,11 @@ impl Server {
         server
     }
 
+    /// The port on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where the server is, as a configuration would say.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port)
