@@ -17,6 +17,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "each program that includes this uses a part of it"
 )]
 
@@ -24,6 +25,7 @@ mod auth;
 mod faults;
 mod log;
 mod place;
+mod profiles;
 mod propfind;
 mod put;
 mod quirks;

@@ -131,9 +131,9 @@ fn line_rewritten(mut line: String, how: &Rewrite, organizer: &[String]) -> Vec<
 /// The line without the quotes of its parameters: of those that need none, or of all.
 fn unquoted(line: &str, value_at: usize, all: bool) -> String {
     let (head, value) = line.split_at(value_at);
-    let mut parts = head.split('"').enumerate().peekable();
+    let parts = head.split('"').enumerate();
     let mut out = String::with_capacity(line.len());
-    while let Some((n, part)) = parts.next() {
+    for (n, part) in parts {
         let quoted = n % 2 == 1;
         let needed = part.contains([':', ';', ',']);
         if quoted && needed && !all {

@@ -22,6 +22,9 @@ const MOST_REMEMBERED: (usize, usize) = (4096, 256);
 /// What the test does at each request.
 pub(super) type Hook = Box<dyn FnMut(&Editor, &Moment) + Send>;
 
+/// Who asked, where, how deep, for what.
+type Question = (String, String, String, Vec<u8>);
+
 /// What a running fake holds.
 pub(super) struct Shared {
     pub(super) port: u16,
@@ -29,8 +32,8 @@ pub(super) struct Shared {
     pub(super) faults: Mutex<Vec<Fault>>,
     pub(super) log: Mutex<Log>,
     pub(super) hook: Mutex<Option<Hook>>,
-    /// Ready answers: who asked, where, how deep, for what; and when the world was so.
-    ready: Mutex<HashMap<(String, String, String, Vec<u8>), (u64, Answer)>>,
+    /// Ready answers, and when the world was so.
+    ready: Mutex<HashMap<Question, (u64, Answer)>>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -237,7 +237,7 @@ impl Writer {
         match self.data {
             Data::Escaped => escaped(&text).replace('\r', "&#13;"),
             Data::RawCr => escaped(&text),
-            Data::CData => format!("<![CDATA[{}]]>", text.replace("]]>", "]]]]><![CDATA[>")),
+            Data::Sections => format!("<![CDATA[{}]]>", text.replace("]]>", "]]]]><![CDATA[>")),
         }
     }
 }
