@@ -127,6 +127,16 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// How soon the read is worth another try.
+    pub fn again(&self) -> Again {
+        match self {
+            Self::Server { again, .. } => *again,
+            _ => Again::Soon,
+        }
+    }
+}
+
 /// How soon a read that failed is worth another try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {

@@ -1,7 +1,6 @@
 //! Configuration → the running parts: state, meeting service, calendars.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -9,7 +8,8 @@ use super::{Context, Exit, output};
 use crate::calendar::Calendar;
 use crate::calendar::directory::Directory;
 use crate::clock::Clock;
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config};
+use crate::daemon::{Kept, Source};
 use crate::http::{Client, ClientOptions, WindowStore, Windows};
 use crate::log;
 use crate::meeting::graph::{GraphMeetings, GraphSettings};
@@ -48,12 +48,24 @@ fn refuse(error: OpenError) -> Exit {
     }
 }
 
-/// The bridge between the calendars and Graph.
-pub(super) fn bridge(
+/// What a command works with: the bridge, and the calendars and accounts in file order.
+pub(super) struct Parts {
+    pub(super) bridge: Arc<Bridge>,
+    pub(super) sources: Vec<Source>,
+    /// The one calendar or account that was asked for.
+    only: Option<String>,
+}
+
+/// Makes the parts of what is enabled, or of `only` the calendar or account with this name.
+pub(super) fn parts(
     context: &Context,
     config: &Config,
     state: Arc<State>,
-) -> Result<Bridge, Exit> {
+    only: Option<&str>,
+) -> Result<Parts, Exit> {
+    if let Some(name) = only {
+        configured(config, name)?;
+    }
     let network = &config.network;
     let options = ClientOptions {
         proxy: network.proxy.clone(),
@@ -86,7 +98,7 @@ pub(super) fn bridge(
         clock.clone(),
         context.random.clone(),
     );
-    Ok(Bridge {
+    let bridge = Bridge {
         state,
         meetings: Arc::new(meetings),
         clock,
@@ -94,47 +106,97 @@ pub(super) fn bridge(
         first_pass_limit: config.budget.first_pass_limit,
         meetings_per_month: config.budget.meetings_per_month,
         troubles: Troubles::default(),
-    })
-}
-
-/// The enabled calendars, or the one that is named.
-pub(super) fn calendars(
-    context: &Context,
-    config: &Config,
-    only: Option<&str>,
-) -> Result<Vec<(Watched, Duration)>, Exit> {
-    let only = only.map(|name| calendar_named(config, name)).transpose()?;
+    };
     let chosen = config
         .enabled()
-        .filter(|c| only.as_ref().is_none_or(|name| *name == c.name));
-    Ok(chosen
-        .filter_map(|calendar| Some((watched(context, calendar)?, calendar.rescan)))
-        .collect())
-}
-
-/// The enabled calendar with this name.
-pub(super) fn calendar_named(config: &Config, name: &str) -> Result<CalendarName, Exit> {
-    let found = config.enabled().find(|c| c.name.as_str() == name);
-    found.map(|c| c.name.clone()).ok_or_else(|| {
-        let known: Vec<_> = config.enabled().map(|c| c.name.as_str()).collect();
-        let known = known.join(", ");
-        let name = crate::model::Escaped(name);
-        output::say(&format!(
-            "meetbridge: no enabled calendar is named `{name}`; there are: {known}"
-        ));
-        Exit::Failed
+        .filter(|calendar| only.is_none_or(|name| is_of(name, &calendar.name)));
+    Ok(Parts {
+        bridge: Arc::new(bridge),
+        sources: chosen
+            .filter_map(|calendar| source(context, calendar))
+            .collect(),
+        only: only.map(ToOwned::to_owned),
     })
 }
 
-fn watched(context: &Context, calendar: &config::Calendar) -> Option<Watched> {
+impl Parts {
+    /// The calendars, those of accounts found out; an account that fails is told, and makes the exit
+    /// status a failure.
+    pub(super) async fn calendars(&self) -> (Vec<Kept>, Exit) {
+        let (mut all, mut exit) = (Vec::new(), Exit::Done);
+        for source in &self.sources {
+            match source {
+                Source::Calendar(kept) => all.push(kept.clone()),
+                Source::Account(account) => match account.calendars().await {
+                    Ok(found) => all.extend(found),
+                    Err(error) => {
+                        output::say(&format!("{}: {}", account.name(), log::Chain(&error)));
+                        exit = Exit::Failed;
+                    }
+                },
+            }
+        }
+        if let Some(only) = &self.only {
+            all.retain(|kept| {
+                is_of(
+                    kept.calendar.name.as_str(),
+                    &CalendarName::new(only.as_str()),
+                )
+            });
+            if all.is_empty() && exit == Exit::Done {
+                let only = crate::model::Escaped(only);
+                output::say(&format!(
+                    "meetbridge: the account has no calendar named `{only}`"
+                ));
+                exit = Exit::Failed;
+            }
+        }
+        (all, exit)
+    }
+}
+
+/// Whether `name` is the calendar or account `of`, or a calendar of the account `of`.
+fn is_of(name: &str, of: &CalendarName) -> bool {
+    let rest = name.strip_prefix(of.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The name of a calendar that is enabled, or may be one of an account that is.
+pub(super) fn configured(config: &Config, name: &str) -> Result<CalendarName, Exit> {
+    let is_it = |calendar: &config::Calendar| match calendar.source {
+        config::Source::CalDav(_) => is_of(name, &calendar.name),
+        _ => calendar.name.as_str() == name,
+    };
+    if config.enabled().any(is_it) {
+        return Ok(CalendarName::new(name));
+    }
+    let known: Vec<_> = config.enabled().map(|c| c.name.as_str()).collect();
+    let known = known.join(", ");
+    let name = crate::model::Escaped(name);
+    output::say(&format!(
+        "meetbridge: no enabled calendar is named `{name}`; there are: {known}"
+    ));
+    Err(Exit::Failed)
+}
+
+/// What is watched for one table of the configuration.
+fn source(context: &Context, calendar: &config::Calendar) -> Option<Source> {
     let clock: Arc<dyn Clock> = context.clock.clone();
     let port: Arc<dyn Calendar> = match &calendar.source {
-        Source::Directory { path } => Arc::new(Directory::directory(path.clone(), clock)),
-        Source::File { path } => Arc::new(Directory::file(path.clone(), clock)),
-        Source::CalDav(_) => return None,
+        config::Source::Directory { path } => Arc::new(Directory::directory(path.clone(), clock)),
+        config::Source::File { path } => Arc::new(Directory::file(path.clone(), clock)),
+        config::Source::CalDav(_) => return None,
     };
-    Some(Watched {
-        name: calendar.name.clone(),
+    Some(Source::Calendar(Kept {
+        calendar: Arc::new(watched(calendar, calendar.name.clone(), port)),
+        rescan: calendar.rescan,
+    }))
+}
+
+/// The calendar `name` behind `port`, as its table says.
+fn watched(calendar: &config::Calendar, name: CalendarName, port: Arc<dyn Calendar>) -> Watched {
+    Watched {
+        name,
         port,
         organizer: calendar.organizer.clone(),
         language: calendar.language.clone(),
@@ -143,7 +205,7 @@ fn watched(context: &Context, calendar: &config::Calendar) -> Option<Watched> {
         location: calendar.location,
         show: calendar.show.clone(),
         new_links_per_day: calendar.new_links_per_day,
-    })
+    }
 }
 
 /// Retry-After windows outlive the process in the state.

@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Context, Exit, assemble, output};
 use crate::clock::Clock as _;
 use crate::config::Config;
-use crate::daemon;
+use crate::daemon::{self, Kept};
 use crate::plan::Decision;
 use crate::simulator::{ORGANIZER, Settings, Simulator, TENANT_DOMAIN};
 use crate::sync::Bridge;
@@ -52,14 +51,13 @@ async fn try_demo(context: &Context, once: bool) -> std::io::Result<Exit> {
     if context.init_log(&config).is_err() {
         return Ok(Exit::Failed);
     }
-    let parts = assemble::open_state(context, &config).and_then(|state| {
-        let bridge = assemble::bridge(context, &config, state)?;
-        Ok((bridge, assemble::calendars(context, &config, None)?))
-    });
-    let (bridge, calendars) = match parts {
+    let parts = assemble::open_state(context, &config)
+        .and_then(|state| assemble::parts(context, &config, state, None));
+    let parts = match parts {
         Ok(parts) => parts,
         Err(exit) => return Ok(exit),
     };
+    let (calendars, _) = parts.calendars().await;
 
     output::print(&format!(
         "The calendar is a directory: {}\nMicrosoft Graph is a simulator on this machine: {}\n",
@@ -73,14 +71,14 @@ async fn try_demo(context: &Context, once: bool) -> std::io::Result<Exit> {
     shown.look(&calendar)?;
     let before = shown.text(samples::FIRST);
 
-    let bridge = Arc::new(bridge);
-    let running = tokio::spawn(daemon::run(bridge.clone(), calendars, stop.clone()));
+    let bridge = parts.bridge;
+    let running = tokio::spawn(daemon::run(bridge.clone(), parts.sources, stop.clone()));
     let linked = wait_for_links(context, &calendar, &mut shown, once).await?;
     if once {
         output::print(&format!("Before:\n\n{}\nAfter:\n", indent(&before)));
         output::print(&indent(&shown.text(samples::FIRST)));
     } else if linked {
-        tell_left_alone(context, &config, &bridge).await;
+        tell_left_alone(&bridge, &calendars).await;
         invite(&calendar);
         watch(context, &calendar, &mut shown, &stop).await?;
     }
@@ -144,12 +142,9 @@ async fn wait_for_links(
 }
 
 /// Says which events got no link, and why.
-async fn tell_left_alone(context: &Context, config: &Config, bridge: &Bridge) {
-    let Ok(calendars) = assemble::calendars(context, config, None) else {
-        return;
-    };
-    for (calendar, _) in &calendars {
-        let Ok(preview) = bridge.preview(calendar).await else {
+async fn tell_left_alone(bridge: &Bridge, calendars: &[Kept]) {
+    for kept in calendars {
+        let Ok(preview) = bridge.preview(&kept.calendar).await else {
             return;
         };
         for row in preview.rows {

@@ -16,11 +16,13 @@ pub(super) async fn explain(context: &Context, uid: &str) -> Exit {
 async fn try_explain(context: &Context, uid: &str) -> Result<Exit, Exit> {
     let config = context.config()?;
     let state = assemble::look_at_state(&config)?;
-    let calendars = assemble::calendars(context, &config, None)?;
-    let bridge = assemble::bridge(context, &config, state)?;
-    let (mut found, mut exit) = (0, Exit::Done);
-    for (calendar, _) in &calendars {
-        let result = bridge
+    let parts = assemble::parts(context, &config, state, None)?;
+    let (calendars, mut exit) = parts.calendars().await;
+    let mut found = 0;
+    for kept in &calendars {
+        let calendar = &*kept.calendar;
+        let result = parts
+            .bridge
             .look(calendar, |understood| {
                 for planned in understood
                     .events
@@ -87,7 +89,10 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
     output::print(&format!("  link: {link}"));
     let what = &planned.decided.what;
     let reason = match what {
-        Decision::Leave(why) => format!("nothing is done: {why}"),
+        Decision::Leave(why) => match why.line() {
+            Some(line) => format!("nothing is done: line {line}: {why}"),
+            None => format!("nothing is done: {why}"),
+        },
         _ => format!("the next pass will: {}", what.name()),
     };
     output::print(&format!("  {reason}"));

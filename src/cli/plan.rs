@@ -26,12 +26,12 @@ async fn try_plan(
 ) -> Result<Exit, Exit> {
     let config = context.config()?;
     let state = assemble::look_at_state(&config)?;
-    let calendars = assemble::calendars(context, &config, only)?;
-    let bridge = assemble::bridge(context, &config, state)?;
-    let mut exit = Exit::Done;
+    let parts = assemble::parts(context, &config, state, only)?;
+    let (calendars, mut exit) = parts.calendars().await;
     let mut all = Vec::new();
-    for (calendar, _) in &calendars {
-        match bridge.preview(calendar).await {
+    for kept in &calendars {
+        let calendar = &*kept.calendar;
+        match parts.bridge.preview(calendar).await {
             Ok(preview) if as_json => all.push(to_json(calendar, &preview, titles)),
             Ok(preview) => show(calendar, &preview),
             Err(error) => {
@@ -57,7 +57,10 @@ fn show(calendar: &Watched, preview: &Preview) {
             row.uid.to_string(),
             when(row),
             row.decision.name().to_owned(),
-            because(row),
+            match line(row) {
+                Some(line) => format!("{}: line {line}: {}", row.resource, because(row)),
+                None => because(row),
+            },
         ];
         if titles {
             cells.insert(
@@ -90,6 +93,14 @@ fn when(row: &Row) -> String {
     }
 }
 
+/// The line of its resource that the reason is about.
+fn line(row: &Row) -> Option<usize> {
+    match &row.decision {
+        Decision::Leave(why) => why.line(),
+        _ => None,
+    }
+}
+
 fn because(row: &Row) -> String {
     match &row.decision {
         Decision::Leave(why) => why.to_string(),
@@ -116,6 +127,7 @@ fn to_json(calendar: &Watched, preview: &Preview, titles: bool) -> serde_json::V
                 "decision": row.decision.name(),
                 "acts": row.decision.acts(),
                 "reason": because(row),
+                "line": line(row),
             });
             if titles {
                 event["title"] = json!(row.title);

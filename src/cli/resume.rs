@@ -13,7 +13,7 @@ pub(super) fn resume(context: &Context, name: &str) -> Exit {
 
 fn try_resume(context: &Context, name: &str) -> Result<(), Exit> {
     let config = context.config()?;
-    let name = assemble::calendar_named(&config, name)?;
+    let name = assemble::configured(&config, name)?;
     let state = assemble::open_state(context, &config)?;
     match lift(&state, &name) {
         Ok(was) => {

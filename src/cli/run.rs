@@ -17,10 +17,9 @@ async fn daemon_of(context: &Context) -> Result<Exit, Exit> {
         Exit::Failed
     })?;
     let state = assemble::open_state(context, &config)?;
-    let bridge = assemble::bridge(context, &config, state)?;
-    let calendars = assemble::calendars(context, &config, None)?;
+    let parts = assemble::parts(context, &config, state, None)?;
     log::event!(DAEMON_STARTED, version = env!("CARGO_PKG_VERSION"));
-    log::event!(CONFIG_LOADED, path = %context.config_file.display(), calendars = calendars.len());
-    let finished = daemon::run(bridge.into(), calendars, stop).await;
+    log::event!(CONFIG_LOADED, path = %context.config_file.display(), calendars = parts.sources.len());
+    let finished = daemon::run(parts.bridge, parts.sources, stop).await;
     Ok(if finished { Exit::Done } else { Exit::Failed })
 }

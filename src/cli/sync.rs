@@ -20,13 +20,14 @@ async fn try_sync(context: &Context, only: Option<&str>) -> Result<Exit, Exit> {
     let config = context.config()?;
     context.init_log(&config)?;
     let state = assemble::open_state(context, &config)?;
-    let calendars = assemble::calendars(context, &config, only)?;
-    let bridge = assemble::bridge(context, &config, state)?;
-    let mut exit = Exit::Done;
-    for (calendar, _) in &calendars {
-        let outcome = pass_until_settled(context, &bridge, calendar).await;
+    let parts = assemble::parts(context, &config, state, only)?;
+    let (calendars, mut exit) = parts.calendars().await;
+    let bridge = &*parts.bridge;
+    for kept in &calendars {
+        let calendar = &*kept.calendar;
+        let outcome = pass_until_settled(context, bridge, calendar).await;
         bridge.note(calendar, &outcome);
-        if !tell(&bridge, calendar, &outcome) {
+        if !tell(bridge, calendar, &outcome) {
             exit = Exit::Failed;
         }
     }

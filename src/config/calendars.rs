@@ -7,16 +7,16 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::table::{NOT_SUPPORTED, Table, Wrong};
-use super::{Budget, Calendar, Machine, Source, value};
+use super::{Budget, Calendar, EventsWithAttendees, Machine, Source, caldav, value};
 use crate::ical::block::Show;
 use crate::ical::write::Location;
 use crate::model::{CalendarName, Escaped, OrganizerId};
 use crate::plan::select::{Rules, Select};
 
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 const SELECT: &[(&str, Select)] = &[
     ("attendees", Select::Attendees),
@@ -41,8 +41,18 @@ const SHOW: &[(&str, Show)] = &[
     ("options", Show::Options),
 ];
 
-/// What a kind of table makes of its path.
-type MakeSource = fn(PathBuf) -> Source;
+const EVENTS_WITH_ATTENDEES: &[(&str, EventsWithAttendees)] = &[
+    ("write", EventsWithAttendees::Write),
+    ("skip", EventsWithAttendees::Skip),
+];
+
+/// The kind of a calendar's table.
+#[derive(Clone, Copy)]
+enum Kind {
+    Directory,
+    File,
+    CalDav,
+}
 
 /// What `[meeting]` sets for all calendars and each calendar may set for itself.
 pub(super) struct Settings {
@@ -60,6 +70,7 @@ pub(super) struct Settings {
     all_day: Option<bool>,
     transparent: Option<bool>,
     private: Option<bool>,
+    events_with_attendees: Option<EventsWithAttendees>,
 }
 
 impl Settings {
@@ -80,6 +91,10 @@ impl Settings {
             all_day: table.optional("all-day", value::boolean),
             transparent: table.optional("transparent", value::boolean),
             private: table.optional("private", value::boolean),
+            events_with_attendees: table.optional(
+                "events-with-attendees",
+                value::choice(EVENTS_WITH_ATTENDEES),
+            ),
         }
     }
 }
@@ -94,6 +109,8 @@ pub(super) struct Context<'m> {
     pub(super) defaults: Settings,
     pub(super) budget: Budget,
     pub(super) machine: &'m Machine,
+    /// Plain http is allowed to other machines too.
+    pub(super) allow_http: bool,
     /// Whether UTC stands in for the system's zone anywhere.
     pub(super) time_zone_assumed: bool,
 }
@@ -111,22 +128,22 @@ impl Context<'_> {
 
 /// The calendars of all kinds, in file order.
 pub(super) fn calendars(mut table: Table<'_, '_>, context: &mut Context<'_>) -> Vec<Calendar> {
-    let directory: MakeSource = |path| Source::Directory { path };
-    let file: MakeSource = |path| Source::File { path };
     let mut all = Vec::new();
-    for (key, source) in [("directory", directory), ("file", file)] {
-        all.extend(table.tables(key).into_iter().map(|table| (table, source)));
+    for (key, kind) in [
+        ("directory", Kind::Directory),
+        ("file", Kind::File),
+        ("caldav", Kind::CalDav),
+    ] {
+        all.extend(table.tables(key).into_iter().map(|table| (table, kind)));
     }
-    for planned in ["caldav", "feed"] {
-        let hint = "use [[calendar.directory]] or [[calendar.file]]";
-        table.refuse(planned, NOT_SUPPORTED, hint);
-    }
+    let hint = "use [[calendar.directory]], [[calendar.file]] or [[calendar.caldav]]";
+    table.refuse("feed", NOT_SUPPORTED, hint);
     table.finish();
     all.sort_by_key(|(table, _)| table.start());
 
     let mut names = BTreeMap::new();
     let mut calendars = Vec::new();
-    for (mut table, source) in all {
+    for (mut table, kind) in all {
         let name = table.required("name", value::name);
         if let Some(name) = &name {
             let line = table.line_of("name");
@@ -142,7 +159,7 @@ pub(super) fn calendars(mut table: Table<'_, '_>, context: &mut Context<'_>) -> 
                 );
             }
         }
-        calendars.extend(calendar(table, name, source, context));
+        calendars.extend(calendar(table, name, kind, context));
     }
     calendars
 }
@@ -150,17 +167,14 @@ pub(super) fn calendars(mut table: Table<'_, '_>, context: &mut Context<'_>) -> 
 fn calendar(
     mut table: Table<'_, '_>,
     name: Option<CalendarName>,
-    source: MakeSource,
+    kind: Kind,
     context: &mut Context<'_>,
 ) -> Option<Calendar> {
     let enabled = table.optional("enabled", value::boolean).unwrap_or(true);
-    let path = table.required("path", value::path);
+    let source = source(&mut table, kind, context.allow_http);
     let new_links_per_day = table
         .optional("new-links-per-day", value::number(1..=100_000))
         .unwrap_or(context.budget.new_links_per_day);
-    let rescan = table
-        .optional("rescan", value::duration(SECOND..=DAY))
-        .unwrap_or(5 * MINUTE);
     let own = Settings::read(&mut table);
     let time_zone = own.time_zone.or(context.defaults.time_zone);
     let time_zone = time_zone.unwrap_or_else(|| context.system_zone());
@@ -172,10 +186,15 @@ fn calendar(
         );
     }
     table.finish();
+    let (mut source, rescan) = source?;
+    let addresses = own.addresses.or_else(|| defaults.addresses.clone());
+    if let Source::CalDav(account) = &mut source {
+        account.find_addresses = addresses.is_none();
+    }
     Some(Calendar {
         name: name?,
         enabled,
-        source: source(path?),
+        source,
         organizer: own.organizer.or_else(|| defaults.organizer.clone())?,
         language: own
             .language
@@ -185,10 +204,7 @@ fn calendar(
             select: own.select.or(defaults.select).unwrap_or_default(),
             horizon: own.horizon.or(defaults.horizon).unwrap_or(365 * DAY),
             settle: own.settle.or(defaults.settle).unwrap_or(10 * SECOND),
-            addresses: own
-                .addresses
-                .or_else(|| defaults.addresses.clone())
-                .unwrap_or_default(),
+            addresses: addresses.unwrap_or_default(),
             all_day: own.all_day.or(defaults.all_day).unwrap_or(false),
             transparent: own.transparent.or(defaults.transparent).unwrap_or(false),
             private: own.private.or(defaults.private).unwrap_or(false),
@@ -200,6 +216,27 @@ fn calendar(
             .or_else(|| defaults.show.clone())
             .unwrap_or_else(|| Show::DEFAULT.to_vec()),
         new_links_per_day,
+        events_with_attendees: own
+            .events_with_attendees
+            .or(defaults.events_with_attendees)
+            .unwrap_or_default(),
         rescan,
     })
+}
+
+/// Where the events are, and how often all of them are listed.
+fn source(table: &mut Table<'_, '_>, kind: Kind, allow_http: bool) -> Option<(Source, Duration)> {
+    let make: fn(PathBuf) -> Source = match kind {
+        Kind::Directory => |path| Source::Directory { path },
+        Kind::File => |path| Source::File { path },
+        Kind::CalDav => {
+            let account = caldav::account(table, allow_http)?;
+            return Some((Source::CalDav(Box::new(account)), DAY));
+        }
+    };
+    let path = table.required("path", value::path);
+    let rescan = table
+        .optional("rescan", value::duration(SECOND..=DAY))
+        .unwrap_or(5 * MINUTE);
+    Some((make(path?), rescan))
 }

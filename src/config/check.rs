@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::{Calendar, Config, Source};
+use super::{CalDav, Calendar, Config, Source};
+use crate::http::Credentials;
 use crate::model::Escaped;
 use crate::secret::{LARGEST, SecretSource};
 
@@ -38,7 +39,12 @@ pub struct Finding {
 pub fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Findings::default();
     state(&config.state_directory, &mut findings);
-    secret(&config.graph.secret, &mut findings);
+    secret(
+        &config.graph.secret,
+        "the client secret's file",
+        "client-secret-command",
+        &mut findings,
+    );
     if let Some(path) = &config.network.ca_file {
         readable_file(path, "the file of certificates", &mut findings);
     }
@@ -46,7 +52,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
         match &calendar.source {
             Source::Directory { path } => directory(path, calendar, &mut findings),
             Source::File { path } => file(path, calendar, &mut findings),
-            Source::CalDav(_) => {}
+            Source::CalDav(account) => caldav(account, calendar, &mut findings),
         }
     }
     if config.enabled().next().is_none() {
@@ -124,28 +130,22 @@ fn state(path: &Path, findings: &mut Findings) {
     }
 }
 
-/// The client secret's source: there, and for nobody else. Its content is not looked at.
-fn secret(source: &SecretSource, findings: &mut Findings) {
+/// A secret's source: there, and for nobody else. Its content is not looked at. `command` is the key
+/// that may name a program.
+fn secret(source: &SecretSource, role: &str, command: &str, findings: &mut Findings) {
     match source {
         SecretSource::File(path) => {
-            let Some(found) = readable_file(path, "the client secret's file", findings) else {
+            let Some(found) = private_file(path, role, findings) else {
                 return;
             };
-            let name = format!("the client secret's file {}", shown(path));
-            if found.len() == 0 {
-                findings.error(format!("{name} is empty"), "write the secret into it");
-            }
             if found.len() > LARGEST as u64 {
                 findings.error(
-                    format!("{name} is larger than {} KiB", LARGEST / 1024),
+                    format!(
+                        "{role} {} is larger than {} KiB",
+                        shown(path),
+                        LARGEST / 1024
+                    ),
                     "name the file that holds the secret and nothing else",
-                );
-            }
-            let mode = found.mode() & 0o777;
-            if mode & 0o007 != 0 {
-                findings.warn(
-                    format!("{name} has mode {mode:04o}: everybody can use it"),
-                    format!("chmod 0600 {}", shown(path)),
                 );
             }
         }
@@ -155,13 +155,30 @@ fn secret(source: &SecretSource, findings: &mut Findings) {
             if program.is_absolute() && !(program.is_file() && may(program, Access::EXEC_OK)) {
                 findings.error(
                     format!("the program {} cannot be run", shown(program)),
-                    "correct its path in client-secret-command, or make it executable",
+                    format!("correct its path in {command}, or make it executable"),
                 );
             }
         }
         // Which credentials there are, systemd decides when it starts the service.
         SecretSource::Credential(_) => {}
     }
+}
+
+/// A regular file that can be read, but not by everybody, and is not empty.
+fn private_file(path: &Path, role: &str, findings: &mut Findings) -> Option<Metadata> {
+    let found = readable_file(path, role, findings)?;
+    let name = format!("{role} {}", shown(path));
+    if found.len() == 0 {
+        findings.error(format!("{name} is empty"), "write the secret into it");
+    }
+    let mode = found.mode() & 0o777;
+    if mode & 0o007 != 0 {
+        findings.warn(
+            format!("{name} has mode {mode:04o}: everybody can use it"),
+            format!("chmod 0600 {}", shown(path)),
+        );
+    }
+    Some(found)
 }
 
 /// A regular file that can be read.
@@ -182,6 +199,50 @@ fn readable_file(path: &Path, role: &str, findings: &mut Findings) -> Option<Met
             unusable(&name, &error, findings);
             None
         }
+    }
+}
+
+/// What an account is signed in to with.
+fn caldav(account: &CalDav, calendar: &Calendar, findings: &mut Findings) {
+    let role = |what: &str| format!("calendar {}: the {what}", calendar.name);
+    let secrets = match &account.credentials {
+        Credentials::None => Vec::new(),
+        Credentials::Password { password, .. } => {
+            vec![(password, "password's file", "password-command")]
+        }
+        Credentials::Bearer { token } => {
+            vec![(token, "bearer token's file", "bearer-token-command")]
+        }
+        Credentials::OAuth2 {
+            client_secret,
+            refresh_token,
+            ..
+        } => {
+            let key = "oauth2-client-secret-command";
+            let client = client_secret
+                .iter()
+                .map(|source| (source, "client secret's file", key));
+            let key = "oauth2-refresh-token-command";
+            client
+                .chain([(refresh_token, "refresh token's file", key)])
+                .collect()
+        }
+    };
+    for (source, what, command) in secrets {
+        secret(source, &role(what), command, findings);
+    }
+    match (&account.certificate_file, &account.key_file) {
+        (Some(certificate), Some(key)) => {
+            readable_file(certificate, &role("client certificate"), findings);
+            private_file(key, &role("private key"), findings);
+        }
+        (Some(both), None) => {
+            private_file(both, &role("client certificate with its key"), findings);
+        }
+        (None, _) => {}
+    }
+    if let Some(path) = &account.ca_file {
+        readable_file(path, &role("file of certificates"), findings);
     }
 }
 

@@ -1,14 +1,17 @@
 //! The configuration: one TOML file in, [`Config`] or all its [`Faults`] out.
 //!
-//! What was typed stays in here (`scan`, `table`, `value`, `read`, `calendars`); what is meant leaves.
+//! What was typed stays in here (`scan`, `table`, `value`, `secrets`, `read`, `calendars`, `caldav`);
+//! what is meant leaves.
 //! Nothing is read but the one file; [`check::check`] looks whether what it names is there.
 
+mod caldav;
 mod calendars;
 pub mod check;
 mod fault;
 mod machine;
 mod read;
 mod scan;
+mod secrets;
 mod table;
 mod value;
 
@@ -125,8 +128,20 @@ pub struct Calendar {
     pub show: Vec<Show>,
     /// Meetings made per UTC day for its events.
     pub new_links_per_day: u32,
-    /// How often all of it is listed, whatever the watch reported; 1 s to 1 day.
+    /// What becomes of its events that have attendees, whom the server may mail about a change.
+    pub events_with_attendees: EventsWithAttendees,
+    /// How often all of it is listed, whatever the watch reported; 1 s to 1 day, and 1 day for CalDAV.
     pub rescan: Duration,
+}
+
+/// What becomes of an event that has attendees: its server may mail them about a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EventsWithAttendees {
+    /// It gets its link.
+    #[default]
+    Write,
+    /// It is left as it is.
+    Skip,
 }
 
 /// Where a calendar's events are.
@@ -162,10 +177,13 @@ pub struct CalDav {
     /// Display names or paths of the calendars that count; empty: all that the account owns and that
     /// hold events.
     pub collections: Vec<String>,
-    /// How long at most a change goes unnoticed; 5 s to 1 day.
+    /// How long at most a change goes unnoticed; 1 s to 1 day.
     pub poll: Duration,
-    /// How soon it is looked again while changes come; at most `poll`.
+    /// How soon it is looked again while changes come; 1 s to `poll`.
     pub poll_fastest: Duration,
+    /// `addresses` stands nowhere: those count that the server has of a calendar's owner. Where it
+    /// stands and is empty, whoever organizes an event.
+    pub find_addresses: bool,
 }
 
 impl Source {

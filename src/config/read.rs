@@ -8,6 +8,7 @@ use url::Url;
 
 use super::calendars::{self, Context, Settings};
 use super::fault::{Fault, Text};
+use super::secrets::Keys;
 use super::table::{Collector, NOT_SUPPORTED, Table, Wrong};
 use super::{Budget, Config, Graph, Log, Machine, Network, scan, value};
 use crate::log::Format;
@@ -123,6 +124,7 @@ fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -
         defaults,
         budget,
         machine,
+        allow_http: network.allow_http,
         time_zone_assumed: false,
     };
     let has_calendars = file.has("calendar");
@@ -130,7 +132,7 @@ fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -
     if !has_calendars {
         file.missing(
             "no calendar is configured",
-            "add [[calendar.directory]] with a name and a path",
+            "add [[calendar.directory]] with a name and a path, or [[calendar.caldav]]",
         );
     }
     file.finish();
@@ -203,60 +205,36 @@ fn hosts(table: &mut Table<'_, '_>, allow_http: bool) -> Option<(Url, Url)> {
     }
 }
 
+const CLIENT_SECRET: Keys = Keys {
+    plain: "client-secret",
+    file: "client-secret-file",
+    command: "client-secret-command",
+    credential: "client-secret-credential",
+};
+
 /// Where the client secret comes from: exactly one of three keys.
 fn client_secret(table: &mut Table<'_, '_>) -> Option<SecretSource> {
-    let instead = "use client-secret-file";
-    table.refuse(
-        "client-secret",
-        "a secret does not stand in the configuration",
-        "put it in a file of mode 0600 and name that by client-secret-file; \
-         if others could read this file, make a new secret",
-    );
-    for planned in [
+    const PLANNED: [&str; 4] = [
         "certificate-file",
         "key-file",
         "federated-token-file",
         "device-code",
-    ] {
-        table.refuse(planned, NOT_SUPPORTED, instead);
-    }
-    let file = table
-        .optional("client-secret-file", value::path)
-        .map(SecretSource::File);
-    let command = table
-        .optional("client-secret-command", value::command)
-        .map(SecretSource::Command);
-    let credential = table
-        .optional("client-secret-credential", value::credential)
-        .map(SecretSource::Credential);
-    const KEYS: [&str; 3] = [
-        "client-secret-file",
-        "client-secret-command",
-        "client-secret-credential",
     ];
-    let mut given = KEYS.into_iter().filter(|key| table.has(key));
-    let (first, second) = (given.next(), given.next());
-    if let Some(second) = second {
-        let hint = "give one of client-secret-file, -command and -credential";
-        table.report_at(
-            second,
-            Wrong::new("the secret's source is given twice", hint),
-        );
+    for planned in PLANNED {
+        table.refuse(planned, NOT_SUPPORTED, "use client-secret-file");
     }
-    let others = [
-        "client-secret",
-        "certificate-file",
-        "federated-token-file",
-        "device-code",
-    ];
-    if first.is_none() && !others.iter().any(|key| table.has(key)) {
+    let source = CLIENT_SECRET.read(table);
+    let others = PLANNED
+        .iter()
+        .any(|key| *key != "key-file" && table.has(key));
+    if !others && !CLIENT_SECRET.attempted(table) {
         table.missing(
             "`client-secret-file` is missing",
             "name a file that holds the client secret (or use client-secret-command or \
              client-secret-credential)",
         );
     }
-    file.or(command).or(credential)
+    source
 }
 
 fn network(mut table: Table<'_, '_>) -> Network {

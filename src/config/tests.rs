@@ -242,6 +242,15 @@ fn every_mistake_has_its_place_and_hint() {
         format!("{table}\n{line}\n{}\n{GRAPH}{MEETING}", rest.join("\n"))
     };
     let table = |name: &str, line: &str| format!("{name}\n{line}\n{GRAPH}{MEETING}{CALENDAR}");
+    // The lines that are tried begin in line 5; without a url among them, the usual one is in line 4.
+    let caldav = |lines: &str| {
+        let url = match lines.contains("url = \"http") && !lines.contains("oauth2-") {
+            true => "#",
+            false => "url = \"https://cloud.example.org/\"",
+        };
+        let table = "[[calendar.caldav]]";
+        format!("{table}\n\nname = \"alice\"\n{url}\n{lines}\n{GRAPH}{MEETING}")
+    };
     let network = |line: &str| table("[network]", line);
     let cases = [
         (
@@ -426,9 +435,111 @@ fn every_mistake_has_its_place_and_hint() {
             "use 1s to 1d",
         ),
         (
-            table("[[calendar.caldav]]", "url = \"https://x\""),
-            "1:12: `caldav`: not supported",
-            "calendar.directory",
+            meeting("events-with-attendees = \"mail\""),
+            "2:25: `events-with-attendees`: unknown word",
+            "\"write\", \"skip\"",
+        ),
+        (
+            caldav(""),
+            "1:1: nothing says how",
+            "username and password-file",
+        ),
+        (
+            caldav("username = \"a\""),
+            "5:12: `username`: without a password",
+            "password-file",
+        ),
+        (
+            caldav("password-file = \"/p\""),
+            "5:17: `password-file`: without username",
+            "set username",
+        ),
+        (
+            caldav("username = \"a\"\npassword = \"hunter2\""),
+            "6:1: `password`: a secret does not stand",
+            "name that by password-file",
+        ),
+        (
+            caldav("username = \"a\"\npassword-file = \"/p\"\npassword-credential = \"p\""),
+            "7:23: `password-credential`: the secret's source is given twice",
+            "give one of password-file",
+        ),
+        (
+            caldav("username = \"a\"\npassword-file = \"/p\"\nbearer-token-file = \"/t\""),
+            "7:21: `bearer-token-file`: a second way to sign in, beside `username`",
+            "keep one",
+        ),
+        (
+            caldav("bearer-token-command = [\"/t\"]\noauth2-client-id = \"me\""),
+            "6:20: `oauth2-client-id`: a second way to sign in, beside `bearer-token-command`",
+            "keep one",
+        ),
+        (
+            caldav("bearer-token = \"hunter2\""),
+            "5:1: `bearer-token`: a secret does not stand",
+            "bearer-token-file",
+        ),
+        (
+            caldav("oauth2-client-id = \"me\"\noauth2-refresh-token-file = \"/r\""),
+            "5:20: `oauth2-client-id`: without oauth2-token-url",
+            "set oauth2-token-url, too",
+        ),
+        (
+            caldav("oauth2-client-secret-file = \"/s\""),
+            "5:29: `oauth2-client-secret-file`: without oauth2-token-url and oauth2-client-id and",
+            "oauth2-refresh-token-file, too",
+        ),
+        (
+            caldav(
+                "oauth2-token-url = \"http://o.example.org/\"\noauth2-client-id = \"me\"\noauth2-refresh-token-file = \"/r\"",
+            ),
+            "5:20: `oauth2-token-url`: plain http",
+            "https",
+        ),
+        (
+            caldav("username = \"a\"\npassword-file = \"/p\"\nkey-file = \"/k\""),
+            "7:12: `key-file`: without certificate-file",
+            "certificate-file",
+        ),
+        (
+            caldav("certificate-file = \"/c\"\nurl = \"http://127.0.0.1/\""),
+            "5:20: `certificate-file`: a server asks for no certificate",
+            "https",
+        ),
+        (
+            caldav("username = \"a\"\npassword-file = \"/p\"\nurl = \"http://cloud.example.org/\""),
+            "7:7: `url`: plain http",
+            "allow-http",
+        ),
+        (
+            caldav("certificate-file = \"/c\"\nurl = \"https://a:hunter2@cloud.example.org/\""),
+            "6:7: `url`: holds a user name",
+            "no place for a secret",
+        ),
+        (
+            caldav("certificate-file = \"/c\"\nurl = \"https://cloud.example.org/?x\""),
+            "6:7: `url`: has a query",
+            "take it out",
+        ),
+        (
+            caldav("certificate-file = \"/c\"\nrescan = \"5m\""),
+            "6:1: `rescan`: a CalDAV calendar is listed as a whole once a day",
+            "poll",
+        ),
+        (
+            caldav("certificate-file = \"/c\"\npoll = \"0s\""),
+            "6:8: `poll`: out of range",
+            "use 1s to 1d",
+        ),
+        (
+            caldav("certificate-file = \"/c\"\npoll-fastest = \"61s\""),
+            "6:16: `poll-fastest`: longer than poll",
+            "poll longer",
+        ),
+        (
+            caldav("certificate-file = \"/c\"\ncollections = [\"Work\", \"\"]"),
+            "6:24: `collections`: is empty",
+            "give a value",
         ),
         (
             table("[[calendar.feed]]", "url = \"https://x\""),
@@ -504,7 +615,7 @@ fn every_mistake_has_its_place_and_hint() {
             "{hint}\n{shown}"
         );
         assert!(!shown.contains("hunter2"), "{shown}");
-        let alone = faults.iter().count() == 1 || text.contains("client-secret-c");
+        let alone = faults.iter().count() == 1 || text.contains("\nclient-secret-c");
         assert!(alone, "only one mistake was made\n{shown}");
     }
 }
@@ -555,6 +666,160 @@ fn a_name_that_is_taken_names_the_first() {
     let shown = bad(&[GRAPH, MEETING, CALENDAR, second, second].concat()).to_string();
     assert!(shown.starts_with("c.toml:14:8: `name`: \"team\" is taken by the calendar in line 11"));
     assert!(shown.contains("c.toml:17:8: `name`: \"team\" is taken by the calendar in line 11"));
+}
+
+/// A configuration with one CalDAV account that is signed in to so.
+fn caldav(lines: &str) -> Result<CalDav, Faults> {
+    let account = "[[calendar.caldav]]\nname = \"alice\"\n";
+    let url = match lines.contains("\nurl = ") {
+        true => "",
+        false => "url = \"https://cloud.example.org/dav/\"\n",
+    };
+    let config = parse(&[GRAPH, MEETING, account, url, lines].concat())?;
+    match &config.calendars[0].source {
+        Source::CalDav(account) => Ok(*account.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_account_has_one_way_to_sign_in() {
+    let file = |path: &str| SecretSource::File(PathBuf::from(path));
+    let password = |password| Credentials::Password {
+        username: "alice".to_owned(),
+        password,
+    };
+    let oauth2 = |client_secret, refresh_token| Credentials::OAuth2 {
+        token_url: Url::parse("https://o.example.org/token").unwrap(),
+        client_id: "me".to_owned(),
+        client_secret,
+        refresh_token,
+    };
+    let command = || SecretSource::Command(vec!["/bin/p".to_owned(), "x".to_owned()]);
+    let credential = || SecretSource::Credential("c".to_owned());
+    let o = "oauth2-token-url = \"https://o.example.org/token\"\noauth2-client-id = \"me\"\n";
+    let cases = [
+        (
+            "username = \"alice\"\npassword-file = \"/p\"".to_owned(),
+            password(file("/p")),
+        ),
+        (
+            "username = \"alice\"\npassword-command = [\"/bin/p\", \"x\"]".to_owned(),
+            password(command()),
+        ),
+        (
+            "username = \"alice\"\npassword-credential = \"c\"".to_owned(),
+            password(credential()),
+        ),
+        (
+            "bearer-token-file = \"/t\"".to_owned(),
+            Credentials::Bearer { token: file("/t") },
+        ),
+        (
+            "bearer-token-credential = \"c\"\ncertificate-file = \"/c\"".to_owned(),
+            Credentials::Bearer {
+                token: credential(),
+            },
+        ),
+        (
+            format!("{o}oauth2-refresh-token-file = \"/r\""),
+            oauth2(None, file("/r")),
+        ),
+        (
+            format!(
+                "{o}oauth2-refresh-token-command = [\"/bin/p\", \"x\"]\n\
+                 oauth2-client-secret-credential = \"c\""
+            ),
+            oauth2(Some(credential()), command()),
+        ),
+        (
+            "certificate-file = \"/c\"\nkey-file = \"/k\"".to_owned(),
+            Credentials::None,
+        ),
+        (
+            "\nurl = \"http://[::1]:5232/\"".to_owned(),
+            Credentials::None,
+        ),
+    ];
+    for (lines, expected) in cases {
+        let account = caldav(&lines).unwrap_or_else(|faults| panic!("{lines}\n{faults}"));
+        assert_eq!(account.credentials, expected, "{lines}");
+        let certificate = lines.contains("certificate-file").then(|| "/c".into());
+        assert_eq!(account.certificate_file, certificate, "{lines}");
+        let key = lines.contains("key-file").then(|| "/k".into());
+        assert_eq!(account.key_file, key, "{lines}");
+    }
+    let plain = "url = \"http://cloud.example.org/\"\nbearer-token-file = \"/t\"\n";
+    let account = format!("\n{plain}[network]\nallow-http = true");
+    assert_eq!(caldav(&account).unwrap().url.scheme(), "http");
+}
+
+#[test]
+fn an_account_that_says_little_has_its_defaults() {
+    let account = caldav("certificate-file = \"/c\"").unwrap();
+    let url = Url::parse("https://cloud.example.org/dav/").unwrap();
+    assert_eq!(
+        account,
+        CalDav {
+            url,
+            credentials: Credentials::None,
+            certificate_file: Some("/c".into()),
+            key_file: None,
+            ca_file: None,
+            collections: Vec::new(),
+            poll: Duration::from_secs(60),
+            poll_fastest: Duration::from_secs(15),
+            find_addresses: true,
+        }
+    );
+    let text = "[[calendar.caldav]]\nname = \"a\"\nurl = \"http://[::1]/\"\nenabled = false\n\
+                new-links-per-day = 3\nevents-with-attendees = \"skip\"\nselect = \"all\"";
+    let calendar = &good(&[GRAPH, MEETING, text].concat()).calendars[0];
+    assert_eq!(calendar.rescan, Duration::from_secs(86_400));
+    assert_eq!((calendar.enabled, calendar.new_links_per_day), (false, 3));
+    assert_eq!(calendar.rules.select, Select::All);
+    assert_eq!(calendar.events_with_attendees, EventsWithAttendees::Skip);
+    assert_eq!(calendar.source.path(), None);
+}
+
+#[test]
+fn polls_fit_each_other() {
+    let cases = [
+        ("poll = \"5m\"", 300, 75),
+        ("poll = \"10s\"", 10, 5),
+        ("poll = \"2s\"", 2, 2),
+        ("poll-fastest = \"1m\"", 60, 60),
+        ("poll = \"1s\"\npoll-fastest = \"1s\"", 1, 1),
+        ("poll = \"1d\"\npoll-fastest = \"1s\"", 86_400, 1),
+    ];
+    for (lines, poll, fastest) in cases {
+        let account = caldav(&format!("bearer-token-file = \"/t\"\n{lines}")).unwrap();
+        let found = (account.poll.as_secs(), account.poll_fastest.as_secs());
+        assert_eq!(found, (poll, fastest), "{lines}");
+    }
+    // A poll that is wrong by itself is the only fault.
+    let both = "bearer-token-file = \"/t\"\npoll = \"2d\"\npoll-fastest = \"1h\"";
+    assert_eq!(caldav(both).unwrap_err().iter().count(), 1);
+}
+
+#[test]
+fn no_addresses_are_not_an_empty_list() {
+    let lists = [
+        ("", "", true),
+        ("addresses = []\n", "", false),
+        ("", "addresses = []\n", false),
+        ("", "addresses = [\"alice@example.org\"]\n", false),
+    ];
+    for (default, own, find) in lists {
+        let account = "[[calendar.caldav]]\nname = \"a\"\nurl = \"http://localhost\"\n";
+        let config = good(&[GRAPH, MEETING, default, account, own].concat());
+        let Source::CalDav(account) = &config.calendars[0].source else {
+            panic!("{config:?}");
+        };
+        assert_eq!(account.find_addresses, find, "{default}{own}");
+        let count = usize::from(own.contains('@'));
+        assert_eq!(config.calendars[0].rules.addresses.len(), count);
+    }
 }
 
 #[test]
@@ -734,28 +999,60 @@ fn the_example_states_the_defaults() {
 #[test]
 fn the_example_parses_with_everything_uncommented() {
     let example = shipped("example.toml");
-    // Two ways to say one thing are tried one after the other.
-    let others = [
-        "client-secret-command",
-        "client-secret-credential",
-        "graph-url",
-        "authority-url",
+    // Two ways to say one thing are tried one after the other: what is taken out, what takes its place.
+    let hosts = ["\ngraph-url", "\nauthority-url"];
+    let password = ["\nusername", "\npassword-file"];
+    let oauth2 = ["\noauth2-token-url", "\noauth2-client-id"];
+    let secret = "\noauth2-client-secret-";
+    let token = "\noauth2-refresh-token-";
+    let ways: Vec<(Vec<&str>, Vec<String>)> = vec![
+        (vec!["\ncloud"], hosts.map(str::to_owned).to_vec()),
+        (
+            vec!["\nclient-secret-file"],
+            vec!["\nclient-secret-command".to_owned()],
+        ),
+        (
+            vec!["\nclient-secret-file"],
+            vec!["\nclient-secret-credential".to_owned()],
+        ),
+        (
+            vec!["\npassword-file"],
+            vec!["\npassword-command".to_owned()],
+        ),
+        (
+            vec!["\npassword-file"],
+            vec!["\npassword-credential".to_owned()],
+        ),
     ];
-    let all = uncommented(&example, |line| {
-        let other = others.iter().any(|key| line.contains(key));
-        is_setting(line, "#") || (is_setting(line, "#   ") && !other)
+    let bearer = ["file", "command", "credential"]
+        .map(|from| (password.to_vec(), vec![format!("\nbearer-token-{from}")]));
+    let oauth2 = ["file", "command", "credential"].map(|from| {
+        let mut keys = oauth2.map(str::to_owned).to_vec();
+        keys.extend([format!("{secret}{from}"), format!("{token}{from}")]);
+        (password.to_vec(), keys)
     });
+    let ways: Vec<_> = ways.into_iter().chain(bearer).chain(oauth2).collect();
+    let all = format!("\n{}", uncommented(&example, |line| is_setting(line, "#")));
+    let other = |line: &str| {
+        let line = format!("\n{}", line.trim_start_matches('#').trim_start());
+        let mut keys = ways.iter().flat_map(|(_, keys)| keys);
+        keys.any(|key| line.starts_with(key))
+    };
+    let all = uncommented(&all, |line| is_setting(line, "#   ") && !other(line));
     good(&all);
-    for other in &others[..2] {
-        let text = all.replace("\nclient-secret-file", "\n#client-secret-file");
-        good(&uncommented(&text, |line| {
-            line.contains(other) && is_setting(line, "#   ")
-        }));
+    for (out, keys) in &ways {
+        let mut text = all.clone();
+        for key in out {
+            assert!(text.contains(key), "{key}");
+            text = text.replace(key, &key.replace('\n', "\n#"));
+        }
+        for key in keys {
+            let commented = key.replace('\n', "\n#   ");
+            assert!(text.contains(&commented), "{key}");
+            text = text.replace(&commented, key);
+        }
+        good(&text);
     }
-    let text = all.replace("\ncloud", "\n#cloud");
-    good(&uncommented(&text, |line| {
-        line.contains("-url = ") && is_setting(line, "#   ")
-    }));
 }
 
 #[test]
@@ -804,5 +1101,6 @@ fn is_setting(line: &str, prefix: &str) -> bool {
     else {
         return false;
     };
-    !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !key.is_empty() && key.bytes().all(plain)
 }

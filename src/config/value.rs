@@ -340,8 +340,7 @@ pub(super) fn credential(value: &Value<'_>) -> Read<String> {
     }
 }
 
-/// The base of a service: scheme and host only, without userinfo; https, or http where `http` says
-/// that plain text is allowed, or on this machine.
+/// The base of a service: as [`service_url`], and nothing but scheme and host.
 pub(super) fn base_url(http: bool) -> impl Fn(&Value<'_>) -> Read<Url> {
     move |value| {
         let url = plain_url(value, &["https", "http"])?;
@@ -351,14 +350,25 @@ pub(super) fn base_url(http: bool) -> impl Fn(&Value<'_>) -> Read<Url> {
                 "give scheme and host only, without version, tenant or path",
             ));
         }
-        if url.scheme() == "http" && !http && !is_loopback(&url) {
-            return Err(Wrong::new(
-                "plain http would show the secret to everybody on the way",
-                "use https; for a test network, set allow-http = true in [network]",
-            ));
-        }
-        Ok(url)
+        guarded(url, http)
     }
+}
+
+/// Where a service is, without userinfo, query and fragment; https, or http where `http` says that
+/// plain text is allowed, or on this machine.
+pub(super) fn service_url(http: bool) -> impl Fn(&Value<'_>) -> Read<Url> {
+    move |value| guarded(plain_url(value, &["https", "http"])?, http)
+}
+
+/// The URL, if secrets may be sent there.
+fn guarded(url: Url, http: bool) -> Read<Url> {
+    if url.scheme() == "http" && !http && !is_loopback(&url) {
+        return Err(Wrong::new(
+            "plain http would show the secret to everybody on the way",
+            "use https; for a test network, set allow-http = true in [network]",
+        ));
+    }
+    Ok(url)
 }
 
 /// A proxy.
@@ -401,7 +411,7 @@ fn plain_url(value: &Value<'_>, schemes: &[&str]) -> Read<Url> {
 }
 
 /// Whether the URL's host is this machine.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),

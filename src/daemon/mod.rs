@@ -1,7 +1,9 @@
 //! Runs the calendars: a task for each, until it is told to stop.
 //!
-//! [`clock`] is the real clock, [`schedule`] decides when a calendar is passed over.
+//! [`clock`] is the real clock, [`account`] finds out the calendars of an account, [`schedule`]
+//! decides when a calendar is passed over.
 
+pub mod account;
 pub mod clock;
 pub mod schedule;
 
@@ -13,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::log;
 use crate::sync::{Bridge, Watched};
+pub use account::Account;
 
 /// How long passes that have begun may take to finish once the daemon stops.
 const GRACE: Duration = Duration::from_secs(30);
@@ -20,28 +23,46 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How long a calendar rests whose task ended by an error inside meetbridge.
 const ANEW: Duration = Duration::from_secs(60);
 
+/// A calendar that is watched, and how often all of it is listed.
+#[derive(Clone)]
+pub struct Kept {
+    /// The calendar.
+    pub calendar: Arc<Watched>,
+    /// How often it is listed, whatever it told of changes.
+    pub rescan: Duration,
+}
+
+/// What the daemon keeps watching.
+pub enum Source {
+    /// A calendar that the configuration names.
+    Calendar(Kept),
+    /// An account whose calendars are found out.
+    Account(Arc<dyn Account>),
+}
+
 /// Runs until `stop`, then finishes what has begun.
 ///
 /// Returns whether everything finished within the time of grace; what did not is redone by the next
 /// start.
-pub async fn run(
-    bridge: Arc<Bridge>,
-    calendars: Vec<(Watched, Duration)>,
-    stop: CancellationToken,
-) -> bool {
+pub async fn run(bridge: Arc<Bridge>, sources: Vec<Source>, stop: CancellationToken) -> bool {
     let tasks = TaskTracker::new();
-    let count = calendars.len();
-    for (calendar, rescan) in calendars {
-        tasks.spawn(keep_watching(
-            bridge.clone(),
-            calendar.into(),
-            rescan,
-            stop.clone(),
-        ));
+    let count = sources.len();
+    for source in sources {
+        match source {
+            Source::Calendar(kept) => {
+                tasks.spawn(keep_watching(bridge.clone(), kept, stop.clone()))
+            }
+            Source::Account(account) => tasks.spawn(account::keep(
+                bridge.clone(),
+                account,
+                tasks.clone(),
+                stop.clone(),
+            )),
+        };
     }
-    tasks.close();
     log::event!(DAEMON_READY, calendars = count);
     stop.cancelled().await;
+    tasks.close();
     log::event!(DAEMON_STOPPING);
     let finished = tokio::select! {
         () = tasks.wait() => true,
@@ -53,12 +74,8 @@ pub async fn run(
 
 /// Watches one calendar. A task that ends by an error inside meetbridge is begun anew after a while:
 /// the fault stays with its calendar, and the calendar is not forgotten.
-async fn keep_watching(
-    bridge: Arc<Bridge>,
-    calendar: Arc<Watched>,
-    rescan: Duration,
-    stop: CancellationToken,
-) {
+async fn keep_watching(bridge: Arc<Bridge>, kept: Kept, stop: CancellationToken) {
+    let Kept { calendar, rescan } = kept;
     loop {
         let (its_bridge, its_calendar, its_stop) = (bridge.clone(), calendar.clone(), stop.clone());
         let task = tokio::spawn(async move {

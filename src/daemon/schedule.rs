@@ -1,19 +1,22 @@
 //! When a calendar is passed over: one task per calendar.
 //!
 //! At once when it says that something changed, when an event is due, and in full every `rescan` as
-//! the safety net. A calendar that cannot be read is tried again, ever more slowly.
+//! the safety net. A pass that failed is made again, ever more slowly.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::calendar::Scope;
+use crate::calendar::{Again, Scope};
 use crate::log;
 use crate::sync::{Bridge, PassError, Report, Watched};
 
 /// The first and the longest wait after a pass that failed.
 const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+
+/// How long a calendar is left alone that fails until a person acts.
+const SLOWLY: Duration = Duration::from_secs(15 * 60);
 
 /// How long at most nothing is looked at: the wall clock may jump meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -36,11 +39,10 @@ pub async fn watch(
     // Where the state fails, the pass says so.
     let _ = bridge.retry_failed(calendar);
     loop {
-        let full = scope == Scope::All;
-        let result = bridge.pass(calendar, scope).await;
+        let result = bridge.pass(calendar, scope.clone()).await;
         let now = bridge.clock.elapsed();
         bridge.note(calendar, &result);
-        agenda.passed(&result, full, now);
+        agenda.passed(&result, scope, now, bridge.clock.now());
         agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
         if agenda.summary_is_due(now) {
             summarise(bridge, calendar);
@@ -62,7 +64,7 @@ pub async fn watch(
             if let Some(next) = agenda.next(bridge.clock.elapsed()) {
                 break next;
             }
-            if agenda.failing {
+            if agenda.failed.is_some() {
                 continue;
             }
             match bridge.state.due(&calendar.name, now) {
@@ -85,8 +87,8 @@ struct Agenda {
     again: Option<Scope>,
     /// How long that waits: nothing while it makes progress.
     pause: Duration,
-    /// The last pass failed: what is due is part of the full pass that follows.
-    failing: bool,
+    /// What the last pass failed to do, and when it is tried again; nothing else is done before.
+    failed: Option<(Scope, Duration)>,
     /// How long the next failure is waited out.
     retry: Duration,
     /// When the next summary is logged.
@@ -101,19 +103,25 @@ impl Agenda {
             due: None,
             again: None,
             pause: PAUSE,
-            failing: false,
+            failed: None,
             retry: RETRY.0,
             summary: now + SUMMARY,
         }
     }
 
-    fn passed(&mut self, result: &Result<Report, PassError>, full: bool, now: Duration) {
+    fn passed(
+        &mut self,
+        result: &Result<Report, PassError>,
+        scope: Scope,
+        now: Duration,
+        wall: DateTime<Utc>,
+    ) {
         self.again = None;
-        self.failing = result.is_err();
+        self.failed = None;
         match result {
             Ok(report) => {
                 self.retry = RETRY.0;
-                if full {
+                if scope == Scope::All {
                     self.full = now + self.rescan;
                 }
                 if !report.again.is_empty() {
@@ -122,30 +130,41 @@ impl Agenda {
                     self.pause = if progress { Duration::ZERO } else { PAUSE };
                 }
             }
-            Err(_) => {
-                self.full = now + self.retry;
+            Err(error) => {
+                let wait = match again(error) {
+                    Again::Soon => self.retry,
+                    Again::Slowly => SLOWLY,
+                    Again::At(time) => self.retry.max((time - wall).to_std().unwrap_or_default()),
+                };
+                self.failed = Some((scope, now + wait));
                 self.retry = (self.retry * 2).min(RETRY.1);
             }
         }
     }
 
-    /// A change that came while a full pass was owed is part of it.
+    /// What is owed and what changed, in one.
     fn widen(&self, changed: Scope) -> Scope {
-        match (&self.again, changed) {
-            (Some(Scope::Only(again)), Scope::Only(ids)) => {
-                Scope::Only(again.iter().cloned().chain(ids).collect())
+        let failed = self.failed.iter().map(|(scope, _)| scope);
+        let owed = self.again.iter().chain(failed);
+        owed.cloned().fold(changed, |all, owed| match (all, owed) {
+            (Scope::Only(ids), Scope::Only(owed)) => {
+                Scope::Only(ids.into_iter().chain(owed).collect())
             }
-            (_, changed) => changed,
-        }
+            (Scope::All, _) | (_, Scope::All) => Scope::All,
+            // What is named was noted as due.
+            (Scope::News(_), _) | (_, Scope::News(_)) => Scope::News(None),
+        })
     }
 
     fn wait(&self, now: Duration, wall: DateTime<Utc>) -> Duration {
         if self.again.is_some() {
             return self.pause;
         }
+        if let Some((_, at)) = &self.failed {
+            return at.saturating_sub(now).min(LONGEST_SLEEP);
+        }
         let due = self
             .due
-            .filter(|_| !self.failing)
             .map(|due| (due - wall).to_std().unwrap_or_default());
         let full = self.full.saturating_sub(now);
         full.min(due.unwrap_or(LONGEST_SLEEP)).min(LONGEST_SLEEP)
@@ -155,7 +174,15 @@ impl Agenda {
         if let Some(again) = self.again.take() {
             return Some(again);
         }
-        (now >= self.full).then_some(Scope::All)
+        if let Some((_, at)) = &self.failed
+            && now < *at
+        {
+            return None;
+        }
+        if now >= self.full {
+            return Some(Scope::All);
+        }
+        self.failed.take().map(|(scope, _)| scope)
     }
 
     fn summary_is_due(&mut self, now: Duration) -> bool {
@@ -164,6 +191,14 @@ impl Agenda {
             self.summary = now + SUMMARY;
         }
         due
+    }
+}
+
+/// How soon a pass that failed is worth another try.
+fn again(error: &PassError) -> Again {
+    match error {
+        PassError::Calendar(error) => error.again(),
+        PassError::CutShort | PassError::State(_) => Again::Soon,
     }
 }
 
@@ -189,6 +224,7 @@ mod tests {
     use chrono::TimeZone;
 
     use super::*;
+    use crate::calendar::ReadError;
     use crate::model::ResourceId;
 
     const RESCAN: Duration = Duration::from_secs(300);
@@ -209,10 +245,15 @@ mod tests {
     fn everything_is_looked_at_first_and_then_every_rescan() {
         let mut agenda = Agenda::new(RESCAN, seconds(1));
         assert_eq!(agenda.next(seconds(1)), Some(Scope::All));
-        agenda.passed(&Ok(Report::default()), true, seconds(2));
+        agenda.passed(&Ok(Report::default()), Scope::All, seconds(2), wall(2));
         assert_eq!(agenda.next(seconds(301)), None);
         assert_eq!(agenda.next(seconds(302)), Some(Scope::All));
-        agenda.passed(&Ok(Report::default()), false, seconds(302));
+        agenda.passed(
+            &Ok(Report::default()),
+            only(&["a.ics"]),
+            seconds(302),
+            wall(2),
+        );
         assert_eq!(
             agenda.next(seconds(302)),
             Some(Scope::All),
@@ -223,7 +264,7 @@ mod tests {
     #[test]
     fn what_is_due_is_waited_for_but_never_long_since_the_clock_may_jump() {
         let mut agenda = Agenda::new(RESCAN, seconds(0));
-        agenda.passed(&Ok(Report::default()), true, seconds(0));
+        agenda.passed(&Ok(Report::default()), Scope::All, seconds(0), wall(0));
         assert_eq!(agenda.wait(seconds(0), wall(0)), LONGEST_SLEEP);
         agenda.due = Some(wall(7));
         assert_eq!(agenda.wait(seconds(0), wall(0)), seconds(7));
@@ -236,23 +277,28 @@ mod tests {
         let mut agenda = Agenda::new(RESCAN, seconds(0));
         let mut at = seconds(0);
         for expected in [5, 10, 20, 40, 80, 160, 300, 300] {
-            agenda.passed(&Err(PassError::CutShort), true, at);
+            agenda.passed(&Err(PassError::CutShort), Scope::All, at, wall(0));
             assert_eq!(agenda.next(at + seconds(expected - 1)), None);
             at += seconds(expected);
             assert_eq!(agenda.next(at), Some(Scope::All));
         }
-        agenda.passed(&Ok(Report::default()), true, at);
-        agenda.passed(&Err(PassError::CutShort), true, at);
+        agenda.passed(&Ok(Report::default()), Scope::All, at, wall(0));
+        agenda.passed(&Err(PassError::CutShort), Scope::All, at, wall(0));
         assert_eq!(agenda.next(at + seconds(5)), Some(Scope::All));
     }
 
     #[test]
     fn what_is_due_waits_for_the_retry_of_a_pass_that_failed() {
         let mut agenda = Agenda::new(RESCAN, seconds(0));
-        agenda.passed(&Err(PassError::CutShort), false, seconds(0));
+        agenda.passed(
+            &Err(PassError::CutShort),
+            only(&["a.ics"]),
+            seconds(0),
+            wall(0),
+        );
         agenda.due = Some(wall(0));
         assert_eq!(agenda.wait(seconds(1), wall(1)), seconds(4));
-        agenda.passed(&Ok(Report::default()), true, seconds(5));
+        agenda.passed(&Ok(Report::default()), Scope::All, seconds(5), wall(5));
         assert_eq!(agenda.wait(seconds(5), wall(5)), Duration::ZERO);
     }
 
@@ -264,13 +310,86 @@ mod tests {
             ..Report::default()
         };
         report.again.insert(ResourceId::new("a.ics"));
-        agenda.passed(&Ok(report.clone()), true, seconds(0));
+        agenda.passed(&Ok(report.clone()), Scope::All, seconds(0), wall(0));
         assert_eq!(agenda.wait(seconds(0), wall(0)), Duration::ZERO);
         assert_eq!(agenda.widen(only(&["b.ics"])), only(&["a.ics", "b.ics"]));
         assert_eq!(agenda.widen(Scope::All), Scope::All);
         assert_eq!(agenda.next(seconds(0)), Some(only(&["a.ics"])));
         report.written = 0;
-        agenda.passed(&Ok(report), false, seconds(0));
+        agenda.passed(&Ok(report), only(&["a.ics"]), seconds(0), wall(0));
         assert_eq!(agenda.wait(seconds(0), wall(0)), PAUSE);
+    }
+
+    #[test]
+    fn what_failed_is_what_is_made_again() {
+        let mut agenda = Agenda::new(RESCAN, seconds(0));
+        agenda.passed(&Ok(Report::default()), Scope::All, seconds(0), wall(0));
+        for scope in [Scope::News(None), only(&["a.ics"])] {
+            agenda.passed(
+                &Err(PassError::CutShort),
+                scope.clone(),
+                seconds(0),
+                wall(0),
+            );
+            assert_eq!(agenda.next(seconds(4)), None);
+            assert_eq!(agenda.next(seconds(5)), Some(scope.clone()));
+            agenda.passed(&Ok(Report::default()), scope, seconds(5), wall(5));
+        }
+        agenda.passed(
+            &Err(PassError::CutShort),
+            Scope::News(None),
+            seconds(299),
+            wall(0),
+        );
+        assert_eq!(
+            agenda.next(seconds(304)),
+            Some(Scope::All),
+            "a full pass that is due goes first"
+        );
+    }
+
+    #[test]
+    fn what_changed_and_what_is_owed_are_done_together() {
+        let mut agenda = Agenda::new(RESCAN, seconds(0));
+        let (a, b) = (only(&["a.ics"]), only(&["b.ics"]));
+        for (owed, changed, together) in [
+            (a.clone(), b.clone(), only(&["a.ics", "b.ics"])),
+            (Scope::News(None), b.clone(), Scope::News(None)),
+            (a.clone(), Scope::News(None), Scope::News(None)),
+            (Scope::All, b, Scope::All),
+            (a, Scope::All, Scope::All),
+        ] {
+            agenda.passed(&Err(PassError::CutShort), owed, seconds(0), wall(0));
+            assert_eq!(agenda.widen(changed), together);
+        }
+    }
+
+    #[test]
+    fn what_a_person_must_mend_is_tried_slowly_and_a_server_that_asks_is_waited_for() {
+        let refused = |again| {
+            Err(PassError::Calendar(ReadError::Server {
+                what: "alice at dav.example.org".to_owned(),
+                hint: "a hint".to_owned(),
+                again,
+            }))
+        };
+        let mut agenda = Agenda::new(seconds(86_400), seconds(0));
+        agenda.passed(&Ok(Report::default()), Scope::All, seconds(0), wall(0));
+        agenda.passed(
+            &refused(Again::Slowly),
+            Scope::News(None),
+            seconds(0),
+            wall(0),
+        );
+        assert_eq!(agenda.next(SLOWLY - seconds(1)), None);
+        assert_eq!(agenda.next(SLOWLY), Some(Scope::News(None)));
+        agenda.passed(
+            &refused(Again::At(wall(50))),
+            Scope::News(None),
+            seconds(0),
+            wall(10),
+        );
+        assert_eq!(agenda.next(seconds(39)), None);
+        assert_eq!(agenda.next(seconds(40)), Some(Scope::News(None)));
     }
 }

@@ -3,7 +3,6 @@
 //! TLS by rustls with ring and the system's CA certificates, HTTP/1.1, gzip, no redirects. Plain
 //! `http://` to this machine itself goes without a proxy and needs no CA certificates.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,10 +10,14 @@ use reqwest::header::HeaderMap;
 use reqwest::{ClientBuilder, Request, StatusCode};
 use url::{Host, Url};
 
+use super::tls;
 use crate::model::Escaped;
 
 /// The longest part of a foreign error text that is shown, in characters.
 const SHOWN_CAUSE: usize = 200;
+
+/// This machine, as `no_proxy` names it.
+const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
 
 /// What all connections share; the configuration's `[network]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub struct ClientOptions {
     pub proxy: Option<Url>,
     /// A PEM file of CA certificates that are trusted beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// What this side shows a server that asks for a client certificate.
+    pub identity: Option<Identity>,
     /// How long a connection may take to come about.
     pub connect_timeout: Duration,
     /// How long a server may stay silent within an answer.
@@ -31,11 +36,21 @@ pub struct ClientOptions {
     pub total_timeout: Duration,
 }
 
+/// A client certificate (RFC 8446, 4.4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// A PEM file with the certificate and those that vouch for it.
+    pub certificate_file: PathBuf,
+    /// A PEM file with the private key; `None`: the certificate's file holds it too.
+    pub key_file: Option<PathBuf>,
+}
+
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             proxy: None,
             ca_file: None,
+            identity: None,
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             total_timeout: Duration::from_secs(60),
@@ -59,6 +74,27 @@ pub enum ClientError {
     #[error("{path}: holds no CA certificate in PEM form (-----BEGIN CERTIFICATE-----)")]
     UselessCa {
         /// The file.
+        path: PathBuf,
+    },
+    /// The client certificate or its key cannot be read.
+    #[error(
+        "{path}: cannot be read; `certificate-file` and `key-file` need PEM files that meetbridge may \
+         read"
+    )]
+    UnreadableIdentity {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The client certificate and its key cannot be used.
+    #[error(
+        "{path}: holds no client certificate that can be used with its private key; both must be in \
+         PEM form, belong together, and the key must not be encrypted"
+    )]
+    UselessIdentity {
+        /// The certificate's file.
         path: PathBuf,
     },
     /// The proxy's URL cannot be used.
@@ -94,6 +130,14 @@ pub enum SendError {
         /// The cause, in the words of the system.
         cause: String,
     },
+    /// The two sides do not agree on each other's certificates: nothing was sent.
+    #[error("{host}: {why}")]
+    Untrusted {
+        /// Where to.
+        host: String,
+        /// Whose certificate, what is wrong with it, and what to do.
+        why: String,
+    },
     /// No answer came in time. The request may have had its effect.
     #[error("{host} did not answer in time")]
     Timeout {
@@ -107,6 +151,8 @@ pub enum SendError {
         host: String,
         /// The cause, in the words of the system.
         cause: String,
+        /// Whether the head of an answer had come.
+        answered: bool,
     },
     /// The answer's body is larger than allowed. The request may have had its effect.
     #[error("{host} answered with more than {limit} bytes")]
@@ -121,7 +167,7 @@ pub enum SendError {
 impl SendError {
     /// Whether the request cannot have had an effect.
     pub fn never_sent(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Untrusted { .. })
     }
 }
 
@@ -157,8 +203,13 @@ impl Client {
                 .ok_or_else(|| ClientError::UselessCa { path: path.clone() })?;
             outside = outside.tls_certs_merge(certificates);
         }
+        if let Some(identity) = &options.identity {
+            outside = outside.identity(identity.load(options)?);
+        }
         if let Some(proxy) = &options.proxy {
-            let proxy = reqwest::Proxy::all(proxy.as_str()).map_err(|_| ClientError::Proxy)?;
+            let proxy = reqwest::Proxy::all(proxy.as_str())
+                .map_err(|_| ClientError::Proxy)?
+                .no_proxy(reqwest::NoProxy::from_string(LOOPBACK));
             outside = outside.proxy(proxy);
         }
         let loopback = builder(options)
@@ -191,7 +242,7 @@ impl Client {
         };
         let mut response = match client.execute(request).await {
             Ok(response) => response,
-            Err(error) => return Err(failure(error, host)),
+            Err(error) => return Err(failure(error, host, false)),
         };
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
@@ -205,7 +256,7 @@ impl Client {
                 // An error status says enough by itself.
                 Ok(Some(_)) | Err(_) if !status.is_success() => break,
                 Ok(Some(_)) => return Err(SendError::TooLarge { host, limit }),
-                Err(error) => return Err(failure(error, host)),
+                Err(error) => return Err(failure(error, host, true)),
             }
         }
         Ok(Answer {
@@ -227,8 +278,33 @@ fn builder(options: &ClientOptions) -> ClientBuilder {
         .timeout(options.total_timeout)
 }
 
-fn failure(error: reqwest::Error, host: String) -> SendError {
-    if error.is_connect() {
+impl Identity {
+    /// Reads the files, and sees that key and certificate fit.
+    fn load(&self, options: &ClientOptions) -> Result<reqwest::Identity, ClientError> {
+        let mut pem = Vec::new();
+        for path in std::iter::once(&self.certificate_file).chain(&self.key_file) {
+            let read = std::fs::read(path).map_err(|source| ClientError::UnreadableIdentity {
+                path: path.clone(),
+                source,
+            })?;
+            pem.extend(read);
+            pem.push(b'\n');
+        }
+        let useless = |_| ClientError::UselessIdentity {
+            path: self.certificate_file.clone(),
+        };
+        let identity = reqwest::Identity::from_pem(&pem).map_err(useless)?;
+        // Only a whole client tells; without CA certificates it needs none of the system.
+        let trial = builder(options).no_proxy().tls_certs_only([]);
+        trial.identity(identity.clone()).build().map_err(useless)?;
+        Ok(identity)
+    }
+}
+
+fn failure(error: reqwest::Error, host: String, answered: bool) -> SendError {
+    if let Some(why) = tls::distrust(&error) {
+        SendError::Untrusted { host, why }
+    } else if error.is_connect() {
         SendError::Unreachable {
             host,
             cause: cause(error),
@@ -239,6 +315,7 @@ fn failure(error: reqwest::Error, host: String) -> SendError {
         SendError::Broken {
             host,
             cause: cause(error),
+            answered,
         }
     }
 }
@@ -257,7 +334,8 @@ fn cause(error: reqwest::Error) -> String {
     Escaped(&text).to_string()
 }
 
-fn host_of(url: &Url) -> String {
+/// The host, with its port where that is not the scheme's own, for messages.
+pub(crate) fn host_of(url: &Url) -> String {
     match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         (Some(host), None) => host.to_owned(),
@@ -266,13 +344,17 @@ fn host_of(url: &Url) -> String {
 }
 
 fn is_plain_loopback(url: &Url) -> bool {
-    url.scheme() == "http"
-        && match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-            Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-            None => false,
-        }
+    url.scheme() == "http" && is_loopback(url)
+}
+
+/// Whether the URL's host is this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 #[cfg(test)]

@@ -2,17 +2,20 @@
 //!
 //! - [`auth`]: how a server is signed in to, other than Graph.
 //! - [`client`]: requests out, bounded answers in; errors without URL, secret or body.
+//! - [`oauth`]: access tokens by a refresh token.
 //! - [`windows`]: the Retry-After windows that every task obeys, also after a restart.
 //! - [`retry`]: how long to wait between tries.
 
 pub mod auth;
 pub mod client;
+pub mod oauth;
 pub mod retry;
+mod tls;
 pub mod windows;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use auth::Credentials;
-pub use client::{Answer, Client, ClientOptions, SendError};
+pub use client::{Answer, Client, ClientError, ClientOptions, Identity, SendError};
 pub use windows::{Throttled, WindowStore, Windows};

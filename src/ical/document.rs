@@ -2,7 +2,8 @@
 //! borrows its bytes and changes none.
 //!
 //! A line ends with LF, with CRs and a LF, or with CRs alone; a line that begins with a space or a tab
-//! continues the one before (RFC 5545, 3.1). What is no content line, and a BEGIN or END that finds no
+//! continues the one before (RFC 5545, 3.1). A byte order mark before a BEGIN:VCALENDAR is no part of it:
+//! where calendars were put into one file, each may have brought its own. What is no content line, and a BEGIN or END that finds no
 //! partner, is a [`Fault`] and stays where it is; only what would cost too much refuses the document.
 
 use std::collections::BTreeMap;
@@ -165,7 +166,7 @@ impl<'a> Document<'a> {
     }
 
     /// Every logical line, BEGIN and END and those that are not understood included. Together they are
-    /// the document, but for a byte order mark at its start.
+    /// the document, but for a byte order mark at its start; one within it is a line by itself.
     pub fn all_lines(&self) -> impl Iterator<Item = ContentLine<'a>> + use<'a, '_> {
         self.lines.iter().map(|line| line.content(self.bytes))
     }
@@ -266,6 +267,11 @@ impl<'a> Parser<'a> {
         };
         while start < self.bytes.len() {
             let first = self.number + 1;
+            let rest = self.bytes.get(start..).unwrap_or_default();
+            if rest.strip_prefix(BOM).is_some_and(begins_calendar) {
+                self.line(start..start + BOM.len(), first, None);
+                start += BOM.len();
+            }
             let mut end = start;
             loop {
                 end = self.physical_line(end);
@@ -327,13 +333,17 @@ impl<'a> Parser<'a> {
         } else {
             self.fault(number, || "a property outside of any component".to_owned());
         }
+        self.line(range, number, owner);
+        Ok(())
+    }
+
+    fn line(&mut self, range: Range<usize>, number: usize, owner: Option<usize>) {
         self.lines.push(Line {
             start: compact(range.start),
             end: compact(range.end),
             number: compact(number),
             owner: owner.map_or(NO_COMPONENT, compact),
         });
-        Ok(())
     }
 
     fn begin(&mut self, line: &ContentLine<'a>, index: usize) -> Result<(), DocumentError> {
@@ -455,6 +465,12 @@ impl<'a> Parser<'a> {
             utf8: std::str::from_utf8(self.bytes).is_ok(),
         }
     }
+}
+
+fn begins_calendar(bytes: &[u8]) -> bool {
+    const BEGIN: &[u8] = b"BEGIN:VCALENDAR";
+    let head = bytes.get(..BEGIN.len());
+    head.is_some_and(|head| head.eq_ignore_ascii_case(BEGIN))
 }
 
 /// The component's name on a BEGIN or END line; shown in faults, so nothing but printable ASCII.

@@ -12,7 +12,7 @@ pub struct Event {
     pub uid: Uid,
     /// SUMMARY of the master (else of the first override), unescaped.
     pub summary: Option<String>,
-    /// The whole event is cancelled: the master's STATUS, or the calendar's METHOD:CANCEL.
+    /// The whole event is cancelled: its master is, or, without one, all its components.
     pub cancelled: bool,
     /// CLASS; PUBLIC where absent.
     pub class: Class,
@@ -45,6 +45,9 @@ pub struct Event {
     pub content: String,
     /// Its VEVENTs in file order.
     pub components: Vec<Component>,
+    /// Where in the document it is, a physical line from 1: the one `fault` is about if it is about one
+    /// property or component, else the BEGIN of its first component.
+    pub line: usize,
     /// Why no decision may rest on this reading, in words for `plan` and the log: the event is
     /// skipped with this reason (unknown zone, unreadable date, vCalendar 1.0, two masters...).
     pub fault: Option<String>,
@@ -57,7 +60,8 @@ pub struct Component {
     pub index: usize,
     /// It has a RECURRENCE-ID.
     pub is_override: bool,
-    /// STATUS:CANCELLED on this component: an override like this is not written.
+    /// STATUS:CANCELLED on this component, or METHOD:CANCEL on its calendar, which cancels what stands in
+    /// it and nothing else (RFC 5546, 3.2.5). An override like this is not written.
     pub cancelled: bool,
     /// The mark on it.
     pub mark: Option<Mark>,

@@ -87,6 +87,24 @@ catalogue! {
         ["path"]
         "What `state.failing` reported is over."
         do: "Nothing."
+    ACCOUNT_FAILING "account.failing" WARN "an account's calendars cannot be found out"
+        ["account", "error"]
+        "The server does not answer, refuses, or lacks a configured calendar. What of the account is \
+         watched already goes on; it is tried again."
+        do: "If it lasts, do what the error says; `meetbridge calendars` shows what the server offers."
+    ACCOUNT_RECOVERED "account.recovered" INFO "an account's calendars can be found out again"
+        ["account"]
+        "What `account.failing` reported is over."
+        do: "Nothing."
+    CALENDAR_FOUND "calendar.found" INFO "a calendar of an account is watched"
+        ["calendar"]
+        "The server offers it and the configuration chooses it."
+        do: "Nothing; name the calendars in `collections` to choose others."
+    CALENDAR_LEFT "calendar.left" WARN "a calendar is not there any more and is left"
+        ["calendar"]
+        "The server does not offer it any more, or the configuration does not choose it. Its links \
+         and meetings stay as they are."
+        do: "Nothing, if somebody deleted or renamed it; else look at the server."
     CALENDAR_FAILING "calendar.failing" WARN "a calendar cannot be read"
         ["calendar", "error"]
         "The calendar as a whole cannot be read; the others go on. It is tried again at its rescan."
@@ -124,7 +142,7 @@ catalogue! {
         "A rule says no; `meetbridge explain UID` shows all of them."
         do: "Nothing."
     EVENT_FAULTY "event.faulty" WARN "an event cannot be understood and is left as it is"
-        ["calendar", "resource", "uid", "reason", "error"]
+        ["calendar", "resource", "uid", "line", "reason", "error"]
         "The event breaks the iCalendar format, or uses a part of it that is not understood."
         do: "Mend the event in its calendar program, if it should have a link."
     LINK_CREATED "link.created" INFO "a meeting was made for an event"

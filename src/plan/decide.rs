@@ -127,7 +127,10 @@ pub struct Ask<'a> {
 /// Decides what one event needs. Same arguments, same answer.
 pub fn decide(ask: &Ask<'_>) -> Decided {
     if let Some(fault) = &ask.event.fault {
-        return leave(Why::NotUnderstood(fault.clone()));
+        return leave(Why::NotUnderstood {
+            line: Some(ask.event.line),
+            what: fault.clone(),
+        });
     }
     match (whose(ask), ask.link, ask.meeting) {
         (Whose::Ours { .. }, Some(link), Some(meeting)) => maintain(ask, link, meeting),

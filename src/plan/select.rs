@@ -68,10 +68,14 @@ pub fn examine(
     };
     let no = |condition: bool, why: Why| condition.then_some(why);
 
+    let not_understood = |what| Why::NotUnderstood {
+        line: Some(event.line),
+        what,
+    };
     let fault = event.fault.clone();
     rule(
         "it is understood",
-        fault.clone().map(Why::NotUnderstood),
+        fault.clone().map(not_understood),
         fault.unwrap_or_default(),
     );
     rule(
@@ -93,7 +97,7 @@ pub fn examine(
         Next::Unknown => (false, false, "times are not understood".to_owned()),
     };
     let unknown = matches!(event.next, Next::Unknown)
-        .then(|| Why::NotUnderstood("its times are not understood".to_owned()));
+        .then(|| not_understood("its times are not understood".to_owned()));
     rule(
         "its next occurrence ends in the future",
         no(past, Why::Past).or(unknown),

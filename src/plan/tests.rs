@@ -63,6 +63,7 @@ fn event() -> Event {
         schedule: "s1".into(),
         content: "c1".into(),
         components: vec![component(vec![])],
+        line: 3,
         fault: None,
     }
 }
@@ -226,7 +227,10 @@ fn rules_say_which_events_get_a_link() {
         (
             "not understood",
             with(&|c| c.event.fault = Some("odd".into())),
-            no(Why::NotUnderstood("odd".into())),
+            no(Why::NotUnderstood {
+                line: Some(3),
+                what: "odd".into(),
+            }),
         ),
         (
             "cancelled",

@@ -9,8 +9,13 @@ use crate::ical::event::Provider;
 pub enum Why {
     /// The link is there and the meeting is up to date.
     InStep,
-    /// It could not be understood; the text says what.
-    NotUnderstood(String),
+    /// It could not be understood.
+    NotUnderstood {
+        /// Where, as a physical line of its resource, from 1.
+        line: Option<usize>,
+        /// What; without any place.
+        what: String,
+    },
     /// STATUS:CANCELLED or METHOD:CANCEL.
     Cancelled,
     /// Every occurrence has ended.
@@ -54,7 +59,7 @@ impl Why {
     pub fn name(&self) -> &'static str {
         match self {
             Self::InStep => "in-step",
-            Self::NotUnderstood(_) => "not-understood",
+            Self::NotUnderstood { .. } => "not-understood",
             Self::Cancelled => "cancelled",
             Self::Past => "past",
             Self::BeyondHorizon => "beyond-horizon",
@@ -76,6 +81,14 @@ impl Why {
         }
     }
 
+    /// The physical line of the resource that it is about, from 1, where it is about one.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::NotUnderstood { line, .. } => *line,
+            _ => None,
+        }
+    }
+
     /// Whether the event carries a link of ours all the same.
     pub fn is_linked(&self) -> bool {
         matches!(self, Self::InStep | Self::InProgress)
@@ -86,7 +99,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InStep => f.write_str("its link and its meeting are up to date"),
-            Self::NotUnderstood(what) => write!(f, "{}", crate::model::Escaped(what)),
+            Self::NotUnderstood { what, .. } => write!(f, "{}", crate::model::Escaped(what)),
             Self::Cancelled => f.write_str("it is cancelled"),
             Self::Past => f.write_str("it is over"),
             Self::BeyondHorizon => f.write_str("it starts after the horizon"),

@@ -347,11 +347,11 @@ impl Bridge {
                     log::event!(LINK_REMOVED, calendar = %calendar, resource = %resource, uid = %uid);
                 }
             }
-            Why::NotUnderstood(what) => {
+            Why::NotUnderstood { line, what } => {
                 if self.troubles.event_fails(calendar, resource, name, what) {
                     let what = crate::model::Escaped(what);
                     log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource,
-                        uid = %uid, reason = %what);
+                        uid = %uid, line = line, reason = %what);
                 }
             }
             why => {

@@ -64,7 +64,10 @@ impl Bridge {
             report.failed += 1;
             report.count("not-understood");
             tally(&mut record.outcome, "not-understood");
-            let what = Decision::Leave(Why::NotUnderstood(reason));
+            let what = Decision::Leave(Why::NotUnderstood {
+                line: None,
+                what: reason,
+            });
             self.log_left(&calendar.name, &resource.id, &uid, &what);
         }
         for _ in &edited.whole {

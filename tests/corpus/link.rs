@@ -530,7 +530,10 @@ async fn outcome(bridge: &Bridge, calendar: &Watched) -> Result<(Counts, BTreeSe
                 linked.insert(row.uid);
                 "linked".to_owned()
             }
-            Decision::Leave(Why::NotUnderstood(why)) => {
+            Decision::Leave(Why::NotUnderstood { line, what: why }) => {
+                if line.is_none() {
+                    return Err(format!("{} is refused without a line: {why}", row.uid));
+                }
                 format!(
                     "skipped: not-understood: {}",
                     crate::oracle::without_names(&why)

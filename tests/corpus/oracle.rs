@@ -141,7 +141,9 @@ fn compare_file(tally: &mut Tally, path: &str, bytes: &[u8], facts: &Value) {
         match event {
             Some(event) => match alone(&document, event, component) {
                 Some(event) => {
-                    compare_event(tally, &place, &event, fact);
+                    let cancels =
+                        component.is_some_and(|&at| is_cancelled_by_method(&document, at));
+                    compare_event(tally, &place, &event, fact, cancels);
                     let own_length = component.is_some_and(|&at| has_period(&document, at, fact));
                     compare_times(tally, &place, &event, fact, zone, own_length);
                 }
@@ -249,7 +251,7 @@ fn agrees_on_fault(fault: &str, fact: &Value) -> bool {
 }
 
 /// What one VEVENT says beside its times.
-fn compare_event(tally: &mut Tally, place: &str, event: &Event, fact: &Value) {
+fn compare_event(tally: &mut Tally, place: &str, event: &Event, fact: &Value, cancels: bool) {
     let disputed = |name: &str| disputes(fact, name);
     let text = |name: &str| fact[name].as_str().map(str::trim);
     tally.count("VEVENT");
@@ -274,7 +276,7 @@ fn compare_event(tally: &mut Tally, place: &str, event: &Event, fact: &Value) {
         );
     }
     if !disputed("status") {
-        let theirs = text("status") == Some("CANCELLED");
+        let theirs = cancels || text("status") == Some("CANCELLED");
         let ours = event.components.iter().any(|one| one.cancelled);
         tally.fact(place, "cancelled", ours.to_string(), theirs.to_string());
     }
@@ -344,6 +346,16 @@ fn compare_event(tally: &mut Tally, place: &str, event: &Event, fact: &Value) {
         };
         tally.fact(place, "conference", ours, url.to_owned());
     }
+}
+
+/// Whether the calendar of the component says METHOD:CANCEL, which the oracle does not tell.
+fn is_cancelled_by_method(document: &Document<'_>, component: usize) -> bool {
+    let parent = document
+        .components()
+        .get(component)
+        .and_then(|one| one.parent);
+    let mut lines = parent.into_iter().flat_map(|parent| document.lines(parent));
+    lines.any(|line| line.is("METHOD") && line.value().trim().eq_ignore_ascii_case("CANCEL"))
 }
 
 /// The event as it is without its other VEVENTs.

@@ -63,10 +63,19 @@ fn accounted_for(bytes: &[u8]) -> Result<(), String> {
             "of {begun} VEVENTs {read} are in events, {nameless} in faults"
         ));
     }
-    let refused = events().filter_map(|event| {
-        let first = document.components().get(event.components.first()?.index)?;
-        Some((first.line, event.fault.as_deref()?))
-    });
+    for event in events().filter(|event| event.fault.is_some()) {
+        let mut own = event.components.iter().map(|one| one.index);
+        let stands_in = |index: usize| {
+            let begin = document.components().get(index).map(|one| one.line);
+            let mut lines = document.lines(index);
+            begin == Some(event.line) || lines.any(|line| line.number() == event.line)
+        };
+        if !own.any(stands_in) {
+            let (uid, line) = (&event.uid, event.line);
+            return Err(format!("line {line}: refuses {uid}, which is not there"));
+        }
+    }
+    let refused = events().filter_map(|event| Some((event.line, event.fault.as_deref()?)));
     let faults = reading
         .faults
         .iter()

@@ -199,6 +199,110 @@ fn what_is_not_in_order_is_found() {
     assert_eq!(world.findings(""), []);
 }
 
+/// An account that names one file of each kind but the bearer token.
+const ACCOUNT: &str = r#"
+    [[calendar.caldav]]
+    name = "cloud"
+    url = "https://cloud.example.org/"
+    oauth2-token-url = "https://cloud.example.org/token"
+    oauth2-client-id = "meetbridge"
+    oauth2-client-secret-file = "ROOT/dav-client"
+    oauth2-refresh-token-file = "ROOT/dav-token"
+    certificate-file = "ROOT/dav-cert"
+    key-file = "ROOT/dav-key"
+    ca-file = "ROOT/dav-ca"
+"#;
+
+#[test]
+fn every_file_of_an_account_is_looked_at() {
+    let files = [
+        (
+            "dav-client",
+            "calendar cloud: the client secret's file",
+            true,
+        ),
+        (
+            "dav-token",
+            "calendar cloud: the refresh token's file",
+            true,
+        ),
+        ("dav-cert", "calendar cloud: the client certificate", false),
+        ("dav-key", "calendar cloud: the private key", true),
+        ("dav-ca", "calendar cloud: the file of certificates", false),
+    ];
+    let world = World::new();
+    let all_there = || {
+        for (file, _, private) in files {
+            fs::write(world.path(file), "x").unwrap();
+            world.mode(file, if private { 0o600 } else { 0o644 });
+        }
+    };
+    all_there();
+    assert_eq!(world.findings(ACCOUNT), []);
+    for (file, role, private) in files {
+        let expect = |severity, rest: &str| {
+            let what = format!("{role} {file} {rest}");
+            let found = world.findings(ACCOUNT);
+            assert!(
+                matches!(found.as_slice(), [one] if one.0 == severity && one.1.starts_with(&what)),
+                "{what}: {found:?}"
+            );
+        };
+        world.remove(file);
+        expect(Severity::Error, "is not there");
+        fs::create_dir(world.path(file)).unwrap();
+        expect(Severity::Error, "is not a regular file");
+        fs::remove_dir(world.path(file)).unwrap();
+        all_there();
+        if private {
+            world.mode(file, 0o604);
+            expect(Severity::Warning, "has mode 0604");
+            world.mode(file, 0o600);
+            fs::write(world.path(file), "").unwrap();
+            expect(Severity::Error, "is empty");
+            all_there();
+        }
+    }
+    let disabled = format!("{ACCOUNT}\nenabled = false");
+    world.remove("dav-key");
+    assert_eq!(world.findings(&disabled), []);
+}
+
+#[test]
+fn a_password_a_token_and_a_certificate_with_its_key_are_private() {
+    let account = "[[calendar.caldav]]\nname = \"cloud\"\nurl = \"https://cloud.example.org/\"\n";
+    let ways = [
+        (
+            "username = \"a\"\npassword-file = \"ROOT/dav\"",
+            "password's file",
+        ),
+        ("bearer-token-file = \"ROOT/dav\"", "bearer token's file"),
+        (
+            "certificate-file = \"ROOT/dav\"",
+            "client certificate with its key",
+        ),
+    ];
+    let world = World::new();
+    fs::write(world.path("dav"), "x").unwrap();
+    for (way, role) in ways {
+        world.mode("dav", 0o644);
+        let found = world.findings(&format!("{account}{way}"));
+        let what = format!("calendar cloud: the {role} dav has mode 0644");
+        assert!(
+            found.len() == 1 && found[0].1.starts_with(&what),
+            "{found:?}"
+        );
+        world.mode("dav", 0o600);
+        assert_eq!(world.findings(&format!("{account}{way}")), []);
+    }
+    let command = format!("{account}bearer-token-command = [\"ROOT/none\"]");
+    let found = world.findings(&command);
+    assert!(
+        found[0].1.starts_with("the program none cannot be run"),
+        "{found:?}"
+    );
+}
+
 impl World {
     fn remove(&self, name: &str) {
         let path = self.path(name);

@@ -17,6 +17,7 @@ mod graph;
 mod purity;
 mod reading;
 mod seeds;
+mod servers;
 mod simulation;
 #[cfg(feature = "simulator")]
 mod simulator;

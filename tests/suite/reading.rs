@@ -64,9 +64,7 @@ fn every_way_to_break_the_rules_has_one_outcome() {
               \xef\xbb\xbfBEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:b\nDTSTART:20261202T100000Z\nEND:VEVENT\nEND:VCALENDAR\n",
             &[
                 "2: a 2026-12-01T10:00Z/2026-12-01T10:00Z",
-                "7: not a content line",
                 "8: b 2026-12-02T10:00Z/2026-12-02T10:00Z",
-                "12: END:VCALENDAR without its BEGIN",
             ],
         ),
         (

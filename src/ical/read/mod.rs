@@ -3,11 +3,12 @@
 //! In: a [`Document`], the zone of floating times, the time. Out: the [`Event`]s, each with all its
 //! VEVENTs, and what could not be understood, with its place. A broken VEVENT never hides another.
 //!
-//! [`vevent`] reads one VEVENT, [`guard`] stands before the parser of its dates, [`mod@zone`] knows what
-//! a TZID means, [`time`] and [`recurrence`] know when it takes place, [`conference`] finds the links in
+//! `vevent` reads one VEVENT, `guard` stands before the parser of its dates, `zone` knows what a TZID
+//! means, `time` and `recurrence` know when it takes place, `conference` finds the links in
 //! it. Takes CPU time in proportion to the document: not for an async thread.
 
 mod conference;
+mod dated;
 mod expand;
 mod guard;
 mod recurrence;
@@ -49,7 +50,13 @@ pub struct Reading {
 pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
     let components = document.components();
     let zones = Zones::of(document);
-    let calendars = calendars(document, &zones);
+    let reader = Reader {
+        document,
+        calendars: calendars(document, &zones),
+        zone: Zone::Iana(zone),
+        now,
+        budget: Budget::of(document.bytes().len()),
+    };
     let mut faults = document.faults().to_vec();
     let mut groups: Vec<(Uid, Vec<Vevent<'_>>)> = Vec::new();
     let mut places: HashMap<Uid, usize> = HashMap::new();
@@ -57,7 +64,13 @@ pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
         if component.name != "VEVENT" {
             continue;
         }
-        let vevent = Vevent::read(document, index, component, &zones);
+        let vevent = Vevent::read(
+            document,
+            index,
+            component,
+            &zones,
+            reader.calendar(index).cancels,
+        );
         let Some(uid) = vevent.uid.clone() else {
             faults.push(Fault {
                 line: component.line,
@@ -74,13 +87,6 @@ pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
         }
     }
     faults.sort_by_key(|fault| fault.line);
-    let reader = Reader {
-        document,
-        calendars,
-        zone: Zone::Iana(zone),
-        now,
-        budget: Budget::of(document.bytes().len()),
-    };
     Reading {
         events: groups
             .into_iter()
@@ -130,16 +136,16 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// `None` only for an empty group.
     fn event(&self, uid: Uid, group: Vec<Vevent<'a>>) -> Option<Event> {
-        let (master, two_masters) = master(&group);
-        let lead = master.or(group.first())?;
+        let (master, another) = master(&group);
+        let first = group.first()?;
+        let lead = master.unwrap_or(first);
         let next = self
-            .fault(&group, two_masters)
+            .fault(&group, another)
             .map_or_else(|| self.next(master, &group), Err);
-        let cancelled = self.calendar(lead).cancels
-            || match master {
-                Some(master) => master.component.cancelled,
-                None => group.iter().all(|vevent| vevent.component.cancelled),
-            };
+        let cancelled = match master {
+            Some(master) => master.component.cancelled,
+            None => group.iter().all(|vevent| vevent.component.cancelled),
+        };
         let mut known = HashSet::new();
         Some(Event {
             uid,
@@ -180,18 +186,20 @@ impl<'a> Reader<'a> {
                 .unwrap_or(0),
             schedule: self.schedule(&group),
             content: self.content(&group),
-            fault: next.err(),
+            line: next.as_ref().err().map_or(first.line, |fault| fault.line),
+            fault: next.err().map(|fault| fault.what),
             components: group.into_iter().map(|vevent| vevent.component).collect(),
         })
     }
 
     /// What keeps the event as a whole from being understood.
-    fn fault(&self, group: &[Vevent<'a>], two_masters: bool) -> Option<String> {
-        if group.iter().any(|vevent| self.calendar(vevent).version_1) {
-            return Some("vCalendar 1.0 is not supported".to_owned());
+    fn fault(&self, group: &[Vevent<'a>], another: Option<&Vevent<'a>>) -> Option<Fault> {
+        let old = |vevent: &&Vevent<'a>| self.calendar(vevent.component.index).version_1;
+        if let Some(vevent) = group.iter().find(old) {
+            return Some(fault(vevent.line, "vCalendar 1.0 is not supported"));
         }
-        if two_masters {
-            return Some("the UID is used by two events".to_owned());
+        if let Some(another) = another {
+            return Some(fault(another.line, "the UID is used by two events"));
         }
         group.iter().find_map(|vevent| vevent.fault.clone())
     }
@@ -201,7 +209,7 @@ impl<'a> Reader<'a> {
         &self,
         master: Option<&Vevent<'a>>,
         group: &[Vevent<'a>],
-    ) -> Result<Option<Span>, String> {
+    ) -> Result<Option<Span>, Fault> {
         let now = self.now;
         let wanted = |span: &Span| span.end > now || span.start == span.end && span.start >= now;
         let mut overrides: Vec<&Vevent<'a>> = group
@@ -243,7 +251,8 @@ impl<'a> Reader<'a> {
                 cancelled: false,
             }));
             let single = Series::single(own, start, length);
-            next = earliest(next, single.first(now, wanted, &self.budget)?);
+            let found = single.first(now, wanted, &self.budget);
+            next = earliest(next, found.map_err(|what| fault(vevent.line, what))?);
         }
         if let Some(master) = master {
             let (frame, start, length) = self.own(master)?;
@@ -261,12 +270,15 @@ impl<'a> Reader<'a> {
                 });
                 (extra.start, end)
             });
+            let in_rules = |what| fault(master.rule_line.unwrap_or(master.line), what);
             let series = Series::single(frame, start, length)
-                .with_rules(&times.rules, &times.except_rules)?
+                .with_rules(&times.rules, &times.except_rules)
+                .map_err(in_rules)?
                 .with_extra(extra)
                 .with_changes(changes)
                 .without(without);
-            next = earliest(next, series.first(now, wanted, &self.budget)?);
+            let found = series.first(now, wanted, &self.budget);
+            next = earliest(next, found.map_err(in_rules)?);
         }
         Ok(next.map(|span| Span {
             end: span.end.min(span.start + LONGEST),
@@ -275,9 +287,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Where a VEVENT's DTSTART is, and how long it is.
-    fn own(&self, vevent: &Vevent<'a>) -> Result<(Frame<'a>, NaiveDateTime, Length), String> {
+    fn own(&self, vevent: &Vevent<'a>) -> Result<(Frame<'a>, NaiveDateTime, Length), Fault> {
         let times = &vevent.times;
-        let start = times.start.ok_or("it has no DTSTART")?;
+        let missing = || fault(vevent.line, "it has no DTSTART");
+        let start = times.start.ok_or_else(missing)?;
         let frame = Frame::of(start, self.zone(vevent));
         let local = frame.local(start);
         let length = match (times.end, times.duration) {
@@ -291,12 +304,14 @@ impl<'a> Reader<'a> {
 
     /// Where its floating times and days are.
     fn zone(&self, vevent: &Vevent<'a>) -> Zone<'a> {
-        self.calendar(vevent).zone.unwrap_or(self.zone)
+        self.calendar(vevent.component.index)
+            .zone
+            .unwrap_or(self.zone)
     }
 
-    /// The VCALENDAR a VEVENT stands in.
-    fn calendar(&self, vevent: &Vevent<'a>) -> Calendar<'a> {
-        let mut at = Some(vevent.component.index);
+    /// The VCALENDAR the component with that index stands in.
+    fn calendar(&self, component: usize) -> Calendar<'a> {
+        let mut at = Some(component);
         while let Some(index) = at {
             if let Some(calendar) = self.calendars.get(&index) {
                 return *calendar;
@@ -331,18 +346,23 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The master of a group, and whether it is in doubt.
+fn fault(line: usize, what: impl Into<String>) -> Fault {
+    let what = what.into();
+    Fault { line, what }
+}
+
+/// The master of a group, and another that puts it in doubt.
 ///
 /// Of several the one with the highest SEQUENCE is the event and the others are older versions of it
 /// (RFC 5545, 3.8.7.4). Several of that SEQUENCE are one event if they take place at the same times; else
 /// they are different events with one UID, which must not be (RFC 5545, 3.8.4.7).
-fn master<'g, 'z>(group: &'g [Vevent<'z>]) -> (Option<&'g Vevent<'z>>, bool) {
+fn master<'g, 'z>(group: &'g [Vevent<'z>]) -> (Option<&'g Vevent<'z>>, Option<&'g Vevent<'z>>) {
     let masters = || group.iter().filter(|one| !one.component.is_override);
     let newest = masters().map(|one| one.sequence).max();
     let mut newest = masters().filter(|one| Some(one.sequence) == newest);
     let first = newest.next();
-    let doubtful = newest.any(|one| first.is_some_and(|first| first.times != one.times));
-    (first, doubtful)
+    let another = newest.find(|one| first.is_some_and(|first| first.times != one.times));
+    (first, another)
 }
 
 fn earliest(one: Option<Span>, other: Option<Span>) -> Option<Span> {

@@ -87,6 +87,11 @@ fn times_are_read() {
             "2026-11-30T23:00Z/2026-12-01T23:00Z",
         ),
         // 25 hours, cut to 24.
+        // Of no length, as others read what RFC 5545, 3.6.1 forbids.
+        (
+            &["DTSTART;VALUE=DATE:20261201", "DTEND;VALUE=DATE:20261201"],
+            "2026-11-30T23:00Z/2026-11-30T23:00Z",
+        ),
         (
             &["DTSTART;VALUE=DATE:20271031"],
             "2027-10-30T22:00Z/2027-10-31T22:00Z",
@@ -489,6 +494,79 @@ fn a_broken_event_hides_no_other() {
 }
 
 #[test]
+fn a_fault_names_the_line_it_is_about() {
+    // The first VEVENT begins on line 3, its third line is line 5; of two, the second on line 8.
+    let cases: &[(&[&[&str]], &str)] = &[
+        (&[&["SUMMARY:x", "DTSTART:20261201T100000Z"]], "3"),
+        (&[&["SUMMARY:x"]], "3 it has no DTSTART"),
+        (
+            &[&["SUMMARY:folded", "  twice", "DTSTART:tomorrow"]],
+            "7 DTSTART cannot be read",
+        ),
+        (
+            &[&[
+                "DTSTART:20261201T100000Z",
+                "EXDATE;TZID=Nowhere:20261201T100000",
+            ]],
+            "6 the time zone \"Nowhere\" is not understood",
+        ),
+        (
+            &[&["DTSTART:20261201T100000Z", "RDATE:20261202T100000Z/P"]],
+            "6 RDATE cannot be read",
+        ),
+        (
+            &[&["DTSTART:20261201T100000Z", "DTSTART:20261202T100000Z"]],
+            "6 it has two different DTSTART",
+        ),
+        (
+            &[&["DTSTART:20261201T100000Z", "DURATION:1h"]],
+            "6 DURATION cannot be read",
+        ),
+        (
+            &[&["DTSTART:20261201T100000Z", "UID:other"]],
+            "6 it has two UIDs",
+        ),
+        (
+            &[&["DTSTART:20261201T100000Z", "SUMMARY:x", "RRULE:FREQ=NEVER"]],
+            "7 the recurrence rule cannot be read",
+        ),
+        (
+            &[&["DTSTART:20260101T100000Z", "SUMMARY:x", "EXRULE:FREQ=NEVER"]],
+            "7 the recurrence rule cannot be read",
+        ),
+        (
+            &[
+                &[
+                    "DTSTART:20260101T100000Z",
+                    "RRULE:FREQ=SECONDLY;COUNT=900000000",
+                ],
+                &["RECURRENCE-ID:20260101T100001Z", "DTSTART:20260101T100001Z"],
+            ],
+            "6 the recurrence rule takes too long to follow",
+        ),
+        (
+            &[
+                &["DTSTART:20261201T100000Z", "SUMMARY:x"],
+                &["RECURRENCE-ID:20261202T100000Z", "DTSTART:soon"],
+            ],
+            "11 DTSTART cannot be read",
+        ),
+        (
+            &[
+                &["DTSTART:20261201T100000Z", "SUMMARY:x"],
+                &["DTSTART:20261203T100000Z"],
+            ],
+            "8 the UID is used by two events",
+        ),
+    ];
+    for (vevents, expected) in cases {
+        let event = event(vevents, "2026-11-23T12:00:00Z");
+        let told = format!("{} {}", event.line, event.fault.unwrap_or_default());
+        assert_eq!(told.trim(), *expected, "{vevents:?}");
+    }
+}
+
+#[test]
 fn the_calendar_speaks_for_its_events() {
     let text = |head: &str| {
         format!(
@@ -513,6 +591,90 @@ fn the_calendar_speaks_for_its_events() {
     }
     let status = ["DTSTART:20261201T100000Z", "STATUS:cancelled"];
     assert!(event(&[&status], "2026-11-23T12:00:00Z").cancelled);
+}
+
+#[test]
+fn a_calendar_behind_a_byte_order_mark_speaks_for_its_events() {
+    let calendar = |head: &str, uid: &str| {
+        format!(
+            "\u{feff}BEGIN:VCALENDAR\r\n{head}\r\nBEGIN:VEVENT\r\nUID:{uid}\r\n\
+             DTSTART:20261201T100000Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+    };
+    let text = calendar("VERSION:2.0", "plain")
+        + &calendar("METHOD:CANCEL", "cancelled")
+        + &calendar("VERSION:1.0", "old").to_lowercase();
+    let reading = reading(&text, "2026-11-23T12:00:00Z");
+    assert!(reading.faults.is_empty(), "{:?}", reading.faults);
+    let told = reading.events.iter();
+    let told: Vec<_> = told
+        .map(|event| (event.uid.as_str(), event.cancelled, event.fault.as_deref()))
+        .collect();
+    let old = Some("vCalendar 1.0 is not supported");
+    assert_eq!(
+        told,
+        [
+            ("plain", false, None),
+            ("cancelled", true, None),
+            ("old", false, old)
+        ]
+    );
+}
+
+#[test]
+fn a_cancelling_calendar_cancels_what_is_in_it_alone() {
+    let vevent = |lines: &str| format!("BEGIN:VEVENT\r\nUID:u\r\n{lines}END:VEVENT\r\n");
+    let text = |method: &str, vevents: &str| {
+        format!("BEGIN:VCALENDAR\r\nMETHOD:{method}\r\n{vevents}END:VCALENDAR\r\n")
+    };
+    let master = vevent("DTSTART:20261201T100000Z\r\nRRULE:FREQ=DAILY;COUNT=2\r\n");
+    let other = |day: u32| {
+        vevent(&format!(
+            "RECURRENCE-ID:2026120{day}T100000Z\r\nDTSTART:2026120{day}T110000Z\r\n"
+        ))
+    };
+    let bare = vevent("RECURRENCE-ID:20261201T100000Z\r\n");
+    let cases = [
+        // One occurrence is cancelled, the series goes on.
+        (
+            text("PUBLISH", &master) + &text("CANCEL", &other(1)),
+            false,
+            "2 10:00",
+        ),
+        // A cancellation need not say when the occurrence would have been (RFC 5546, 3.2.5).
+        (
+            text("PUBLISH", &master) + &text("CANCEL", &bare),
+            false,
+            "2 10:00",
+        ),
+        (
+            text("CANCEL", &other(1)) + &text("PUBLISH", &other(2)),
+            false,
+            "2 11:00",
+        ),
+        (text("CANCEL", &(other(1) + &other(2))), true, "past"),
+        (
+            text("CANCEL", &master) + &text("PUBLISH", &other(1)),
+            true,
+            "1 11:00",
+        ),
+    ];
+    for (text, cancelled, expected) in cases {
+        let reading = reading(&text, "2026-11-23T12:00:00Z");
+        let event = &reading.events[0];
+        let next = match &event.next {
+            Next::At(span) => span.start.format("%-d %H:%M").to_string(),
+            Next::Past => "past".to_owned(),
+            Next::Unknown => format!("{:?}", event.fault),
+        };
+        assert_eq!(
+            (event.cancelled, next.as_str()),
+            (cancelled, expected),
+            "{text}"
+        );
+        let of_components = event.components.iter().map(|one| one.cancelled);
+        assert!(of_components.into_iter().any(|one| one), "{text}");
+    }
 }
 
 #[test]

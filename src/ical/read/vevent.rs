@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::conference::{self, Found, Vouched, Written};
+use super::dated::{Dated, Origin, Pending};
 use super::guard;
 use super::time::{Length, When};
 use super::zone::Zones;
 use crate::ical::block;
-use crate::ical::document::{self, ContentLine, Document, unescape_text};
+use crate::ical::document::{self, ContentLine, Document, Fault, unescape_text};
 use crate::ical::event::{Class, Component, Place};
 use crate::ical::mark::Mark;
 use crate::model::Uid;
@@ -35,8 +36,12 @@ pub(super) struct Vevent<'z> {
     found: Found,
     /// URLs in it that are Teams links by where they stand.
     vouched: Vouched,
+    /// The physical line of its BEGIN.
+    pub(super) line: usize,
+    /// That of its first recurrence rule.
+    pub(super) rule_line: Option<usize>,
     /// The first thing that keeps it from being understood.
-    pub(super) fault: Option<String>,
+    pub(super) fault: Option<Fault>,
 }
 
 /// When a VEVENT takes place.
@@ -69,72 +74,38 @@ pub(super) enum End<'z> {
     After(Length),
 }
 
-/// A property that holds dates or times.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Dated {
-    Start,
-    End,
-    RecurrenceId,
-    Extra(Option<Length>),
-    /// The end of the period that the value before it begins.
-    ExtraEnd,
-    Except,
-    LastModified,
-    Stamped,
-}
-
-impl Dated {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Start => "DTSTART",
-            Self::End => "DTEND",
-            Self::RecurrenceId => "RECURRENCE-ID",
-            Self::Extra(_) | Self::ExtraEnd => "RDATE",
-            Self::Except => "EXDATE",
-            Self::LastModified => "LAST-MODIFIED",
-            Self::Stamped => "DTSTAMP",
-        }
-    }
-}
-
-/// The values that are still to be read, and where each belongs.
-#[derive(Default)]
-struct Pending {
-    values: Vec<(&'static str, String)>,
-    places: Vec<(Dated, Option<usize>)>,
-    /// Each name with its number.
-    zones: HashMap<String, usize>,
-}
-
 impl<'z> Vevent<'z> {
-    /// Reads the VEVENT with that index, its times in `zones`.
+    /// Reads the VEVENT with that index, its times in `zones`; with `cancels` its calendar cancels it.
     pub(super) fn read(
         document: &Document<'_>,
         index: usize,
         component: &document::Component,
         zones: &'z Zones<'_>,
+        cancels: bool,
     ) -> Self {
-        let mut vevent = Self::empty(index);
+        let begin = component.line;
+        let mut vevent = Self::empty(index, begin);
         let mut pending = Pending::default();
         for line in document.lines(index) {
             vevent.take(&line, &mut pending);
         }
+        vevent.component.cancelled |= cancels;
         vevent.find_vouched(document, index);
         vevent.component.links = std::mem::take(&mut vevent.found).into_links();
         vevent.resolve(pending, component.parent, zones);
         let only_cancels = vevent.component.is_override && vevent.component.cancelled;
         if vevent.times.start.is_none() && !only_cancels {
-            vevent.blame("it has no DTSTART");
+            vevent.blame(begin, "it has no DTSTART");
         }
         if !component.closed {
-            vevent.blame("its END:VEVENT is missing");
+            vevent.blame(begin, "its END:VEVENT is missing");
         } else if !document.is_whole(index) {
-            vevent.blame("a component in it has no END");
+            vevent.blame(begin, "a component in it has no END");
         }
         vevent
     }
 
-    fn empty(index: usize) -> Self {
+    fn empty(index: usize, line: usize) -> Self {
         Self {
             component: Component {
                 index,
@@ -160,12 +131,16 @@ impl<'z> Vevent<'z> {
             schedule: Vec::new(),
             found: Found::default(),
             vouched: Vouched::default(),
+            line,
+            rule_line: None,
             fault: None,
         }
     }
 
-    fn blame(&mut self, fault: impl Into<String>) {
-        self.fault.get_or_insert_with(|| fault.into());
+    fn blame(&mut self, line: usize, what: impl Into<String>) {
+        let what = || what.into();
+        self.fault
+            .get_or_insert_with(|| Fault { line, what: what() });
     }
 
     fn take(&mut self, line: &ContentLine<'_>, pending: &mut Pending) {
@@ -174,7 +149,7 @@ impl<'z> Vevent<'z> {
             "UID" => {
                 let uid = Uid::new(line.text().trim());
                 if self.uid.is_some() && uid != self.uid {
-                    self.blame("it has two UIDs");
+                    self.blame(line.number(), "it has two UIDs");
                 } else {
                     self.uid = uid;
                 }
@@ -223,7 +198,7 @@ impl<'z> Vevent<'z> {
             "DTEND" => pending.add(Dated::End, line),
             "DURATION" => match Length::parse(&line.value()) {
                 Some(length) => self.times.duration = Some(length),
-                None => self.blame("DURATION cannot be read"),
+                None => self.blame(line.number(), "DURATION cannot be read"),
             },
             "RECURRENCE-ID" => {
                 self.component.is_override = true;
@@ -234,19 +209,26 @@ impl<'z> Vevent<'z> {
                     }
                     // THISANDPRIOR of RFC 2445 is not to be sent (RFC 5545, 3.2.13).
                     Some(_) => {
-                        self.blame("RECURRENCE-ID with a RANGE but THISANDFUTURE is not supported");
+                        let what = "RECURRENCE-ID with a RANGE but THISANDFUTURE is not supported";
+                        self.blame(line.number(), what);
                     }
                 }
                 pending.add(Dated::RecurrenceId, line);
             }
-            "RRULE" => self.times.rules.push(line.value()),
+            "RRULE" => {
+                self.rule_line.get_or_insert(line.number());
+                self.times.rules.push(line.value());
+            }
             "RDATE" => {
                 if !pending.add_extra(line) {
-                    self.blame("RDATE cannot be read");
+                    self.blame(line.number(), "RDATE cannot be read");
                 }
             }
             "EXDATE" => pending.add(Dated::Except, line),
-            _ => self.times.except_rules.push(line.value()),
+            _ => {
+                self.rule_line.get_or_insert(line.number());
+                self.times.except_rules.push(line.value());
+            }
         }
     }
 
@@ -254,7 +236,8 @@ impl<'z> Vevent<'z> {
         let (written, place) = match name {
             "DESCRIPTION" => {
                 if let Some(encoding) = line.encoding() {
-                    self.blame(format!("its DESCRIPTION is encoded as {encoding}"));
+                    let what = format!("its DESCRIPTION is encoded as {encoding}");
+                    self.blame(line.number(), what);
                 }
                 if let Some(twin) = line.param("ALTREP") {
                     self.links(&twin, Written::DataUrl, Place::Other);
@@ -321,7 +304,8 @@ impl<'z> Vevent<'z> {
     /// Reads the pending dates and puts each where it belongs.
     fn resolve(&mut self, pending: Pending, parent: Option<usize>, zones: &'z Zones<'_>) {
         if pending.values.len() > guard::MAX_DATES {
-            self.blame(format!("it has more than {} dates", guard::MAX_DATES));
+            let what = format!("it has more than {} dates", guard::MAX_DATES);
+            self.blame(self.line, what);
             return;
         }
         // Few names stand in a VEVENT: each is looked up once.
@@ -330,8 +314,8 @@ impl<'z> Vevent<'z> {
             .map(|(name, &number)| (number, zones.get(name, parent)))
             .collect();
         let read = guard::dates(&pending.values);
-        for (&(dated, tzid), written) in pending.places.iter().zip(read) {
-            let zone = tzid.and_then(|number| known.get(&number));
+        for (&origin, written) in pending.places.iter().zip(read) {
+            let zone = origin.zone.and_then(|number| known.get(&number));
             let when = match (written, zone) {
                 (Some(guard::Written::Date(date)), _) => Some(When::Date(date)),
                 (Some(guard::Written::Utc(at)), _) => Some(When::Utc(at)),
@@ -340,18 +324,19 @@ impl<'z> Vevent<'z> {
                     Some(When::Zoned(local, *zone))
                 }
                 (Some(guard::Written::Local(_)), Some(Err(why))) => {
-                    if !matches!(dated, Dated::LastModified | Dated::Stamped) {
-                        self.blame(why);
+                    if !matches!(origin.dated, Dated::LastModified | Dated::Stamped) {
+                        self.blame(origin.line, why);
                     }
                     continue;
                 }
                 (None, _) => None,
             };
-            self.put(dated, when);
+            self.put(origin, when);
         }
     }
 
-    fn put(&mut self, dated: Dated, when: Option<When<'z>>) {
+    fn put(&mut self, origin: Origin, when: Option<When<'z>>) {
+        let Origin { dated, line, .. } = origin;
         let stamp = match when {
             Some(When::Utc(at)) => Some(at),
             Some(When::Floating(local)) => Some(local.and_utc()),
@@ -362,7 +347,7 @@ impl<'z> Vevent<'z> {
         let (once, when) = match (dated, when) {
             (Dated::LastModified, _) => return self.last_modified = self.last_modified.max(stamp),
             (Dated::Stamped, _) => return self.stamped = self.stamped.max(stamp),
-            (_, None) => return self.blame(format!("{} cannot be read", dated.name())),
+            (_, None) => return self.blame(line, format!("{} cannot be read", dated.name())),
             (Dated::Extra(length), Some(start)) => {
                 let end = length.map(End::After);
                 return times.extra.push(Extra { start, end });
@@ -379,60 +364,8 @@ impl<'z> Vevent<'z> {
             (Dated::RecurrenceId, Some(when)) => (&mut times.recurrence_id, when),
         };
         if *once.get_or_insert(when) != when {
-            self.blame(format!("it has two different {}", dated.name()));
+            self.blame(line, format!("it has two different {}", dated.name()));
         }
-    }
-}
-
-impl Pending {
-    fn add(&mut self, dated: Dated, line: &ContentLine<'_>) {
-        let zone = self.zone(line);
-        let value = line.value();
-        if dated != Dated::Except {
-            return self.push(dated, &value, zone);
-        }
-        for part in value.split(',').filter(|part| !part.trim().is_empty()) {
-            self.push(dated, part, zone);
-        }
-    }
-
-    /// Adds an RDATE, also with periods; `false` if a duration in it cannot be read.
-    fn add_extra(&mut self, line: &ContentLine<'_>) -> bool {
-        let zone = self.zone(line);
-        for part in line
-            .value()
-            .split(',')
-            .filter(|part| !part.trim().is_empty())
-        {
-            match part.split_once('/') {
-                None => self.push(Dated::Extra(None), part, zone),
-                Some((start, end)) if end.trim_start().starts_with(['P', 'p', '+', '-']) => {
-                    let Some(length) = Length::parse(end) else {
-                        return false;
-                    };
-                    self.push(Dated::Extra(Some(length)), start, zone);
-                }
-                Some((start, end)) => {
-                    self.push(Dated::Extra(None), start, zone);
-                    self.push(Dated::ExtraEnd, end, zone);
-                }
-            }
-        }
-        true
-    }
-
-    fn push(&mut self, dated: Dated, value: &str, zone: Option<usize>) {
-        // One more than the limit says that it was passed.
-        if self.values.len() <= guard::MAX_DATES {
-            self.values.push((dated.name(), value.to_owned()));
-            self.places.push((dated, zone));
-        }
-    }
-
-    /// The number of the zone that the line names.
-    fn zone(&mut self, line: &ContentLine<'_>) -> Option<usize> {
-        let next = self.zones.len();
-        Some(*self.zones.entry(line.param("TZID")?).or_insert(next))
     }
 }
 

@@ -56,6 +56,34 @@ fn one_pass_links_and_the_next_writes_nothing() {
 }
 
 #[test]
+fn a_fault_of_an_event_is_told_with_its_file_and_line() {
+    let world = World::new();
+    let broken = calendar(&[event("broken@example.org", 24)]).replace("DTSTART:", "DTSTART:soon");
+    let at = broken.lines().position(|line| line.starts_with("DTSTART"));
+    let line = at.unwrap() + 1;
+    world.put("broken.ics", &broken);
+    world.put("good.ics", &single("good@example.org"));
+
+    let told = format!("broken.ics: line {line}: DTSTART cannot be read");
+    world.run(&["plan"]).says(0, &[]).shows(&[&told]);
+    let plan = world.run(&["plan", "--json"]).json();
+    let events = plan["calendars"][0]["events"].as_array().unwrap();
+    let of = |uid: &str| events.iter().find(|e| e["uid"] == uid).unwrap();
+    let broken = of("broken@example.org");
+    assert_eq!(broken["resource"], "broken.ics");
+    assert_eq!(broken["line"], line);
+    assert_eq!(broken["reason"], "DTSTART cannot be read");
+    assert_eq!(of("good@example.org")["line"], serde_json::Value::Null);
+    let told = format!("nothing is done: line {line}: DTSTART cannot be read");
+    let explained = world.run(&["explain", "broken@example.org"]);
+    explained.says(0, &[]).shows(&["team broken.ics", &told]);
+    let told = format!("uid=broken@example.org line={line} reason=");
+    world
+        .run(&["sync"])
+        .says(0, &["event.faulty", "resource=broken.ics", &told]);
+}
+
+#[test]
 fn plan_status_and_explain_say_what_is() {
     let world = World::new();
     let zoom =

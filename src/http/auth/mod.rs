@@ -1,5 +1,9 @@
 //! How a server is signed in to, other than Graph.
 
+mod login;
+
+pub use login::{Attempt, Login, LoginError};
+
 use url::Url;
 
 use crate::secret::SecretSource;

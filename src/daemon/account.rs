@@ -1,0 +1,119 @@
+//! Accounts whose calendars are found out at run time: looked for until they are found, and again
+//! every day.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Kept, keep_watching};
+use crate::calendar::{Again, ReadError};
+use crate::log::{self, Chain, Lasting};
+use crate::model::CalendarName;
+use crate::sync::Bridge;
+
+/// The first and the longest wait after a discovery that failed.
+const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+
+/// How long a discovery waits that fails until a person acts.
+const SLOWLY: Duration = Duration::from_secs(15 * 60);
+
+/// How often an account is looked over for calendars that came or went.
+const ANEW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A configured account.
+#[async_trait]
+pub trait Account: Send + Sync {
+    /// Its name in the configuration.
+    fn name(&self) -> &str;
+
+    /// Its calendars that are to be watched.
+    ///
+    /// # Errors
+    /// When the server does not tell, or does not have what is configured.
+    async fn calendars(&self) -> Result<Vec<Kept>, ReadError>;
+}
+
+/// Watches the calendars of `account` until `stop`.
+pub(super) async fn keep(
+    bridge: Arc<Bridge>,
+    account: Arc<dyn Account>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let trouble = Lasting::default();
+    let mut watching: BTreeMap<CalendarName, CancellationToken> = BTreeMap::new();
+    let mut retry = RETRY.0;
+    loop {
+        let found = tokio::select! {
+            () = stop.cancelled() => return,
+            found = account.calendars() => found,
+        };
+        let wait = match found {
+            Ok(found) => {
+                if trouble.works(&()) {
+                    log::event!(ACCOUNT_RECOVERED, account = account.name());
+                }
+                follow(&bridge, found, &mut watching, &tasks, &stop);
+                retry = RETRY.0;
+                ANEW
+            }
+            Err(error) => {
+                let text = Chain(&error).to_string();
+                if trouble.fails((), text.clone()) {
+                    log::event!(ACCOUNT_FAILING, account = account.name(), error = %text);
+                }
+                let wait = wait_after(&error, &bridge, retry);
+                retry = (retry * 2).min(RETRY.1);
+                wait
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = bridge.clock.sleep(wait) => {}
+        }
+    }
+}
+
+/// How long nothing is asked after `error`, where `retry` is the turn of a failure that may pass.
+fn wait_after(error: &ReadError, bridge: &Bridge, retry: Duration) -> Duration {
+    match error.again() {
+        Again::Soon => retry,
+        Again::Slowly => SLOWLY,
+        Again::At(time) => (time - bridge.clock.now())
+            .to_std()
+            .unwrap_or_default()
+            .max(retry),
+    }
+}
+
+/// Begins to watch the calendars that are new, and lets go of those that are not there any more.
+fn follow(
+    bridge: &Arc<Bridge>,
+    found: Vec<Kept>,
+    watching: &mut BTreeMap<CalendarName, CancellationToken>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    watching.retain(|name, its_stop| {
+        let there = found.iter().any(|kept| kept.calendar.name == *name);
+        if !there {
+            log::event!(CALENDAR_LEFT, calendar = %name);
+            its_stop.cancel();
+        }
+        there
+    });
+    for kept in found {
+        let name = kept.calendar.name.clone();
+        if watching.contains_key(&name) {
+            continue;
+        }
+        log::event!(CALENDAR_FOUND, calendar = %name);
+        let its_stop = stop.child_token();
+        watching.insert(name, its_stop.clone());
+        tasks.spawn(keep_watching(bridge.clone(), kept, its_stop));
+    }
+}

@@ -1,0 +1,1 @@
+//! Access tokens by a refresh token (RFC 6749, section 6).
