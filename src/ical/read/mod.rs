@@ -26,6 +26,7 @@ use self::expand::Budget;
 use self::recurrence::{Change, Series, Without};
 use self::time::{Frame, Length, When};
 use self::vevent::{End, Vevent};
+pub use self::zone::iana_zone;
 use self::zone::{Zone, Zones};
 pub use super::document::Fault;
 use super::document::{Component, Document};

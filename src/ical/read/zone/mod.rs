@@ -93,6 +93,19 @@ impl Zone<'_> {
     }
 }
 
+/// The IANA zone that an iCalendar text means by the TZID of its first VTIMEZONE (RFC 4791, 5.2.2:
+/// CALDAV:calendar-timezone); `None` where the name means none.
+pub fn iana_zone(text: &[u8]) -> Option<Tz> {
+    let document = Document::parse(text).ok()?;
+    let mut components = document.components().iter();
+    let index = components.position(|component| component.name == "VTIMEZONE")?;
+    let line = document.lines(index).find(|line| line.is("TZID"))?;
+    match names::known(&line.value())? {
+        Zone::Iana(zone) => Some(zone),
+        Zone::Own(_) | Zone::Fixed(_) => None,
+    }
+}
+
 fn fixed(seconds: i32) -> FixedOffset {
     FixedOffset::east_opt(seconds).unwrap_or(Utc.fix())
 }
