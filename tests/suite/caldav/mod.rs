@@ -3,4 +3,7 @@
 #[path = "../../support/caldav/mod.rs"]
 mod fake;
 
+mod account;
+mod finding;
+mod signing_in;
 mod the_fake;

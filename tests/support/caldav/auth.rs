@@ -119,6 +119,46 @@ fn digest(world: &mut World, asked: &Asked, given: &str) -> Judged {
     }
 }
 
+/// Answers what is posted to the token endpoint (RFC 6749, 6).
+pub(super) fn token(world: &mut World, asked: &Asked) -> Answer {
+    let body = String::from_utf8_lossy(&asked.body).into_owned();
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(body.as_bytes())
+        .into_owned()
+        .collect();
+    let get = |name: &str| {
+        let found = form.iter().find(|(given, _)| given == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    let json = |status, body: String| {
+        Answer::new(status)
+            .body("application/json", body)
+            .with("Cache-Control", "no-store")
+    };
+    let kind = asked.header("content-type").unwrap_or_default();
+    let form = kind.starts_with("application/x-www-form-urlencoded");
+    if !form || get("grant_type") != Some("refresh_token") || get("client_id").is_none() {
+        return json(400, r#"{"error":"invalid_request"}"#.into());
+    }
+    let given = get("refresh_token").unwrap_or_default().to_owned();
+    let Some(user) = world.refresh_tokens.get(&given).cloned() else {
+        return json(400, r#"{"error":"invalid_grant"}"#.into());
+    };
+    world.serial += 1;
+    let access = format!("access{}", world.serial);
+    world.bearer_tokens.insert(access.clone(), user.clone());
+    let mut rotated = String::new();
+    if world.quirks.rotates_tokens {
+        let next = format!("refresh{}", world.serial);
+        world.refresh_tokens.remove(&given);
+        world.refresh_tokens.insert(next.clone(), user);
+        rotated = format!(",\"refresh_token\":\"{next}\"");
+    }
+    let body = format!(
+        "{{\"access_token\":\"{access}\",\"token_type\":\"Bearer\",\"expires_in\":3600{rotated}}}"
+    );
+    json(200, body)
+}
+
 /// The value of a parameter in `name="value", name=value`.
 fn parameter(given: &str, name: &str) -> Option<String> {
     let mut rest = given;

@@ -4,6 +4,7 @@
 //! ```text
 //! http://127.0.0.1:PORT/                          the host
 //! http://127.0.0.1:PORT/.well-known/caldav        redirects to the root
+//! http://127.0.0.1:PORT/token                     takes refresh tokens
 //! http://127.0.0.1:PORT/dav/                      the root
 //! http://127.0.0.1:PORT/dav/principals/alice/
 //! http://127.0.0.1:PORT/dav/calendars/alice/      the home set
@@ -126,7 +127,13 @@ impl Editor {
         world.bearer_tokens.insert(token.into(), user.into());
     }
 
-    /// No token is good any more.
+    /// Whoever posts this to `/token` gets an access token of the user.
+    pub fn refresh_token(&self, token: &str, user: &str) {
+        let mut world = self.0.world();
+        world.refresh_tokens.insert(token.into(), user.into());
+    }
+
+    /// No access token is good any more.
     pub fn revoke_tokens(&self) {
         self.0.world().bearer_tokens.clear();
     }

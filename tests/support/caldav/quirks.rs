@@ -11,6 +11,8 @@ pub struct Quirks {
     pub auth_at_well_known: bool,
     /// A digest nonce is stale after this many uses.
     pub nonce_uses: Option<usize>,
+    /// A refresh token is good once, and another comes with the access token.
+    pub rotates_tokens: bool,
     /// 429 instead of 401 after this many wrong passwords.
     pub brute_force: Option<usize>,
     /// How `/.well-known/caldav` answers.
@@ -347,6 +349,7 @@ impl Default for Quirks {
             auth: vec![Auth::Basic],
             auth_at_well_known: false,
             nonce_uses: None,
+            rotates_tokens: false,
             brute_force: None,
             well_known: WellKnown::Redirect {
                 status: 301,

@@ -234,6 +234,9 @@ fn route(world: &mut World, asked: &Asked, port: u16) -> Result<(String, Place),
         }
         return Err(well_known(world, port));
     }
+    if (asked.method.as_str(), asked.path()) == ("POST", "/token") {
+        return Err(super::auth::token(world, asked));
+    }
     let user = super::auth::authorize(world, asked)?;
     let place = place::place(world, &user, asked.path());
     if let ("PROPFIND" | "REPORT", false) = (asked.method.as_str(), asked.body.is_empty()) {

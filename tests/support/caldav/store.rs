@@ -18,6 +18,7 @@ pub(super) struct World {
     /// Grows with each change anywhere.
     pub(super) serial: u64,
     pub(super) bearer_tokens: BTreeMap<String, String>,
+    pub(super) refresh_tokens: BTreeMap<String, String>,
     /// Wrong passwords so far.
     pub(super) wrong: usize,
     /// How often each digest nonce was used, and the highest count.
@@ -106,6 +107,7 @@ impl World {
             now: 1_793_520_000, // 2026-11-01 08:00 UTC
             serial: 0,
             bearer_tokens: BTreeMap::new(),
+            refresh_tokens: BTreeMap::new(),
             wrong: 0,
             nonces: HashMap::new(),
             listings: 0,
