@@ -1,5 +1,7 @@
 //! A clock that passes time at once and numbers without chance, for unit tests.
 
+pub(crate) mod server;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -68,7 +68,9 @@ fn in_words(error: &rustls::Error) -> Option<&'static str> {
             "the server does not accept the client certificate; put one that it accepts into \
              `certificate-file`"
         }
-        rustls::Error::NoCertificatesPresented => "the server shows no certificate",
+        rustls::Error::InvalidMessage(_) => {
+            "does not speak TLS there; check the port (and http or https) in `url`"
+        }
         _ => return None,
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use rusqlite::OptionalExtension as _;
+use rusqlite::{OptionalExtension as _, TransactionBehavior};
 
 use super::error::StateError;
 use super::rows::time;
@@ -72,15 +72,53 @@ impl State {
     }
 
     /// Forgets what was decided of the calendar's resources, so that the next pass decides every
-    /// event again; links and meetings stay.
+    /// event again, and up to where its changes are known; that the resources were there, links and
+    /// meetings stay.
     ///
     /// # Errors
-    /// [`StateError`].
+    /// [`StateError`]; then nothing is forgotten.
     pub fn forget_decisions(&self, calendar: &CalendarName) -> Result<(), StateError> {
         self.write(|c| {
             let name = [calendar.as_str()];
-            c.prepare_cached("DELETE FROM resources WHERE calendar = ?1")?
+            let transaction = c.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction
+                .prepare_cached(
+                    "UPDATE resources SET version = '', due = NULL, outcome = '[]'
+                     WHERE calendar = ?1 AND version <> ''",
+                )?
                 .execute(name)?;
+            transaction
+                .prepare_cached("UPDATE calendars SET token = NULL WHERE calendar = ?1")?
+                .execute(name)?;
+            transaction.commit()
+        })
+    }
+
+    /// Forgets what was decided of one resource, if it is known at all: every listing reads it until
+    /// it is decided again, or reports it as vanished.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn forget_decision(
+        &self,
+        calendar: &CalendarName,
+        id: &ResourceId,
+    ) -> Result<(), StateError> {
+        let key = (calendar.as_str(), id.as_str());
+        self.write(|c| {
+            let decided = c
+                .prepare_cached(
+                    "SELECT 1 FROM resources WHERE calendar = ?1 AND resource = ?2
+                     AND NOT (version = '' AND due IS NULL)",
+                )?
+                .exists(key)?;
+            if decided {
+                c.prepare_cached(
+                    "UPDATE resources SET version = '', due = NULL, outcome = '[]'
+                     WHERE calendar = ?1 AND resource = ?2",
+                )?
+                .execute(key)?;
+            }
             Ok(())
         })
     }

@@ -8,8 +8,10 @@
 //! (promise 6).
 
 mod agenda;
+mod calendars;
 mod error;
 mod file;
+mod links;
 mod lock;
 mod records;
 mod rows;

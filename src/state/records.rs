@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::calendar::SyncToken;
 use crate::meeting::Meeting;
 use crate::model::{CalendarName, ExternalId, Generation, OrganizerId, ResourceId, Uid, Version};
 
@@ -90,6 +91,8 @@ pub struct CalendarRecord {
     pub last_pass: Option<DateTime<Utc>>,
     /// Why the last pass failed, in words, if it did.
     pub failing: Option<String>,
+    /// Up to where the calendar's changes are known.
+    pub token: Option<SyncToken>,
 }
 
 /// Since when and why a calendar is frozen.

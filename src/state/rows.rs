@@ -6,6 +6,7 @@ use rusqlite::Row;
 use rusqlite::types::{Type, ValueRef};
 
 use super::records::{CalendarRecord, Frozen, Link, MeetingRecord, Phase, ResourceRecord};
+use crate::calendar::SyncToken;
 use crate::meeting::Meeting;
 use crate::model::{CalendarName, ExternalId, OrganizerId, ResourceId, Uid, Version};
 
@@ -76,6 +77,7 @@ pub(super) fn read_calendar(row: &Row<'_>) -> rusqlite::Result<(String, Calendar
         last_pass: time_or_none(row, 5)?,
         failing: row.get(6)?,
         rules: row.get(7)?,
+        token: row.get::<_, Option<String>>(8)?.map(SyncToken::new),
     };
     Ok((row.get(0)?, record))
 }

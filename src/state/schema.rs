@@ -12,7 +12,8 @@ const APPLICATION: i64 = 0x4d54_4252;
 ///
 /// Times are microseconds since 1970 in UTC, days are counted from the common era, phases are 0
 /// (intended), 1 (written), 2 (seen).
-const STEPS: &[&str] = &["
+pub(super) const STEPS: &[&str] = &[
+    "
     CREATE TABLE calendars (
         calendar TEXT PRIMARY KEY,
         first_pass_done INTEGER NOT NULL,
@@ -80,7 +81,11 @@ const STEPS: &[&str] = &["
         scope TEXT PRIMARY KEY,
         until INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    ALTER TABLE calendars ADD COLUMN token TEXT;
+",
+];
 
 /// Every table of the newest version.
 const TABLES: [&str; 6] = [

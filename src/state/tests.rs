@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
+use crate::calendar::SyncToken;
 use crate::meeting::{Details, DialIn, Meeting};
 use crate::model::{CalendarName, ExternalId, JoinUrl, MeetingId, OrganizerId, ResourceId};
 use crate::model::{Span, Uid, Version};
@@ -81,6 +82,7 @@ fn every_record_comes_back_as_it_was_put() {
             }),
             last_pass: Some(at(5)),
             failing: Some(text.to_owned()),
+            token: Some(SyncToken::new(text)),
         };
         state.put_calendar(&calendar, &record).unwrap();
         assert_eq!(state.calendar(&calendar).unwrap(), record);
@@ -248,12 +250,89 @@ fn confirming_moves_written_links_of_that_calendar_except_those_named() {
     use Phase::{Intended as I, Seen as S, Written as W};
 
     let except = BTreeSet::from([ResourceId::new("b")]);
-    assert_eq!(state.confirm_written(&team(), &except).unwrap(), 1);
+    assert_eq!(state.confirm_written(&team(), &except, now()).unwrap(), 1);
     assert_eq!(phases(), [S, I, W, S, W, W]);
-    assert_eq!(state.confirm_written(&team(), &except).unwrap(), 0);
+    assert_eq!(state.confirm_written(&team(), &except, now()).unwrap(), 0);
     let none = BTreeSet::new();
-    assert_eq!(state.confirm_written(&team(), &none).unwrap(), 1);
+    assert_eq!(state.confirm_written(&team(), &none, now()).unwrap(), 1);
     assert_eq!(phases(), [S, I, S, S, W, W]);
+}
+
+#[test]
+fn confirming_passes_over_what_a_listing_did_not_compare() {
+    let home = Home::new();
+    let state = home.open();
+    let links = ["due", "forgotten"].map(|id| link(id, "u", Phase::Written));
+    state.put_links(&links).unwrap();
+    let due = ResourceRecord {
+        due: Some(now()),
+        ..resource("due", "1")
+    };
+    state
+        .put_resources(&team(), &[due, resource("forgotten", "1")])
+        .unwrap();
+    let forgotten = ResourceId::new("forgotten");
+    state.forget_decision(&team(), &forgotten).unwrap();
+    let none = BTreeSet::new();
+    assert_eq!(state.confirm_written(&team(), &none, now()).unwrap(), 0);
+}
+
+#[test]
+fn confirming_one_resource_leaves_the_others_and_writes_once() {
+    let home = Home::new();
+    let state = home.open();
+    let links = [
+        link("a", "u1", Phase::Written),
+        link("a", "u2", Phase::Intended),
+        link("b", "u3", Phase::Written),
+    ];
+    state.put_links(&links).unwrap();
+    let (a, b) = (ResourceId::new("a"), ResourceId::new("b"));
+    state.confirm_resource(&team(), &a).unwrap();
+    let phases = |id| {
+        let links = state.links(&team(), id).unwrap();
+        links.into_iter().map(|l| l.phase).collect::<Vec<_>>()
+    };
+    assert_eq!(phases(&a), [Phase::Seen, Phase::Intended]);
+    assert_eq!(phases(&b), [Phase::Written]);
+    let before = changes(&state);
+    state.confirm_resource(&team(), &a).unwrap();
+    assert_eq!(changes(&state), before);
+}
+
+#[test]
+fn a_forgotten_decision_is_read_again_and_its_vanishing_told() {
+    let home = Home::new();
+    let state = home.open();
+    let both = [resource("a", "1"), resource("b", "1")];
+    state.put_resources(&team(), &both).unwrap();
+    let record = CalendarRecord {
+        token: Some(SyncToken::new("t")),
+        ..CalendarRecord::default()
+    };
+    state.put_calendar(&team(), &record).unwrap();
+    let a = ResourceId::new("a");
+    state.forget_decision(&team(), &a).unwrap();
+    let versions = || {
+        let settled = state.settled(&team(), now()).unwrap();
+        let mut all: Vec<_> = settled
+            .into_iter()
+            .map(|(id, version)| format!("{id} {}", version.as_str()))
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(versions(), ["a ", "b 1"]);
+    let before = changes(&state);
+    state.forget_decision(&team(), &a).unwrap();
+    state
+        .forget_decision(&team(), &ResourceId::new("unknown"))
+        .unwrap();
+    assert_eq!(changes(&state), before);
+    assert!(state.calendar(&team()).unwrap().token.is_some());
+    state.forget_decisions(&team()).unwrap();
+    assert_eq!(versions(), ["a ", "b "]);
+    assert_eq!(state.calendar(&team()).unwrap().token, None);
 }
 
 #[test]
@@ -463,7 +542,7 @@ fn calls_with_nothing_to_change_write_nothing() {
         state.put_calendar(&team(), &record).unwrap();
         state.put_window("graph", fine).unwrap();
         let none = BTreeSet::new();
-        assert_eq!(state.confirm_written(&team(), &none).unwrap(), 0);
+        assert_eq!(state.confirm_written(&team(), &none, now()).unwrap(), 0);
     };
     calls();
     let watcher = Connection::open(home.file()).unwrap();
@@ -834,6 +913,36 @@ fn a_newer_state_that_was_killed_keeps_its_log() {
 }
 
 #[test]
+fn a_file_of_version_1_is_brought_up_to_date_and_keeps_what_it_knows() {
+    let home = Home::new();
+    std::fs::create_dir(&home.directory).unwrap();
+    let mut old = Connection::open(home.file()).unwrap();
+    schema::migrate_by(&schema::STEPS[..1], &mut old, 0).unwrap();
+    old.execute_batch(
+        "INSERT INTO calendars VALUES ('team', 1, 1, 'rules', 5, 'why', 6, 'failing');
+         INSERT INTO resources VALUES ('team', 'a.ics', '1', 7, 8, '[[\"in-step\",1]]');
+         INSERT INTO links VALUES ('team', 'a.ics', 'u', '00000000-0000-0000-0000-000000000001',
+             'u', 0, 2, 'c', 1, 9);",
+    )
+    .unwrap();
+    drop(old);
+
+    let state = home.open();
+    assert_eq!(number(&state, "PRAGMA user_version"), schema::KNOWN);
+    let record = state.calendar(&team()).unwrap();
+    assert!(record.first_pass_done && record.consented);
+    assert_eq!(record.frozen.unwrap().why, "why");
+    assert_eq!(record.token, None);
+    let id = ResourceId::new("a.ics");
+    let resource = state.resource(&team(), &id).unwrap().unwrap();
+    assert_eq!(resource.outcome, [("in-step".to_owned(), 1)]);
+    let links = state.links(&team(), &id).unwrap();
+    assert_eq!((links.len(), links[0].phase), (1, Phase::Seen));
+    drop(state);
+    assert_eq!(home.open().links(&team(), &id).unwrap(), links);
+}
+
+#[test]
 fn steps_that_a_file_has_not_seen_are_taken_in_order() {
     let steps = [
         "CREATE TABLE t (x)",
@@ -927,7 +1036,7 @@ fn looking_writes_nothing() {
         looked.put_resources(&team(), &[]),
         looked.forget_resource(&team(), &id),
         looked.put_links(&looked.links(&team(), &id).unwrap()),
-        looked.confirm_written(&team(), &none).map(|_| ()),
+        looked.confirm_written(&team(), &none, now()).map(|_| ()),
         looked.put_meeting(&meeting_record("u")),
         looked.count_creation(&team(), &organizer(1), day),
         looked.put_calendar(&team(), &CalendarRecord::default()),

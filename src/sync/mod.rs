@@ -22,7 +22,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::{TryStreamExt, stream};
 
-use crate::calendar::{Calendar, Known, ReadError, Scope};
+use crate::calendar::{Calendar, ReadError, Scope};
 use crate::clock::Clock;
 use crate::ical::block::Show;
 use crate::ical::write::Location;
@@ -100,7 +100,8 @@ pub struct Report {
     pub failed: usize,
     /// How the events that were read were decided: name → number.
     pub outcome: BTreeMap<String, u32>,
-    /// A write found its resource changed, or stopped half way: pass again at once.
+    /// Resources to be passed over again at once: a write stopped half way, or came to nothing. The
+    /// latter happens at most twice in a row; then the resource is due a minute later instead.
     pub again: BTreeSet<ResourceId>,
     /// The meeting service stopped the pass: why, in words.
     pub halted: Option<String>,
@@ -127,10 +128,16 @@ impl Bridge {
     /// See [`PassError`]; what was done before the error is remembered.
     pub async fn pass(&self, calendar: &Watched, scope: Scope) -> Result<Report, PassError> {
         let mut record = self.state.calendar(&calendar.name)?;
-        let (scope, known) = self.begin(calendar, scope, &mut record)?;
+        let mut scope = self.begin(calendar, scope, &mut record)?;
 
-        // Read, understand, decide.
-        let mut survey = self.survey(calendar, &scope, known).await?;
+        // Read, understand, decide. Where nothing tells what changed, all of it is listed.
+        let mut survey = match self.survey(calendar, &scope).await {
+            Err(PassError::Calendar(ReadError::Expired)) if scope != Scope::All => {
+                scope = Scope::All;
+                self.survey(calendar, &scope).await?
+            }
+            survey => survey?,
+        };
         let allowed = self.brake(calendar, &mut record, &survey)?;
 
         // Act, remember, write each resource once. What cannot be remembered is not begun: a full
@@ -146,7 +153,7 @@ impl Bridge {
             .try_collect::<Vec<_>>()
             .await?;
 
-        self.finish(calendar, &scope, record, &survey)?;
+        self.finish(calendar, &scope, &record, &survey)?;
         let mut report = survey.report;
         done.into_iter().for_each(|part| report.merge(part));
         if halt.is_outage() {
@@ -158,49 +165,62 @@ impl Bridge {
         Ok(report)
     }
 
-    /// Where to look and what needs no reading: everything again when the configuration changed,
-    /// the whole calendar when it was never passed over.
+    /// Where to look: at all of a calendar that was never passed over, whose configuration changed, or
+    /// that cannot tell what changed since the last pass.
     fn begin(
         &self,
         calendar: &Watched,
         scope: Scope,
         record: &mut CalendarRecord,
-    ) -> Result<(Scope, Known), StateError> {
+    ) -> Result<Scope, StateError> {
         let rules = calendar.fingerprint(self.meetings_per_month);
         if record.rules != rules {
             record.rules = rules;
+            record.token = None;
             self.state.put_calendar(&calendar.name, record)?;
             self.state.forget_decisions(&calendar.name)?;
         }
-        if let (Scope::Only(_), true) = (&scope, record.first_pass_done) {
-            return Ok((scope, Known::default()));
-        }
-        let settled = self.state.settled(&calendar.name, self.clock.now())?;
-        Ok((Scope::All, settled))
+        Ok(match (scope, &record.token) {
+            _ if !record.first_pass_done => Scope::All,
+            (Scope::Only(ids), _) => Scope::Only(ids),
+            (Scope::News(_), Some(token)) => Scope::News(Some(token.clone())),
+            _ => Scope::All,
+        })
     }
 
-    /// Remembers that the pass ended well, and that a listing confirmed what had been written. A pass
-    /// that found nothing remembers nothing.
+    /// Remembers that the pass ended well, that a listing confirmed what had been written, and up to
+    /// where changes are known. A pass that found nothing remembers nothing.
     fn finish(
         &self,
         calendar: &Watched,
         scope: &Scope,
-        mut record: CalendarRecord,
+        begun: &CalendarRecord,
         survey: &Survey,
     ) -> Result<(), StateError> {
         if *scope == Scope::All {
             self.state
-                .confirm_written(&calendar.name, &survey.touched)?;
+                .confirm_written(&calendar.name, &survey.touched, self.clock.now())?;
         }
+        let mut record = self.state.calendar(&calendar.name)?;
         // What is empty may be a directory that is not mounted or filled yet.
         let empty = survey.touched.is_empty() && survey.report.unchanged == 0;
         let first =
             *scope == Scope::All && !record.first_pass_done && record.frozen.is_none() && !empty;
-        if first || survey.changed || record.failing.is_some() {
+        let token = survey.token.as_ref().or(record.token.as_ref()).cloned();
+        let moved = token != record.token;
+        let busy = first || survey.changed || record.failing.is_some();
+        if busy || moved {
             record.failing = None;
+            record.token = token;
             record.first_pass_done |= first;
-            record.last_pass = Some(self.clock.now());
+            if busy {
+                record.last_pass = Some(self.clock.now());
+            }
             self.state.put_calendar(&calendar.name, &record)?;
+        }
+        if begun.frozen.is_some() && record.frozen.is_none() {
+            // Resumed meanwhile: what this pass left alone as frozen is decided again.
+            self.state.forget_decisions(&calendar.name)?;
         }
         Ok(())
     }

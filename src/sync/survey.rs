@@ -6,14 +6,17 @@ use std::collections::BTreeSet;
 use super::job::{Job, Room};
 use super::reading::{Content, Readings};
 use super::{Bridge, PassError, Report, Watched};
-use crate::calendar::{Found, Known, Resource, Scope};
+use crate::calendar::{Found, Known, Resource, Scope, SyncToken};
 use crate::log;
-use crate::model::ResourceId;
-use crate::state::ResourceRecord;
+use crate::model::{ResourceId, Version};
+use crate::state::{ResourceRecord, StateError};
 
 /// How many resources that need nothing are remembered at once: one transaction is much cheaper than
 /// many. What a crash takes is decided again.
 const SETTLED: usize = 256;
+
+/// How long a resource is left alone that could not be read.
+const UNREADABLE: chrono::Duration = chrono::Duration::minutes(15);
 
 /// What the reading half of a pass found.
 #[derive(Default)]
@@ -24,8 +27,12 @@ pub(super) struct Survey {
     pub(super) unsettled: usize,
     /// The resources that a listing says nothing about: read, gone, or unreadable.
     pub(super) touched: BTreeSet<ResourceId>,
+    /// The resources that could not be read.
+    unreadable: Vec<ResourceId>,
     /// Whether anything was new, changed or gone.
     pub(super) changed: bool,
+    /// From where the next pass may go on.
+    pub(super) token: Option<SyncToken>,
     /// What was counted.
     pub(super) report: Report,
     /// What needs nothing, to be remembered together.
@@ -34,7 +41,7 @@ pub(super) struct Survey {
 }
 
 impl Bridge {
-    /// Reads `scope` but for what is `known`.
+    /// Reads `scope`; of a listing, what is not settled.
     ///
     /// # Errors
     /// [`PassError`]; when the listing broke off, too.
@@ -42,9 +49,12 @@ impl Bridge {
         &self,
         calendar: &Watched,
         scope: &Scope,
-        known: Known,
     ) -> Result<Survey, PassError> {
         let mut survey = Survey::default();
+        let known = match scope {
+            Scope::All => self.state.settled(&calendar.name, self.clock.now())?,
+            Scope::News(_) | Scope::Only(_) => Known::default(),
+        };
         let mut complete = false;
         let finding = calendar.port.read(scope, known).await?;
         let mut readings = Readings::new(finding, calendar.zone);
@@ -54,6 +64,7 @@ impl Bridge {
                     let content = content.unwrap_or_else(Content::broken);
                     self.decide(calendar, resource, content, &mut survey)?;
                 }
+                Found::Vanished(id) if !self.is_known(calendar, &id)? => {}
                 Found::Vanished(id) => {
                     self.state.forget_resource(&calendar.name, &id)?;
                     log::event!(RESOURCE_VANISHED, calendar = %calendar.name, resource = %id);
@@ -62,25 +73,57 @@ impl Bridge {
                     survey.touched.insert(id);
                 }
                 Found::Unreadable(id, error) => {
-                    // What is due of it cannot be decided; it is looked at by every listing instead.
-                    self.state.forget_resource(&calendar.name, &id)?;
                     survey.report.failed += 1;
                     self.troubles.unreadable(&calendar.name, &id, &error);
+                    survey.unreadable.push(id.clone());
                     survey.touched.insert(id);
                 }
-                Found::Confirmed(_) => {}
-                Found::Complete { unchanged, .. } => {
+                Found::Confirmed(id) => self.state.confirm_resource(&calendar.name, &id)?,
+                Found::Complete { unchanged, token } => {
                     survey.report.unchanged = unchanged;
+                    survey.token = token;
                     complete = true;
                 }
             }
         }
         self.state.put_resources(&calendar.name, &survey.settled)?;
+        self.look_again(calendar, &survey)?;
         if complete {
             Ok(survey)
         } else {
             Err(PassError::CutShort)
         }
+    }
+
+    /// Whether anything is remembered of a resource. Servers report deletions of what they never held.
+    fn is_known(&self, calendar: &Watched, id: &ResourceId) -> Result<bool, StateError> {
+        Ok(self.state.resource(&calendar.name, id)?.is_some()
+            || !self.state.links(&calendar.name, id)?.is_empty())
+    }
+
+    /// What could not be read is read again: by the next listing, or after a while where changes are
+    /// told once only.
+    fn look_again(&self, calendar: &Watched, survey: &Survey) -> Result<(), StateError> {
+        if survey.unreadable.is_empty() {
+            return Ok(());
+        }
+        let (name, now) = (&calendar.name, self.clock.now());
+        let told_once = survey.token.is_some() || self.state.calendar(name)?.token.is_some();
+        for id in &survey.unreadable {
+            if told_once {
+                let record = ResourceRecord {
+                    id: id.clone(),
+                    version: Version::new(""),
+                    first_seen: now,
+                    due: now.checked_add_signed(UNREADABLE),
+                    outcome: Vec::new(),
+                };
+                self.state.put_resource(name, &record)?;
+            } else {
+                self.state.forget_decision(name, id)?;
+            }
+        }
+        Ok(())
     }
 
     /// Understands one resource, remembers what reading alone has shown, and holds it if it needs
@@ -103,6 +146,8 @@ impl Bridge {
             survey.jobs.push(Job::new(understood, &mut survey.room));
             return Ok(());
         }
+        self.troubles
+            .settled(&calendar.name, &understood.resource.id);
         self.leave(calendar, &understood, &mut survey.report);
         survey.settled.push(understood.record());
         if survey.settled.len() == SETTLED {

@@ -1,6 +1,8 @@
 //! Failures that outlive a pass, told to the log when they start, change and end.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::calendar::{ReadError, WriteRefusal};
@@ -14,12 +16,17 @@ use super::{Bridge, PassError, Report, Watched};
 /// How long nothing is asked of a meeting service that does not answer: at first, and at most.
 const OUTAGE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15 * 60));
 
+/// How often in a row a resource is decided again at once whose write came to nothing.
+const AT_ONCE: u32 = 2;
+
 /// What fails at the moment.
 #[derive(Debug, Default)]
 pub struct Troubles {
     lasting: Lasting<Trouble>,
     /// Passes in a row that the meeting service did not answer.
     outages: AtomicU32,
+    /// Writes in a row that came to nothing because a resource changed meanwhile.
+    collisions: Mutex<HashMap<(CalendarName, ResourceId), u32>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +107,35 @@ impl Troubles {
             }
             _ => true,
         });
+        self.settled(calendar, id);
+    }
+
+    /// Notes that a write came to nothing, because the resource changed meanwhile or nobody knows how it
+    /// ended. Whether the resource is to be decided again at once: twice in a row, then not once.
+    pub(super) fn collided(&self, calendar: &CalendarName, id: &ResourceId) -> bool {
+        let mut collisions = self.collisions();
+        let key = (calendar.clone(), id.clone());
+        let times = collisions.entry(key.clone()).or_default();
+        *times += 1;
+        let at_once = *times <= AT_ONCE;
+        if !at_once {
+            collisions.remove(&key);
+        }
+        at_once
+    }
+
+    /// Notes that a resource was written, or needs no write.
+    pub(super) fn settled(&self, calendar: &CalendarName, id: &ResourceId) {
+        let mut collisions = self.collisions();
+        if !collisions.is_empty() {
+            collisions.remove(&(calendar.clone(), id.clone()));
+        }
+    }
+
+    fn collisions(&self) -> MutexGuard<'_, HashMap<(CalendarName, ResourceId), u32>> {
+        self.collisions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that a resource was read.
@@ -130,6 +166,7 @@ impl Troubles {
 
     /// Notes that a resource was written.
     pub(super) fn written(&self, calendar: &CalendarName, id: &ResourceId) {
+        self.settled(calendar, id);
         self.lasting
             .works(&Trouble::Writing(calendar.clone(), id.clone()));
     }
@@ -207,6 +244,20 @@ impl Troubles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_resource_that_keeps_changing_is_decided_again_twice_in_a_row() {
+        let (troubles, team) = (Troubles::default(), CalendarName::new("team"));
+        let (one, two) = (ResourceId::new("1.ics"), ResourceId::new("2.ics"));
+        let collided = |id| troubles.collided(&team, id);
+        assert_eq!([collided(&one), collided(&one)], [true, true]);
+        assert!(collided(&two), "each is counted by itself");
+        assert!(!collided(&one));
+        // After a rest it has its tries again; one that settles between has them all.
+        assert!(collided(&one));
+        troubles.settled(&team, &one);
+        assert_eq!([0; 3].map(|_| collided(&one)), [true, true, false]);
+    }
 
     #[test]
     fn what_was_wrong_with_a_resource_is_forgotten_when_it_is_gone() {

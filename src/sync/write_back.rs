@@ -8,13 +8,13 @@ use chrono::{DateTime, Utc};
 use super::act::Ready;
 use super::understand::tally;
 use super::{Bridge, PassError, Report, Watched, sooner};
-use crate::calendar::{Resource, Written};
+use crate::calendar::{Resource, WriteRefusal, Written};
 use crate::ical::document::Document;
 use crate::ical::edit::Edits;
 use crate::ical::event::Event;
 use crate::ical::{read, write};
 use crate::log;
-use crate::model::{MeetingKey, Uid};
+use crate::model::{CalendarName, MeetingKey, Uid};
 use crate::plan::{Decision, Why};
 use crate::state::{Link, Phase, ResourceRecord};
 
@@ -109,8 +109,7 @@ impl Bridge {
             }
             Written::Changed => {
                 log::event!(WRITE_CHANGED, calendar = %name, resource = %id);
-                report.again.insert(resource.id.clone());
-                record.due = Some(now);
+                self.decide_again(name, &links, &mut record, report);
             }
             Written::Refused(why) => {
                 report.failed += 1;
@@ -133,11 +132,42 @@ impl Bridge {
             Written::Unknown(why) => {
                 report.failed += 1;
                 log::event!(WRITE_UNKNOWN, calendar = %name, resource = %id, error = %log::Chain(&why));
-                report.again.insert(resource.id.clone());
-                record.due = Some(now);
+                self.decide_again(name, &links, &mut record, report);
             }
         }
         Ok(self.state.put_resource(name, &record)?)
+    }
+
+    /// After a write that came to nothing: the resource is read and decided again at once, but a
+    /// third time in a row only after a while, for whoever changes it may go on doing so.
+    fn decide_again(
+        &self,
+        calendar: &CalendarName,
+        links: &[Link],
+        record: &mut ResourceRecord,
+        report: &mut Report,
+    ) {
+        let (id, now) = (&record.id, self.clock.now());
+        if self.troubles.collided(calendar, id) {
+            report.again.insert(id.clone());
+            record.due = Some(now);
+            return;
+        }
+        let why = WriteRefusal {
+            what: id.to_string(),
+            hint:
+                "three writes in a row came to nothing, because it changed each time or no answer \
+                   came; it is tried again in a minute"
+                    .to_owned(),
+            source: None,
+        };
+        report.failed += 1;
+        self.troubles.unwritable(calendar, id, &why, false);
+        for _ in links {
+            report.count("write-failed");
+            tally(&mut record.outcome, "write-failed");
+        }
+        record.due = sooner(record.due, now.checked_add_signed(RETRY_WRITE));
     }
 
     /// Makes the new bytes and checks them: every link is whole in them, and nothing else differs.

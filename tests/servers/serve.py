@@ -3,7 +3,8 @@
 
     serve.py radicale|xandikos < PIPE
 
-The standard input holds one line of JSON first: `{"name": "password", ...}`. Once the server takes connections, one
+The standard input holds one line of JSON first: `{"name": "password", ...}`. Xandikos knows each user by the address
+name@example.org; Radicale knows no addresses. Once the server takes connections, one
 line with its port is printed. It ends, and its storage with it, when the standard input ends: so it never outlives the
 process that started it, however that ends.
 """
@@ -23,7 +24,7 @@ def announce(port):
     print(port, flush=True)
 
 
-def radicale(directory, htpasswd):
+def radicale(directory, htpasswd, _users):
     """Radicale by its own server, on any free port."""
     from radicale import config, server
 
@@ -47,7 +48,7 @@ def radicale(directory, htpasswd):
     server.serve(configuration)
 
 
-def xandikos(directory, htpasswd):
+def xandikos(directory, htpasswd, users):
     """Xandikos for several users. Its own command has Basic only with TLS and leaves the rest to a proxy."""
     from aiohttp import web
     from xandikos.htpasswd import HtpasswdFile
@@ -56,7 +57,11 @@ def xandikos(directory, htpasswd):
 
     data = os.path.join(directory, "data")
     os.mkdir(data)
-    dav = MultiUserXandikosApp(MultiUserFilesystemBackend(data), current_user_principal="/%(REMOTE_USER)s/")
+    backend = MultiUserFilesystemBackend(data)
+    for name in users:
+        backend.set_principal(name)
+        backend.get_resource(f"/{name}/").set_calendar_user_address_set([f"mailto:{name}@example.org"])
+    dav = MultiUserXandikosApp(backend, current_user_principal="/%(REMOTE_USER)s/")
 
     async def handle(request):
         return await dav.aiohttp_handler(request, "/")
@@ -103,7 +108,7 @@ def main():
     with open(htpasswd, "w", encoding="utf-8") as file:
         file.writelines(line(name, password) for name, password in users.items())
     try:
-        serve(directory, htpasswd)
+        serve(directory, htpasswd, users)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

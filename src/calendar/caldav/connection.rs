@@ -18,8 +18,9 @@ use url::Url;
 
 use crate::calendar::{Again, ReadError};
 use crate::clock::{Clock, Random};
-use crate::http::auth::{Attempt, Login, LoginError};
+use crate::http::auth::{Attempt, Login, LoginError, LoginSettings};
 use crate::http::client::{host_of, is_loopback};
+use crate::http::oauth::TokenError;
 use crate::http::windows::{Throttled, retry_after};
 use crate::http::{Answer, Client, ClientError, ClientOptions, Credentials, SendError, Windows};
 
@@ -197,7 +198,19 @@ impl Connection {
             _ => None,
         };
         let client = Client::new(&settings.client)?;
-        let login = Login::new(settings.credentials, clock.clone(), random);
+        let login = LoginSettings {
+            account: settings.name.clone(),
+            credentials: settings.credentials,
+            tokens: settings.tokens,
+            allow_http: settings.allow_http,
+        };
+        let login = Login::new(
+            login,
+            &settings.client,
+            windows.clone(),
+            clock.clone(),
+            random,
+        )?;
         Ok(Self {
             host: host_of(&settings.url),
             scope: format!("caldav:{}", settings.name),
@@ -297,8 +310,10 @@ impl Connection {
                 .await
                 .map_err(|error| self.refusal(error))?;
             let answer = self.once(request, url, authorization).await?;
-            if answer.status != StatusCode::UNAUTHORIZED {
+            if answer.status.is_success() {
                 self.login.accepted(&attempt);
+            }
+            if answer.status != StatusCode::UNAUTHORIZED {
                 return Ok(answer);
             }
             self.login
@@ -361,7 +376,18 @@ impl Connection {
         let host = self.host.clone();
         match error {
             LoginError::Refused(why) => DavError::Credentials { host, why },
-            LoginError::Secret(why) => DavError::Secret { host, why },
+            LoginError::Secret(why) | LoginError::Token(TokenError::Secret(why)) => {
+                DavError::Secret { host, why }
+            }
+            LoginError::Token(error) => DavError::Token {
+                host,
+                why: error.to_string(),
+                again: match error {
+                    TokenError::Refused(_) => Again::Slowly,
+                    TokenError::Throttled { until, .. } => Again::At(until),
+                    TokenError::Busy(_) | TokenError::Secret(_) => Again::Soon,
+                },
+            },
         }
     }
 }

@@ -1,8 +1,10 @@
 //! How a server is signed in to, other than Graph.
 
+mod challenge;
+mod digest;
 mod login;
 
-pub use login::{Attempt, Login, LoginError};
+pub use login::{Attempt, Login, LoginError, LoginSettings};
 
 use url::Url;
 

@@ -2,6 +2,7 @@
 //! of the user, at every await point in turn. What must hold at rest are promises 1 to 6.
 
 mod scenes;
+mod server;
 mod user;
 mod world;
 
@@ -11,10 +12,10 @@ use meetbridge::calendar::Scope;
 use meetbridge::clock::Clock as _;
 use meetbridge::model::ResourceId;
 use meetbridge::state::State;
-use meetbridge::sync::Bridge;
+use meetbridge::sync::{Bridge, Watched};
 
 use user::Script;
-use world::{Happens, World, watched};
+use world::{Happens, Server, World, watched};
 
 /// What happens at the chosen await point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,22 +32,42 @@ enum Event {
 
 #[tokio::test]
 async fn a_crash_at_every_point_is_harmless() {
-    every_point(Event::Crash).await;
+    every_point(Event::Crash, None).await;
+}
+
+#[tokio::test]
+async fn a_crash_at_every_point_is_harmless_on_a_server() {
+    every_point(Event::Crash, Some(Server::default())).await;
 }
 
 #[tokio::test]
 async fn a_crash_that_loses_the_state_is_harmless() {
-    every_point(Event::CrashAndLoseState).await;
+    every_point(Event::CrashAndLoseState, None).await;
+}
+
+#[tokio::test]
+async fn a_crash_that_loses_the_state_is_harmless_on_a_server() {
+    every_point(Event::CrashAndLoseState, Some(Server::default())).await;
 }
 
 #[tokio::test]
 async fn an_edit_at_every_point_is_kept() {
-    every_point(Event::Edit).await;
+    every_point(Event::Edit, None).await;
+}
+
+#[tokio::test]
+async fn an_edit_at_every_point_is_kept_on_a_server() {
+    every_point(Event::Edit, Some(Server::default())).await;
 }
 
 #[tokio::test]
 async fn two_daemons_share_one_meeting_per_event_and_come_to_rest() {
-    every_point(Event::OtherPass).await;
+    every_point(Event::OtherPass, None).await;
+}
+
+#[tokio::test]
+async fn two_daemons_share_one_meeting_per_event_and_come_to_rest_on_a_server() {
+    every_point(Event::OtherPass, Some(Server::default())).await;
 }
 
 #[tokio::test]
@@ -119,9 +140,9 @@ async fn encoded_text_is_no_place_to_write_and_costs_nothing() {
 
 /// Plays the script once for every await point, with `event` at that point, until a run ends without
 /// having reached its point.
-async fn every_point(event: Event) {
+async fn every_point(event: Event, server: Option<Server>) {
     let mut point = 1;
-    while play(event, point).await {
+    while play(event, point, server.clone()).await {
         point += 1;
         assert!(point < 2_000, "the script never ends");
     }
@@ -132,8 +153,9 @@ async fn every_point(event: Event) {
 }
 
 /// Plays the whole script; returns whether the point was reached.
-async fn play(event: Event, point: usize) -> bool {
+async fn play(event: Event, point: usize, server: Option<Server>) -> bool {
     let world = World::new();
+    server.into_iter().for_each(|server| world.serve(server));
     let home = tempfile::tempdir().unwrap();
     let other_home = tempfile::tempdir().unwrap();
     world.join(State::open(other_home.path(), world.clock.now()).unwrap().0);
@@ -208,10 +230,7 @@ async fn pass(
             tokio::select! {
                 biased;
                 () = world.crashed() => true,
-                result = running.pass(&calendar, Scope::All) => {
-                    result.unwrap();
-                    false
-                }
+                () = look(world, running, &calendar) => false
             }
         };
         if !crashed {
@@ -221,6 +240,17 @@ async fn pass(
         if event == Event::CrashAndLoseState {
             lose(home);
         }
+    }
+}
+
+/// A pass over what changed, and over what is due where the calendar is not listed.
+async fn look(world: &Arc<World>, bridge: &Bridge, calendar: &Watched) {
+    let news = world.news();
+    bridge.pass(calendar, news.clone()).await.unwrap();
+    let due = bridge.state.due(&calendar.name, world.clock.now()).unwrap();
+    if news != Scope::All && !due.is_empty() {
+        let due = Scope::Only(due.into_iter().collect());
+        bridge.pass(calendar, due).await.unwrap();
     }
 }
 

@@ -14,15 +14,15 @@ use super::user::{calendar, edit, event};
 use super::world::{Faults, World, watched};
 
 /// A world with its bridge, which is not restarted unless said.
-struct Scene {
-    world: Arc<World>,
-    bridge: Bridge,
-    calendar: Watched,
+pub(super) struct Scene {
+    pub(super) world: Arc<World>,
+    pub(super) bridge: Bridge,
+    pub(super) calendar: Watched,
     home: tempfile::TempDir,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (world, home) = (World::new(), tempfile::tempdir().unwrap());
         let (state, _) = State::open(home.path(), world.clock.now()).unwrap();
         let (bridge, calendar) = (world.bridge(Arc::new(state)), watched(&world));
@@ -35,35 +35,35 @@ impl Scene {
     }
 
     /// A minute later, a pass over everything.
-    async fn pass(&self) -> Report {
+    pub(super) async fn pass(&self) -> Report {
         self.world.clock.advance(chrono::Duration::minutes(1));
         self.bridge.pass(&self.calendar, Scope::All).await.unwrap()
     }
 
-    fn due(&self) -> Vec<ResourceId> {
+    pub(super) fn due(&self) -> Vec<ResourceId> {
         let (name, now) = (&self.calendar.name, self.world.clock.now());
         self.bridge.state.due(name, now).unwrap()
     }
 
     /// An event, saved as `one.ics`.
-    fn save(&self, start: &str, more: &str) {
+    pub(super) fn save(&self, start: &str, more: &str) {
         let one = calendar(&[event("one@x", start, "One", more)]);
         self.world.save("one.ics", &one);
     }
 
     /// A person takes the link out of `one.ics`; the client says when.
-    fn take_out(&self, more: &str) {
+    pub(super) fn take_out(&self, more: &str) {
         let one = event("one@x", "20261120T090000Z", "One", more);
         let dated = one.replace("DTSTAMP:20261101", "DTSTAMP:20261103");
         self.world.save("one.ics", &calendar(&[dated]));
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.world.text("one.ics").unwrap()
     }
 
     /// The same with the state lost.
-    fn restarted_without_state(self) -> Self {
+    pub(super) fn restarted_without_state(self) -> Self {
         let Self { world, home, .. } = self;
         super::lose(home.path());
         let (state, _) = State::open(home.path(), world.clock.now()).unwrap();
@@ -75,6 +75,37 @@ impl Scene {
             home,
         }
     }
+}
+
+#[tokio::test]
+async fn a_resource_that_changes_under_every_write_is_left_alone_for_a_while() {
+    let scene = Scene::new();
+    scene.save("20261120T090000Z", "");
+    scene.world.fail(Faults {
+        contended: true,
+        ..Faults::default()
+    });
+    let only = Scope::Only([ResourceId::new("one.ics")].into());
+    for _ in 0..2 {
+        let mut report = scene.pass().await;
+        for _ in 0..2 {
+            assert_eq!((report.again.len(), report.failed), (1, 0));
+            report = scene
+                .bridge
+                .pass(&scene.calendar, only.clone())
+                .await
+                .unwrap();
+        }
+        assert_eq!((report.again.len(), report.failed), (0, 1));
+        assert_eq!(report.outcome["write-failed"], 1);
+        assert_eq!(scene.due(), []);
+        scene.world.clock.advance(chrono::Duration::minutes(1));
+        assert_eq!(scene.due(), [ResourceId::new("one.ics")]);
+    }
+    scene.world.fail(Faults::default());
+    scene.pass().await;
+    assert!(scene.text().contains("X-MEETBRIDGE"));
+    assert_eq!(scene.world.meetings(), 1);
 }
 
 #[tokio::test]

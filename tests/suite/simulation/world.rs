@@ -33,6 +33,13 @@ pub(super) enum Happens {
     OtherPass,
 }
 
+/// Who looks at the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Daemon {
+    One,
+    Other,
+}
+
 #[derive(Default)]
 struct Inner {
     resources: BTreeMap<String, (u64, Vec<u8>)>,
@@ -48,6 +55,21 @@ struct Inner {
     armed: Option<(usize, Happens)>,
     reached: bool,
     faults: Faults,
+    server: Option<Server>,
+    /// What was deleted, by the change that did it.
+    deleted: BTreeMap<String, u64>,
+    /// The versions that a daemon's writes left, and which daemon's.
+    written: BTreeMap<String, (Daemon, u64)>,
+    reads: Vec<(Scope, usize)>,
+}
+
+/// A calendar server instead of a directory: it tells what changed since a token.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Server {
+    /// It knows no token that is older than this.
+    pub(super) oldest: u64,
+    /// It reports these as deleted, whether they ever were there or not.
+    pub(super) phantoms: Vec<&'static str>,
 }
 
 /// What does not work at the moment.
@@ -55,12 +77,51 @@ struct Inner {
 pub(super) struct Faults {
     /// This resource cannot be read.
     pub(super) unreadable: Option<String>,
+    /// The calendar cannot be read.
+    pub(super) silent: bool,
+    /// Every listing breaks off before its end.
+    pub(super) cut_short: bool,
+    /// Every write finds that somebody was quicker.
+    pub(super) contended: bool,
     /// The calendar takes no write.
     pub(super) read_only: bool,
     /// The service fails for this organizer.
     pub(super) organizer: Option<OrganizerId>,
     /// The service keeps a meeting's times.
     pub(super) keeps_times: bool,
+}
+
+impl Inner {
+    fn tombstone(&mut self, name: &str) {
+        self.versions += 1;
+        self.deleted.insert(name.into(), self.versions);
+    }
+
+    /// What changed since the change `since`, and up to which that is known.
+    fn news(&self, of: Daemon, server: &Server, since: u64) -> Vec<Result<ResourceId, Found>> {
+        let mut found = Vec::new();
+        for (name, (version, _)) in &self.resources {
+            let id = ResourceId::new(name.clone());
+            match self.written.get(name) {
+                _ if *version <= since => {}
+                Some(written) if *written == (of, *version) => {
+                    found.push(Err(Found::Confirmed(id)))
+                }
+                _ => found.push(Ok(id)),
+            }
+        }
+        let gone = self.deleted.iter().filter(|(name, change)| {
+            **change > since && !self.resources.contains_key(name.as_str())
+        });
+        let phantoms = server.phantoms.iter().map(|name| name.to_string());
+        let vanished = gone.map(|(name, _)| name.clone()).chain(phantoms);
+        found.extend(vanished.map(|name| Err(Found::Vanished(ResourceId::new(name)))));
+        found.push(Err(Found::Complete {
+            unchanged: 0,
+            token: Some(SyncToken::new(self.versions.to_string())),
+        }));
+        found
+    }
 }
 
 /// The outside: everything that survives a crash of the process.
@@ -173,7 +234,8 @@ impl World {
 
     /// One pass of the other daemon.
     pub(super) async fn other_pass(self: &Arc<Self>) {
-        let calendar = watched(self);
+        let mut calendar = watched(self);
+        calendar.port = Arc::new(Shelf(self.clone(), Daemon::Other));
         let pass = self.other.get().unwrap().pass(&calendar, Scope::All);
         Box::pin(pass).await.unwrap();
     }
@@ -205,6 +267,28 @@ impl World {
     /// Sets what does not work from now on.
     pub(super) fn fail(&self, faults: Faults) {
         self.inner.lock().unwrap().faults = faults;
+    }
+
+    /// The calendar is on a server from now on.
+    pub(super) fn serve(&self, server: Server) {
+        self.inner.lock().unwrap().server = Some(server);
+    }
+
+    fn server(&self) -> Option<Server> {
+        self.inner.lock().unwrap().server.clone()
+    }
+
+    /// Where to look when something may have changed.
+    pub(super) fn news(&self) -> Scope {
+        match self.server() {
+            Some(_) => Scope::News(None),
+            None => Scope::All,
+        }
+    }
+
+    /// The reads since the last call: where they looked, and how many versions were known.
+    pub(super) fn reads(&self) -> Vec<(Scope, usize)> {
+        std::mem::take(&mut self.inner.lock().unwrap().reads)
     }
 
     fn resource(&self, name: &str) -> Option<(u64, Vec<u8>)> {
@@ -260,6 +344,7 @@ impl World {
         let mut inner = self.inner.lock().unwrap();
         inner.resources.remove(name);
         inner.saved.remove(name);
+        inner.tombstone(name);
     }
 
     pub(super) fn rename(&self, from: &str, to: &str) {
@@ -268,6 +353,42 @@ impl World {
         let saved = inner.saved.remove(from).unwrap();
         inner.resources.insert(to.into(), resource);
         inner.saved.insert(to.into(), saved);
+        inner.tombstone(from);
+        inner.versions += 1;
+        let version = inner.versions;
+        inner.resources.get_mut(to).unwrap().0 = version;
+    }
+
+    /// What a listing found, read one by one.
+    fn stream(self: Arc<Self>, found: Vec<Result<ResourceId, Found>>) -> Finding<'static> {
+        let world = self;
+        let mut found = found;
+        if world.inner.lock().unwrap().faults.cut_short {
+            found.pop();
+        }
+        let stream = futures_util::stream::iter(found).then(move |one| {
+            let world = world.clone();
+            async move {
+                world.point().await;
+                match one {
+                    Err(found) => found,
+                    Ok(id) if world.unreadable(&id) => {
+                        let what = id.to_string();
+                        Found::Unreadable(id, ReadError::Incomplete(what))
+                    }
+                    Ok(id) => match world.resource(id.as_str()) {
+                        Some((version, bytes)) => Found::Changed(Resource {
+                            version: Version::new(version.to_string()),
+                            bytes: bytes.into(),
+                            modified: world.stored(&id),
+                            id,
+                        }),
+                        None => Found::Vanished(id),
+                    },
+                }
+            }
+        });
+        stream.boxed()
     }
 
     /// Promises 1 to 4, when everything has come to rest.
@@ -328,7 +449,7 @@ impl World {
 pub(super) fn watched(world: &Arc<World>) -> Watched {
     Watched {
         name: CalendarName::new("team"),
-        port: Arc::new(Shelf(world.clone())),
+        port: Arc::new(Shelf(world.clone(), Daemon::One)),
         organizer: OrganizerId::new(ORGANIZER).unwrap(),
         language: "en-US".into(),
         rules: Rules {
@@ -348,19 +469,37 @@ pub(super) fn watched(world: &Arc<World>) -> Watched {
 }
 
 /// The calendar's port.
-struct Shelf(Arc<World>);
+struct Shelf(Arc<World>, Daemon);
 
 #[async_trait]
 impl Calendar for Shelf {
     async fn read(&self, scope: &Scope, known: Known) -> Result<Finding<'_>, ReadError> {
         self.0.point().await;
-        if let Scope::News(_) = scope {
-            return Err(ReadError::Expired);
-        }
-        let world = self.0.clone();
+        let (world, server) = (self.0.clone(), self.0.server());
+        let since = match (scope, &server) {
+            (Scope::News(Some(token)), Some(server)) => token
+                .as_str()
+                .parse()
+                .ok()
+                .filter(|since| *since >= server.oldest),
+            _ => None,
+        };
         let mut found = Vec::new();
         {
-            let inner = world.inner.lock().unwrap();
+            let mut inner = world.inner.lock().unwrap();
+            inner.reads.push((scope.clone(), known.len()));
+            if inner.faults.silent {
+                return Err(ReadError::Incomplete("the calendar".into()));
+            }
+            match (scope, since) {
+                (Scope::News(_), None) => return Err(ReadError::Expired),
+                (Scope::News(_), Some(since)) => {
+                    found = inner.news(self.1, &server.unwrap_or_default(), since);
+                    drop(inner);
+                    return Ok(world.stream(found));
+                }
+                _ => {}
+            }
             let asked = |name: &str| match scope {
                 Scope::All | Scope::News(_) => true,
                 Scope::Only(ids) => ids.contains(&ResourceId::new(name)),
@@ -378,34 +517,13 @@ impl Calendar for Shelf {
                 .into_keys()
                 .filter(|id| !inner.resources.contains_key(id.as_str()));
             found.extend(gone.map(|id| Err(Found::Vanished(id))));
+            let all = *scope == Scope::All && server.is_some();
             found.push(Err(Found::Complete {
                 unchanged,
-                token: None,
+                token: all.then(|| SyncToken::new(inner.versions.to_string())),
             }));
         }
-        let stream = futures_util::stream::iter(found).then(move |one| {
-            let world = world.clone();
-            async move {
-                world.point().await;
-                match one {
-                    Err(found) => found,
-                    Ok(id) if world.unreadable(&id) => {
-                        let what = id.to_string();
-                        Found::Unreadable(id, ReadError::Incomplete(what))
-                    }
-                    Ok(id) => match world.resource(id.as_str()) {
-                        Some((version, bytes)) => Found::Changed(Resource {
-                            version: Version::new(version.to_string()),
-                            bytes: bytes.into(),
-                            modified: world.stored(&id),
-                            id,
-                        }),
-                        None => Found::Vanished(id),
-                    },
-                }
-            }
-        });
-        Ok(stream.boxed())
+        Ok(world.stream(found))
     }
 
     async fn write(&self, id: &ResourceId, version: &Version, bytes: &[u8]) -> Written {
@@ -419,6 +537,9 @@ impl Calendar for Shelf {
                     source: None,
                 });
             }
+            if inner.faults.contended {
+                return Written::Changed;
+            }
             let current = inner.resources.get(id.as_str()).map(|(v, _)| v.to_string());
             if current.as_deref() != Some(version.as_str()) {
                 return Written::Changed;
@@ -430,6 +551,7 @@ impl Calendar for Shelf {
             inner
                 .resources
                 .insert(id.as_str().into(), (stored, bytes.to_vec()));
+            inner.written.insert(id.as_str().into(), (self.1, stored));
             stored
         };
         self.0.point().await;

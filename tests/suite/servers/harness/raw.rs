@@ -37,15 +37,6 @@ impl Raw {
     /// Makes a calendar and says where it is.
     pub(crate) async fn make_calendar(&self, server: &Server, name: &str, shown: &str) -> String {
         let url = server.calendar_url(self.user, name);
-        if server.kind == super::Kind::Xandikos {
-            // A user's first request makes the principal there.
-            let answer = self
-                .request("PROPFIND", &server.url())
-                .send()
-                .await
-                .unwrap();
-            assert!(answer.status().is_success());
-        }
         let body = format!(
             "<?xml version=\"1.0\"?><C:mkcalendar xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\">\
              <D:set><D:prop><D:displayname>{shown}</D:displayname></D:prop></D:set></C:mkcalendar>"

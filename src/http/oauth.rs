@@ -1,1 +1,0 @@
-//! Access tokens by a refresh token (RFC 6749, section 6).
