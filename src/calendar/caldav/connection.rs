@@ -444,3 +444,6 @@ fn same_site(one: &Url, other: &Url) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
