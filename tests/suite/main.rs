@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
+mod caldav;
 #[cfg(feature = "simulator")]
 mod cli;
 mod config;

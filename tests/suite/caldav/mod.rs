@@ -1,0 +1,9 @@
+//! CalDAV, against a server that does whatever it is told to.
+
+#[path = "../../support/caldav/mod.rs"]
+mod fake;
+
+mod account;
+mod finding;
+mod signing_in;
+mod the_fake;
