@@ -128,6 +128,8 @@ fn link(phase: Phase) -> Link {
         before: "c1".into(),
         attempts: 1,
         written: at(5, 0),
+        ends: None,
+        gone: None,
     }
 }
 

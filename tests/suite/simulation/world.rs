@@ -558,6 +558,10 @@ impl Calendar for Shelf {
         Written::Stored(Version::new(stored.to_string()))
     }
 
+    fn confirms_absence(&self) -> bool {
+        self.0.server().is_some()
+    }
+
     async fn changed(&self) -> Scope {
         std::future::pending().await
     }
