@@ -11,7 +11,7 @@ use super::{Budget, Calendar, Machine, Source, value};
 use crate::ical::block::Show;
 use crate::ical::write::Location;
 use crate::model::{CalendarName, Escaped, OrganizerId};
-use crate::plan::select::{Rules, Select};
+use crate::plan::select::{EventsWithAttendees, Rules, Select};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -188,7 +188,8 @@ fn calendar(
             addresses: own
                 .addresses
                 .or_else(|| defaults.addresses.clone())
-                .unwrap_or_default(),
+                .filter(|addresses| !addresses.is_empty()),
+            events_with_attendees: EventsWithAttendees::default(),
             all_day: own.all_day.or(defaults.all_day).unwrap_or(false),
             transparent: own.transparent.or(defaults.transparent).unwrap_or(false),
             private: own.private.or(defaults.private).unwrap_or(false),

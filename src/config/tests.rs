@@ -131,7 +131,7 @@ path = "/srv/three.ics"
     };
     assert_eq!(
         one.rules.addresses,
-        BTreeSet::from(["alice@example.org".to_owned()])
+        Some(BTreeSet::from(["alice@example.org".to_owned()]))
     );
     assert_eq!(one.show, [Show::Chat, Show::Passcode]);
     assert_eq!(
@@ -159,7 +159,7 @@ path = "/srv/three.ics"
         (two.location, two.time_zone),
         (Location::Never, Tz::America__New_York)
     );
-    assert!(two.rules.addresses.is_empty() && two.show.is_empty());
+    assert!(two.rules.addresses.is_none() && two.show.is_empty());
     assert!(config.enabled().all(|c| c.name.as_str() != "two"));
 }
 
