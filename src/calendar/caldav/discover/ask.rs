@@ -160,16 +160,13 @@ impl Finder<'_> {
         let (reply, responses) = self.propfind(home, "1", &COLLECTION, MANY).await?;
         let mut all = Vec::new();
         for response in responses {
-            if all.len() >= MAX_COLLECTIONS {
-                break;
-            }
-            if !is_calendar(&response.found) {
+            if all.len() > MAX_COLLECTIONS || !is_calendar(&response.found) {
                 continue;
             }
             let found = read::collection(&reply.url, &response.href, response.found);
             if let Some(mut collection) = found {
                 collection.home = Some(home.clone());
-                read::add(&mut all, collection);
+                all.push(collection);
             }
         }
         Ok(all)

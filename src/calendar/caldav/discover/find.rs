@@ -92,6 +92,14 @@ impl Finder<'_> {
         if way.collections.is_empty() {
             way.collections = self.list_all(&way.homes).await?;
         }
+        let found = way.collections.len();
+        way.collections = read::each_once(way.collections, MAX_COLLECTIONS);
+        if found > MAX_COLLECTIONS {
+            debug!(
+                host = self.host(),
+                found, "more calendars than are looked at"
+            );
+        }
         label_all(&mut way.collections);
         self.complete(way).await
     }
@@ -135,13 +143,13 @@ impl Finder<'_> {
         Ok(())
     }
 
-    /// The calendars of all homes, each once.
+    /// The calendars of all homes.
     async fn list_all(&self, homes: &[Url]) -> Result<Vec<Collection>, Failure> {
         let mut all = Vec::new();
         let mut refused = None;
         for home in homes {
             match self.list(home).await {
-                Ok(found) => found.into_iter().for_each(|c| read::add(&mut all, c)),
+                Ok(found) => all.extend(found),
                 // A home that is not shown is no reason to forget the others.
                 Err(Failure::Status(status)) if status.is_client_error() => {
                     debug!(host = self.host(), status = status.as_u16(), "home refused");
@@ -150,14 +158,6 @@ impl Finder<'_> {
                 Err(Failure::Status(status)) => return Err(self.hidden("calendar home", status)),
                 Err(other) => return Err(other),
             }
-        }
-        if all.len() > MAX_COLLECTIONS {
-            debug!(
-                host = self.host(),
-                count = all.len(),
-                "more calendars than are looked at"
-            );
-            all.truncate(MAX_COLLECTIONS);
         }
         match (all.is_empty(), refused) {
             (false, _) => Ok(all),

@@ -1,11 +1,11 @@
 //! From the properties of a collection to a [`Collection`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{Collection, same_place};
+use super::{Collection, place};
 use crate::calendar::caldav::xml::{More, Prop, Props};
 use crate::ical::read::iana_zone;
 
@@ -130,9 +130,12 @@ pub(super) fn address(text: &str) -> Option<String> {
     good.then(|| text.to_lowercase())
 }
 
-/// Takes in `other` unless it is there already.
-pub(super) fn add(all: &mut Vec<Collection>, other: Collection) {
-    if !all.iter().any(|known| same_place(&known.url, &other.url)) {
-        all.push(other);
-    }
+/// The first `most` of them, each place once.
+pub(super) fn each_once(all: Vec<Collection>, most: usize) -> Vec<Collection> {
+    let mut seen = HashSet::new();
+    let new = |c: &Collection| {
+        let place = place(c.url.path());
+        seen.insert((c.url.host_str().map(str::to_owned), c.url.port(), place))
+    };
+    all.into_iter().filter(new).take(most).collect()
 }
