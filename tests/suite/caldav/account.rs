@@ -184,7 +184,10 @@ pub(super) struct Shelf {
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub(super) changed: BTreeMap<String, Resource>,
+    /// Gone, and was known.
     pub(super) vanished: BTreeSet<String>,
+    /// Gone, and nobody knew it.
+    pub(super) unknown: BTreeSet<String>,
     pub(super) confirmed: BTreeSet<String>,
     pub(super) unreadable: BTreeMap<String, String>,
     /// How many were unchanged, when it went to its end.
@@ -264,10 +267,11 @@ impl Shelf {
             self.known
                 .insert(resource.id.clone(), resource.version.clone());
         }
-        for gone in &reading.vanished {
-            let was = self.known.remove(&ResourceId::new(gone.clone()));
-            assert!(was.is_some(), "{gone} vanished and was not known");
-        }
+        let known = &mut self.known;
+        let (vanished, unknown) = std::mem::take(&mut reading.vanished)
+            .into_iter()
+            .partition(|gone| known.remove(&ResourceId::new(gone.clone())).is_some());
+        (reading.vanished, reading.unknown) = (vanished, unknown);
         if reading.complete.is_some() {
             self.token = token;
         }

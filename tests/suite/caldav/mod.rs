@@ -8,3 +8,4 @@ mod finding;
 mod listing;
 mod signing_in;
 mod the_fake;
+mod writing;
