@@ -103,7 +103,11 @@ pub(super) fn calendars(
     config: &Config,
     only: Option<&str>,
 ) -> Result<Vec<(Watched, Duration)>, Exit> {
-    let only = only.map(|name| calendar_named(config, name)).transpose()?;
+    let only = only.map(|name| configured(config, name)).transpose();
+    let only = only.map_err(|what| {
+        output::say(&what);
+        Exit::Failed
+    })?;
     let chosen = config
         .enabled()
         .filter(|c| only.as_ref().is_none_or(|name| *name == c.name));
@@ -112,18 +116,29 @@ pub(super) fn calendars(
         .collect())
 }
 
-/// The enabled calendar with this name.
-pub(super) fn calendar_named(config: &Config, name: &str) -> Result<CalendarName, Exit> {
-    let found = config.enabled().find(|c| c.name.as_str() == name);
-    found.map(|c| c.name.clone()).ok_or_else(|| {
-        let known: Vec<_> = config.enabled().map(|c| c.name.as_str()).collect();
-        let known = known.join(", ");
-        let name = crate::model::Escaped(name);
-        output::say(&format!(
-            "meetbridge: no enabled calendar is named `{name}`; there are: {known}"
-        ));
-        Exit::Failed
-    })
+/// Whether `name` is the calendar or account `of`, or a calendar of the account `of`.
+pub(super) fn is_of(name: &str, of: &CalendarName) -> bool {
+    let rest = name.strip_prefix(of.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The name of a calendar that is enabled, or may be one of an account that is.
+///
+/// # Errors
+/// That there is none, and which there are.
+pub(super) fn configured(config: &Config, name: &str) -> Result<CalendarName, String> {
+    let is_it = |calendar: &config::Calendar| match calendar.source {
+        Source::CalDav(_) => is_of(name, &calendar.name),
+        _ => calendar.name.as_str() == name,
+    };
+    if config.enabled().any(is_it) {
+        return Ok(CalendarName::new(name));
+    }
+    let known: Vec<_> = config.enabled().map(|c| c.name.as_str()).collect();
+    let (name, known) = (crate::model::Escaped(name), known.join(", "));
+    Err(format!(
+        "meetbridge: no enabled calendar is named `{name}`; there are: {known}"
+    ))
 }
 
 fn watched(context: &Context, calendar: &config::Calendar) -> Option<Watched> {

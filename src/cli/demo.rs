@@ -74,7 +74,12 @@ async fn try_demo(context: &Context, once: bool) -> std::io::Result<Exit> {
     let before = shown.text(samples::FIRST);
 
     let bridge = Arc::new(bridge);
-    let running = tokio::spawn(daemon::run(bridge.clone(), calendars, stop.clone()));
+    let running = tokio::spawn(daemon::run(
+        bridge.clone(),
+        calendars,
+        Arc::default(),
+        stop.clone(),
+    ));
     let linked = wait_for_links(context, &calendar, &mut shown, once).await?;
     if once {
         output::print(&format!("Before:\n\n{}\nAfter:\n", indent(&before)));

@@ -1,44 +1,49 @@
 //! `meetbridge resume`: lifts a freeze, or consents to a large first pass.
 
-use super::{Context, Exit, assemble, output};
+use super::output::Voice;
+use super::{Context, Exit, assemble, beside, output};
+use crate::daemon::control::Command;
+use crate::daemon::desk::lift;
+use crate::log::Chain;
 use crate::model::CalendarName;
-use crate::state::State;
 
-pub(super) fn resume(context: &Context, name: &str) -> Exit {
-    match try_resume(context, name) {
-        Ok(()) => Exit::Done,
-        Err(exit) => exit,
+pub(super) async fn resume(context: &Context, name: &str) -> Exit {
+    match try_resume(context, name).await {
+        Ok(exit) | Err(exit) => exit,
     }
 }
 
-fn try_resume(context: &Context, name: &str) -> Result<(), Exit> {
+async fn try_resume(context: &Context, name: &str) -> Result<Exit, Exit> {
     let config = context.config()?;
-    let name = assemble::calendar_named(&config, name)?;
+    let command = Command::Resume {
+        calendar: name.to_owned(),
+    };
+    beside::unless_in_daemon(context, &config, command).await?;
+    let name = assemble::configured(&config, name).map_err(|what| {
+        output::say(&what);
+        Exit::Failed
+    })?;
     let state = assemble::open_state(context, &config)?;
-    match lift(&state, &name) {
-        Ok(was) => {
-            output::print(&match was {
-                Some(why) => format!("{name}: resumed (it was waiting because {why})"),
-                None => {
-                    format!("{name}: it was not frozen; its next large first pass is consented to")
-                }
-            });
-            Ok(())
+    let lifted = lift(&state, &name).map_err(|error| Chain(&error).to_string());
+    Ok(tell(&name, lifted, &Voice::own()).await)
+}
+
+/// Says what came of it; `lifted` is why the calendar was frozen, if it was.
+pub(super) async fn tell(
+    name: &CalendarName,
+    lifted: Result<Option<String>, String>,
+    voice: &Voice,
+) -> Exit {
+    let line = match lifted {
+        Ok(Some(why)) => format!("{name}: resumed (it was waiting because {why})"),
+        Ok(None) => {
+            format!("{name}: it was not frozen; its next large first pass is consented to")
         }
         Err(error) => {
-            output::say(&format!("meetbridge: {}", crate::log::Chain(&error)));
-            Err(Exit::Failed)
+            voice.say(&format!("meetbridge: {error}")).await;
+            return Exit::Failed;
         }
-    }
-}
-
-/// Lifts the freeze; returns why there was one. Every event is decided again by the next pass.
-fn lift(state: &State, name: &CalendarName) -> Result<Option<String>, crate::state::StateError> {
-    let mut record = state.calendar(name)?;
-    let was = record.frozen.take().map(|frozen| frozen.why);
-    record.consented = true;
-    state.put_calendar(name, &record)?;
-    state.forget_decisions(name)?;
-    crate::log::event!(CALENDAR_RESUMED, calendar = %name);
-    Ok(was)
+    };
+    voice.print(&line).await;
+    Exit::Done
 }

@@ -1,8 +1,11 @@
 //! Runs the calendars: a task for each, until it is told to stop.
 //!
-//! [`clock`] is the real clock, [`schedule`] decides when a calendar is passed over.
+//! [`clock`] is the real clock, [`schedule`] decides when a calendar is passed over, [`desk`] and
+//! [`control`] let commands reach the calendars of a running daemon.
 
 pub mod clock;
+pub mod control;
+pub mod desk;
 pub mod schedule;
 
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::log;
 use crate::sync::{Bridge, Watched};
+pub use desk::Desk;
 
 /// How long passes that have begun may take to finish once the daemon stops.
 const GRACE: Duration = Duration::from_secs(30);
@@ -20,13 +24,14 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How long a calendar rests whose task ended by an error inside meetbridge.
 const ANEW: Duration = Duration::from_secs(60);
 
-/// Runs until `stop`, then finishes what has begun.
+/// Runs until `stop`, then finishes what has begun. Meanwhile, the calendars take errands from `desk`.
 ///
 /// Returns whether everything finished within the time of grace; what did not is redone by the next
 /// start.
 pub async fn run(
     bridge: Arc<Bridge>,
     calendars: Vec<(Watched, Duration)>,
+    desk: Arc<Desk>,
     stop: CancellationToken,
 ) -> bool {
     let tasks = TaskTracker::new();
@@ -36,6 +41,7 @@ pub async fn run(
             bridge.clone(),
             calendar.into(),
             rescan,
+            desk.clone(),
             stop.clone(),
         ));
     }
@@ -53,25 +59,32 @@ pub async fn run(
 
 /// Watches one calendar. A task that ends by an error inside meetbridge is begun anew after a while:
 /// the fault stays with its calendar, and the calendar is not forgotten.
-async fn keep_watching(
+///
+/// It takes errands from the moment of the call.
+fn keep_watching(
     bridge: Arc<Bridge>,
     calendar: Arc<Watched>,
     rescan: Duration,
+    desk: Arc<Desk>,
     stop: CancellationToken,
-) {
-    loop {
-        let (its_bridge, its_calendar, its_stop) = (bridge.clone(), calendar.clone(), stop.clone());
-        let task = tokio::spawn(async move {
-            schedule::watch(&its_bridge, &its_calendar, rescan, &its_stop).await;
-        });
-        if task.await.is_ok() {
-            return;
-        }
-        let error = "an error inside meetbridge; please report it";
-        log::event!(CALENDAR_FAILING, calendar = %calendar.name, error = error);
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = bridge.clock.sleep(ANEW) => {}
+) -> impl Future<Output = ()> {
+    let mut errands = desk.open(&calendar);
+    async move {
+        loop {
+            let (its_bridge, its_calendar, its_stop) =
+                (bridge.clone(), calendar.clone(), stop.clone());
+            let task = tokio::spawn(async move {
+                schedule::watch(&its_bridge, &its_calendar, rescan, &mut errands, &its_stop).await;
+            });
+            if task.await.is_ok() {
+                return;
+            }
+            let error = "an error inside meetbridge; please report it";
+            log::event!(CALENDAR_FAILING, calendar = %calendar.name, error = error);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = bridge.clock.sleep(ANEW) => errands = desk.open(&calendar),
+            }
         }
     }
 }

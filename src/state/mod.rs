@@ -20,5 +20,6 @@ mod tables;
 mod tests;
 
 pub use error::{OpenError, StateError};
+pub use lock::Announced;
 pub use records::{CalendarRecord, Frozen, Link, MeetingRecord, Overview, Phase, ResourceRecord};
 pub use store::State;
