@@ -61,7 +61,7 @@ impl Voice {
     pub(super) fn through(to: mpsc::Sender<Said>, width: Option<u16>) -> Self {
         Self {
             to: Some(to),
-            width,
+            width: width.map(|width| width.max(NARROWEST)),
         }
     }
 
