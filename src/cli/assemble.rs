@@ -147,7 +147,7 @@ fn watched(context: &Context, calendar: &config::Calendar) -> Option<Watched> {
 }
 
 /// Retry-After windows outlive the process in the state.
-struct StoredWindows(Arc<State>);
+pub(super) struct StoredWindows(pub(super) Arc<State>);
 
 impl WindowStore for StoredWindows {
     fn load(&self) -> Vec<(String, DateTime<Utc>)> {
