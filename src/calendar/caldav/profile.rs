@@ -38,6 +38,8 @@ pub struct Profile {
     /// What its answer to PUT says of the ETag.
     #[serde(deserialize_with = "lenient")]
     pub etag_on_put: EtagOnPut,
+    /// Its ETags are the SHA-256 of what it stores, so that each tells whether that was rewritten.
+    pub etag_is_digest: bool,
     /// What it takes as the condition of a write.
     #[serde(deserialize_with = "lenient")]
     pub condition: Condition,
@@ -258,6 +260,12 @@ impl Profile {
         }
         match self.etag_on_put {
             EtagOnPut::Unknown => {}
+            EtagOnPut::Yes if self.etag_is_digest => {
+                line(
+                    "etag of a write",
+                    "told at once: the digest of what is stored",
+                );
+            }
             EtagOnPut::Yes => line("etag of a write", "told at once"),
             EtagOnPut::No => line("etag of a write", "not told, so read"),
             EtagOnPut::Later => line("etag of a write", "told, and changed later"),

@@ -108,6 +108,11 @@ pub(super) fn is_strong(etag: &str) -> bool {
     etag.len() > 2 && etag == strong(etag)
 }
 
+/// Whether an ETag is the SHA-256 of these bytes, in hex: then it says by itself what is stored.
+pub(super) fn is_digest(etag: &str, bytes: &[u8]) -> bool {
+    is_strong(etag) && opaque(etag).eq_ignore_ascii_case(&hex(&sha256([bytes])))
+}
+
 /// What stands for the bytes: half of their SHA-256, in hex.
 pub(super) fn digest(bytes: &[u8]) -> String {
     hex(&sha256([bytes])[..16])
