@@ -210,6 +210,12 @@ pub trait Calendar: Send + Sync {
         false
     }
 
+    /// Whether what is read after a write may be something else than what was written, as with
+    /// servers that drop or rewrite properties.
+    fn may_alter(&self) -> bool {
+        false
+    }
+
     /// Whether attendees are told of a write.
     fn attendees(&self) -> Attendees {
         Attendees::NotTold

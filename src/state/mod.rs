@@ -23,6 +23,6 @@ mod tests;
 
 pub use error::{OpenError, StateError};
 pub use records::{
-    CalendarRecord, Frozen, Gone, Link, MeetingRecord, Overview, Phase, ResourceRecord,
+    CalendarRecord, Frozen, Gone, Kept, Link, MeetingRecord, Overview, Phase, ResourceRecord,
 };
 pub use store::State;

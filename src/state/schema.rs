@@ -84,6 +84,7 @@ pub(super) const STEPS: &[&str] = &[
 ",
     "
     ALTER TABLE calendars ADD COLUMN token TEXT;
+    ALTER TABLE calendars ADD COLUMN kept TEXT;
     ALTER TABLE links ADD COLUMN ends INTEGER;
     ALTER TABLE links ADD COLUMN gone INTEGER;
     ALTER TABLE links ADD COLUMN gone_confirmed INTEGER NOT NULL DEFAULT 0;

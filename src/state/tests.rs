@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::calendar::SyncToken;
+use crate::ical::event::Place;
 use crate::meeting::{Details, DialIn, Meeting};
 use crate::model::{CalendarName, ExternalId, JoinUrl, MeetingId, OrganizerId, ResourceId};
 use crate::model::{Span, Uid, Version};
@@ -88,6 +89,10 @@ fn every_record_comes_back_as_it_was_put() {
             last_pass: Some(at(5)),
             failing: Some(text.to_owned()),
             token: Some(SyncToken::new(text)),
+            kept: Kept::Lesson {
+                resource: ResourceId::new(text),
+                version: Version::new(text),
+            },
         };
         state.put_calendar(&calendar, &record).unwrap();
         assert_eq!(state.calendar(&calendar).unwrap(), record);
@@ -134,6 +139,29 @@ fn absent_values_come_back_absent() {
         .put_calendar(&team(), &CalendarRecord::default())
         .unwrap();
     assert_eq!(state.calendar(&team()).unwrap(), CalendarRecord::default());
+}
+
+#[test]
+fn what_a_calendar_keeps_comes_back() {
+    let home = Home::new();
+    let state = home.open();
+    let lesson = Kept::Lesson {
+        resource: ResourceId::new("a\"b"),
+        version: Version::new(""),
+    };
+    let all = Kept::Known(Place::WRITTEN.into());
+    for kept in [lesson, Kept::Known(BTreeSet::new()), all, Kept::Unknown] {
+        let record = CalendarRecord {
+            kept,
+            ..CalendarRecord::default()
+        };
+        state.put_calendar(&team(), &record).unwrap();
+        assert_eq!(state.calendar(&team()).unwrap(), record);
+    }
+    for odd in ["", "[]", "{\"drops\":[\"nothing\"]}", "{\"lesson\":[1]}"] {
+        batch(&state, &format!("UPDATE calendars SET kept = '{odd}'"));
+        assert!(state.calendar(&team()).is_err(), "{odd}");
+    }
 }
 
 #[test]
