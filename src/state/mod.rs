@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod links;
 mod lock;
+mod notes;
 mod records;
 mod rows;
 mod schema;

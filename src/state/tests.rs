@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::calendar::SyncToken;
+use crate::calendar::{Notes as _, SyncToken};
 use crate::ical::event::Place;
 use crate::meeting::{Details, DialIn, Meeting};
 use crate::model::{CalendarName, ExternalId, JoinUrl, MeetingId, OrganizerId, ResourceId};
@@ -162,6 +162,32 @@ fn what_a_calendar_keeps_comes_back() {
         batch(&state, &format!("UPDATE calendars SET kept = '{odd}'"));
         assert!(state.calendar(&team()).is_err(), "{odd}");
     }
+}
+
+#[test]
+fn notes_are_kept_by_key_whatever_is_forgotten_and_written_once() {
+    let home = Home::new();
+    let state = home.open();
+    for &text in ODD_TEXTS {
+        assert_eq!(state.load(text), None);
+        state.store(text, text);
+        assert_eq!(state.load(text).as_deref(), Some(text));
+    }
+    state.store("a", "1");
+    state.store("a", "2");
+    let before = changes(&state);
+    state.store("a", "2");
+    assert_eq!(changes(&state), before);
+    state.forget_decisions(&team()).unwrap();
+    state
+        .forget_resource(&team(), &ResourceId::new("a"))
+        .unwrap();
+    state.resume(&team(), now()).unwrap();
+    drop(state);
+    assert_eq!(home.open().load("a").as_deref(), Some("2"));
+    let looked = State::open_read_only(&home.directory).unwrap().unwrap();
+    looked.store("a", "3");
+    assert_eq!(looked.load("a").as_deref(), Some("2"), "it only looks");
 }
 
 #[test]
