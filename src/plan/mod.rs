@@ -15,5 +15,5 @@ pub use decide::{
     Ask, Decided, Decision, assumed_span, decide, in_progress_until, is_behind, is_same, key_of,
     marked_generation, roll_at, stamp, subject,
 };
-pub use select::{EventsWithAttendees, Rules, Select, Verdict, examine};
+pub use select::{EventsWithAttendees, Rules, Select, Verdict, examine, has_guests};
 pub use why::Why;

@@ -595,6 +595,13 @@ impl Calendar for Shelf {
         self.0.server().is_some()
     }
 
+    fn attendees(&self) -> Attendees {
+        match self.0.server() {
+            Some(_) => Attendees::Told,
+            None => Attendees::NotTold,
+        }
+    }
+
     async fn changed(&self) -> Scope {
         std::future::pending().await
     }
