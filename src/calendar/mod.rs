@@ -216,6 +216,12 @@ pub trait Calendar: Send + Sync {
         false
     }
 
+    /// Whether a resource that is read in the version `read` is, unedited, what became of a write that
+    /// left the version `written`: a port that knows of a write only what it was told compares that.
+    fn became(&self, written: &Version, read: &Version) -> bool {
+        written == read
+    }
+
     /// Whether attendees are told of a write.
     fn attendees(&self) -> Attendees {
         Attendees::NotTold

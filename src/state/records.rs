@@ -137,7 +137,7 @@ pub enum Kept {
     Lesson {
         /// Which resource.
         resource: ResourceId,
-        /// The version that the write left; empty where the calendar did not say.
+        /// The version that the write left.
         version: Version,
     },
     /// It drops, or alters, what is written in these places, and keeps it in the others.

@@ -93,18 +93,19 @@ pub(super) fn learn(
     if !calendar.port.may_alter() || event.fault.is_some() {
         return;
     }
-    // Our writes bear whole seconds; whoever edits an event says when.
+    // Our writes bear whole seconds. Whoever edits an event says when, or should: without a lesson, which
+    // is read at once, that is no proof.
     let ours = stamp(event).is_some_and(|at| at.timestamp() == link.written.timestamp());
     let lesson = match kept {
         Kept::Lesson {
             resource: id,
             version,
-        } => *id == resource.id && (*version == resource.version || version.as_str().is_empty()),
+        } => *id == resource.id && (ours || calendar.port.became(version, &resource.version)),
         _ => false,
     };
     let fresh = link.phase == Phase::Written;
-    let untouched =
-        (lesson && (fresh || ours)) || (fresh && (ours || decided == Some(&resource.version)));
+    let left = |decided| calendar.port.became(decided, &resource.version);
+    let untouched = (lesson && (fresh || ours)) || (fresh && decided.is_some_and(left));
     let join_url = &meeting.meeting.join_url;
     let known = matches!(kept, Kept::Known(_));
     if known || (untouched && write::shows(event, join_url)) {

@@ -103,6 +103,32 @@ async fn what_a_server_drops_is_written_once_and_not_missed() {
 }
 
 #[tokio::test]
+async fn a_server_that_keeps_no_stamp_is_learned_from_and_comes_to_rest() {
+    let scene = Scene::dropping(&["CONFERENCE", "DTSTAMP"], false);
+    scene.put_many(10);
+    scene.round().await;
+    assert_eq!(scene.kept(), known(&[Place::Conference]));
+    assert_eq!(scene.world.effects(), (10, 10));
+    scene.assert_rest().await;
+
+    // Where the version tells nothing either, only the number of writes ends it.
+    let scene = Scene::dropping(&["CONFERENCE", "DTSTAMP"], true);
+    scene.put_many(3);
+    for _ in 0..10 {
+        scene.world.clock.advance(chrono::Duration::hours(1));
+        let name = &scene.calendar.name;
+        scene.bridge.state.forget_decisions(name).unwrap();
+        scene.round().await;
+    }
+    assert!(
+        scene.world.effects().1 <= 3 * 3,
+        "{:?}",
+        scene.world.effects()
+    );
+    scene.assert_rest().await;
+}
+
+#[tokio::test]
 async fn a_lost_state_costs_one_write_where_a_server_drops_a_part() {
     let scene = Scene::dropping(&["CONFERENCE"], false);
     scene.put_many(10);
