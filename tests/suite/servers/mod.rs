@@ -7,6 +7,7 @@ mod account;
 mod discovery;
 mod facts;
 pub(crate) mod harness;
+mod port;
 mod setup;
 
 /// A calendar with one event, far ahead.
