@@ -32,8 +32,6 @@ pub(super) struct Account {
     account: Arc<caldav::Account>,
     table: config::Calendar,
     collections: Vec<String>,
-    /// The addresses of a calendar's owner count.
-    find_addresses: bool,
     /// The user's name, where that is an address.
     address: Option<String>,
 }
@@ -88,7 +86,6 @@ impl Account {
             account,
             table: table.clone(),
             collections: server.collections.clone(),
-            find_addresses: server.find_addresses,
             address,
         })
     }
@@ -101,9 +98,8 @@ impl Account {
         if let Some(zone) = collection.time_zone {
             calendar.zone = zone;
         }
-        if self.find_addresses {
-            let own = collection.addresses.iter().chain(&self.address);
-            calendar.rules.addresses.extend(own.cloned());
+        if let Some(own) = &mut calendar.rules.addresses {
+            own.extend(collection.addresses.iter().chain(&self.address).cloned());
         }
         Kept {
             calendar: Arc::new(calendar),

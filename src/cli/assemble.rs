@@ -231,7 +231,7 @@ pub(super) fn watched(
 }
 
 /// Retry-After windows outlive the process in the state.
-struct StoredWindows(Arc<State>);
+pub(super) struct StoredWindows(pub(super) Arc<State>);
 
 impl WindowStore for StoredWindows {
     fn load(&self) -> Vec<(String, DateTime<Utc>)> {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod assemble;
+mod calendars;
 mod check;
 #[cfg(feature = "simulator")]
 mod demo;
@@ -75,6 +76,8 @@ enum Command {
         /// The event's UID, or its `sha256:` form from the log
         uid: String,
     },
+    /// Print the calendars of CalDAV accounts, and the table to configure them with
+    Calendars(calendars::Which),
     /// Check configuration, files and permissions; touch no network
     Check,
     /// Print each calendar's last pass, what is linked, skipped, failing and frozen
@@ -181,6 +184,7 @@ async fn dispatch(cli: Cli) -> Exit {
             titles,
         } => plan::plan(&context, calendar.as_deref(), json, titles).await,
         Command::Explain { uid } => explain::explain(&context, &uid).await,
+        Command::Calendars(which) => calendars::calendars(&context, &which).await,
         Command::Check => check::check(&context),
         Command::Status { json } => status::status(&context, json),
         Command::Resume { calendar } => resume::resume(&context, &calendar),

@@ -197,7 +197,15 @@ impl Site {
 
     /// Why a reply is not what reading needs.
     pub(super) fn refused(&self, reply: &Reply) -> ReadError {
-        self.status(reply.status, &self.what)
+        match xml::parse(&reply.body) {
+            // A login form, for example: what it is says more than its status.
+            Err(error) if reply.status.is_success() => ReadError::Server {
+                what: self.what.clone(),
+                hint: format!("HTTP {}: {error}", reply.status.as_u16()),
+                again: Again::Slowly,
+            },
+            _ => self.status(reply.status, &self.what),
+        }
     }
 
     /// What is wrong where `what` is answered with `status`.

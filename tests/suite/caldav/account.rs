@@ -1,18 +1,20 @@
 //! One account at the fake server: its clock, its secrets, its notes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _};
 use meetbridge::calendar::caldav::connection::{Connection, ConnectionSettings};
-use meetbridge::calendar::{Again, Notes, ReadError};
+use meetbridge::calendar::caldav::{Account, AccountSettings, CalDav};
+use meetbridge::calendar::*;
 use meetbridge::clock::{Clock, Random};
 use meetbridge::http::{ClientOptions, Credentials, WindowStore, Windows};
+use meetbridge::model::ResourceId;
 use meetbridge::secret::SecretSource;
 use tempfile::NamedTempFile;
 
@@ -131,6 +133,19 @@ impl Ground {
         Connection::new(settings, self.windows.clone(), clock, random).unwrap()
     }
 
+    /// Alice's, with everything that an account does.
+    pub(super) fn account(&self, url: &str) -> Arc<Account> {
+        let credentials = self.password("alice", "alice-secret");
+        let settings = AccountSettings {
+            connection: self.settings(url, credentials),
+            poll: Duration::from_secs(60),
+            poll_fastest: Duration::from_secs(10),
+        };
+        let (windows, notes) = (self.windows.clone(), self.notes.clone());
+        let (clock, random) = (self.clock.clone(), self.random.clone());
+        Account::new(settings, windows, notes, clock, random).unwrap()
+    }
+
     /// Alice's, at `url`.
     pub(super) fn alice(&self, url: &str) -> Connection {
         self.connection(self.settings(url, self.password("alice", "alice-secret")))
@@ -154,4 +169,144 @@ pub(super) fn failed(error: &ReadError) -> (String, Again) {
 pub(super) fn lines(fake: &Fake) -> Vec<String> {
     let line = |seen: super::fake::Seen| format!("{} {} {}", seen.method, seen.path, seen.status);
     fake.take_requests().into_iter().map(line).collect()
+}
+
+/// A calendar of Alice's, and what the last passes knew of it.
+pub(super) struct Shelf {
+    pub(super) ground: Ground,
+    pub(super) account: Arc<Account>,
+    pub(super) calendar: Arc<CalDav>,
+    pub(super) known: Known,
+    pub(super) token: Option<SyncToken>,
+}
+
+/// What one reading found.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) changed: BTreeMap<String, Resource>,
+    /// Gone, and was known.
+    pub(super) vanished: BTreeSet<String>,
+    /// Gone, and nobody knew it.
+    pub(super) unknown: BTreeSet<String>,
+    pub(super) confirmed: BTreeSet<String>,
+    pub(super) unreadable: BTreeMap<String, String>,
+    /// How many were unchanged, when it went to its end.
+    pub(super) complete: Option<usize>,
+}
+
+impl Reading {
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.changed.keys().map(String::as_str).collect()
+    }
+
+    /// The bytes of a resource that changed.
+    pub(super) fn text(&self, name: &str) -> String {
+        String::from_utf8(self.changed[name].bytes.to_vec()).unwrap()
+    }
+}
+
+impl Shelf {
+    /// Finds the calendar `work` of Alice; the requests of that are forgotten.
+    pub(super) async fn new(fake: &Fake) -> Self {
+        Self::at(fake, &fake.calendar_url("alice/work")).await
+    }
+
+    /// The same, with the account configured to be at `url`.
+    pub(super) async fn at(fake: &Fake, url: &str) -> Self {
+        let ground = Ground::new();
+        let account = ground.account(url);
+        let found = account.discover().await.unwrap();
+        let work = found.chosen(&[]).unwrap();
+        let calendar = account.calendar(work[0]);
+        fake.take_requests();
+        Self {
+            ground,
+            account,
+            calendar,
+            known: Known::new(),
+            token: None,
+        }
+    }
+
+    /// Reads, and remembers what a pass remembers.
+    pub(super) async fn read(&mut self, scope: Scope) -> Result<Reading, ReadError> {
+        let mut reading = Reading::default();
+        let mut token = None;
+        {
+            let mut found = self.calendar.read(&scope, self.known.clone()).await?;
+            while let Some(one) = found.next().await {
+                assert!(reading.complete.is_none(), "{one:?} after the end");
+                match one {
+                    Found::Changed(resource) => {
+                        let id = resource.id.as_str().to_owned();
+                        let twice = reading.changed.insert(id, resource);
+                        assert!(twice.is_none(), "{twice:?} twice");
+                    }
+                    Found::Vanished(id) => {
+                        reading.vanished.insert(id.as_str().into());
+                    }
+                    Found::Confirmed(id) => {
+                        reading.confirmed.insert(id.as_str().into());
+                    }
+                    Found::Unreadable(id, error) => {
+                        reading
+                            .unreadable
+                            .insert(id.as_str().into(), error.to_string());
+                    }
+                    Found::Complete {
+                        unchanged,
+                        token: next,
+                    } => {
+                        reading.complete = Some(unchanged);
+                        token = next;
+                    }
+                }
+            }
+        }
+        for resource in reading.changed.values() {
+            self.known
+                .insert(resource.id.clone(), resource.version.clone());
+        }
+        let known = &mut self.known;
+        let (vanished, unknown) = std::mem::take(&mut reading.vanished)
+            .into_iter()
+            .partition(|gone| known.remove(&ResourceId::new(gone.clone())).is_some());
+        (reading.vanished, reading.unknown) = (vanished, unknown);
+        if reading.complete.is_some() {
+            self.token = token;
+        }
+        Ok(reading)
+    }
+
+    /// Reads everything.
+    pub(super) async fn all(&mut self) -> Reading {
+        self.read(Scope::All).await.unwrap()
+    }
+
+    /// Reads what changed since the last reading, or everything where that cannot be told, as a pass
+    /// does it.
+    pub(super) async fn news(&mut self) -> Reading {
+        let scope = Scope::News(self.token.clone());
+        match self.read(scope).await {
+            Err(ReadError::Expired) => self.all().await,
+            other => other.unwrap(),
+        }
+    }
+
+    /// Reads these by name.
+    pub(super) async fn only(&mut self, names: &[&str]) -> Reading {
+        let ids = names.iter().map(|name| ResourceId::new(*name)).collect();
+        self.read(Scope::Only(ids)).await.unwrap()
+    }
+
+    /// Writes `bytes` over the version that is known.
+    pub(super) async fn write(&mut self, name: &str, bytes: &str) -> Written {
+        let id = ResourceId::new(name);
+        let version = self.known[&id].clone();
+        let written = self.calendar.write(&id, &version, bytes.as_bytes()).await;
+        if let Written::Stored(version) = &written {
+            self.known.insert(id, version.clone());
+        }
+        written
+    }
 }

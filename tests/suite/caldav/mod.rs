@@ -5,5 +5,7 @@ mod fake;
 
 mod account;
 mod finding;
+mod listing;
 mod signing_in;
 mod the_fake;
+mod writing;

@@ -1,11 +1,12 @@
 //! What was asked and answered, and how many bytes that took.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use super::wire::Asked;
 
 /// A request as the server saw it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Seen {
     /// `PUT`, for example.
     pub method: String,
@@ -21,6 +22,19 @@ pub struct Seen {
     pub bytes_in: usize,
     /// The answer on the wire, as far as it went.
     pub bytes_out: usize,
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} {}: {}",
+            self.method,
+            self.path,
+            self.status,
+            self.text()
+        )
+    }
 }
 
 impl Seen {

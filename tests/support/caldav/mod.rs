@@ -214,6 +214,13 @@ impl Editor {
         world.collection(calendar).restamp(name, etag, now);
     }
 
+    /// No sync-token of the calendar that was given out is good any more.
+    pub fn expire_tokens(&self, calendar: &str) {
+        let mut world = self.0.world();
+        world.serial += 1;
+        world.collection(calendar).expire_tokens();
+    }
+
     /// A member's bytes.
     pub fn get(&self, calendar: &str, name: &str) -> Option<Vec<u8>> {
         let mut world = self.0.world();

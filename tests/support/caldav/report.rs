@@ -98,9 +98,10 @@ fn sync(rows: &Rows<'_>, spot: &Spot, root: &Node, depth: Option<&str>) -> Answe
         false => world.collections[spot.at].version as i64,
     };
     let given = token.text.trim();
+    let first = world.collections[spot.at].first_token;
     let answer = match given.strip_prefix(TOKEN).map(str::parse::<i64>) {
         _ if given.is_empty() => return rows.changes(spot, None, limit),
-        Some(Ok(from)) if (0..=now).contains(&from) => {
+        Some(Ok(from)) if (first..=now).contains(&from) => {
             return rows.changes(spot, Some(from), limit);
         }
         Some(Ok(_)) => quirks.unknown_token,

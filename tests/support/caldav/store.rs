@@ -57,6 +57,8 @@ pub(super) struct Collection {
     changed: HashMap<String, u64>,
     /// The number of the last change.
     pub(super) version: u64,
+    /// Tokens with lower numbers are no good any more.
+    pub(super) first_token: i64,
     /// The second of the last change.
     pub(super) second: i64,
     /// How often each name was stored since it was created.
@@ -154,6 +156,7 @@ impl Collection {
             journal: BTreeMap::new(),
             changed: HashMap::new(),
             version: 0,
+            first_token: 0,
             second: 0,
             stored: HashMap::new(),
             uids: HashMap::new(),
@@ -219,6 +222,12 @@ impl Collection {
             member.etag = etag;
             self.note(name, true, now);
         }
+    }
+
+    /// No token that was given out is good any more.
+    pub(super) fn expire_tokens(&mut self) {
+        self.version += 1;
+        self.first_token = self.version as i64;
     }
 
     /// Writes down that `name` changed.
