@@ -22,6 +22,7 @@ mod tables;
 mod tests;
 
 pub use error::{OpenError, StateError};
+pub use lock::Announced;
 pub use records::{
     CalendarRecord, Frozen, Gone, Link, MeetingRecord, Overview, Phase, ResourceRecord,
 };

@@ -2,6 +2,7 @@
 //!
 //! Every command's output is searched for secrets (see `support::Ended`).
 
+mod beside;
 mod brakes;
 mod caldav;
 mod calendars;
