@@ -4,6 +4,7 @@
 
 mod beside;
 mod brakes;
+mod caldav;
 mod calendars;
 mod demo;
 mod faults;
