@@ -99,7 +99,10 @@ async fn show(calendar: &Watched, preview: &Preview, voice: &Voice) {
             row.uid.to_string(),
             when(row),
             row.decision.name().to_owned(),
-            because(row),
+            match line(row) {
+                Some(line) => format!("{}: line {line}: {}", row.resource, because(row)),
+                None => because(row),
+            },
         ];
         if titles {
             cells.insert(
@@ -132,6 +135,14 @@ fn when(row: &Row) -> String {
     }
 }
 
+/// The line of its resource that the reason is about.
+fn line(row: &Row) -> Option<usize> {
+    match &row.decision {
+        Decision::Leave(why) => why.line(),
+        _ => None,
+    }
+}
+
 fn because(row: &Row) -> String {
     match &row.decision {
         Decision::Leave(why) => why.to_string(),
@@ -158,6 +169,7 @@ fn to_json(calendar: &Watched, preview: &Preview, titles: bool) -> serde_json::V
                 "decision": row.decision.name(),
                 "acts": row.decision.acts(),
                 "reason": because(row),
+                "line": line(row),
             });
             if titles {
                 event["title"] = json!(row.title);

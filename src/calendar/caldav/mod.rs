@@ -246,6 +246,18 @@ impl Calendar for CalDav {
         Scope::News(None)
     }
 
+    fn confirms_absence(&self) -> bool {
+        true
+    }
+
+    fn may_alter(&self) -> bool {
+        true
+    }
+
+    fn became(&self, written: &Version, read: &Version) -> bool {
+        version::became(written, read)
+    }
+
     fn attendees(&self) -> Attendees {
         self.site.profile.ask(Profile::attendees)
     }
