@@ -3,15 +3,13 @@
 use serde_json::json;
 
 use super::output::Voice;
-use super::{Context, Exit, assemble, beside};
+use super::{Context, Exit, assemble, beside, output};
+use crate::calendar::Attendees;
 use crate::daemon::control::Command;
 use crate::log::Chain;
 use crate::model::Escaped;
 use crate::plan::Decision;
 use crate::sync::{Preview, Row, Watched};
-
-/// A directory or file tells nobody; only calendar servers mail attendees.
-const MAILS: &str = "attendees are not told: files have no server that would mail them";
 
 pub(super) async fn plan(context: &Context, only: Option<&str>, json: bool, titles: bool) -> Exit {
     match try_plan(context, only, json, titles).await {
@@ -113,9 +111,17 @@ async fn show(calendar: &Watched, preview: &Preview, voice: &Voice) {
         cells
     });
     let count = preview.rows.len();
-    voice
-        .print(&format!("{}: {count} events; {MAILS}", calendar.name))
-        .await;
+    let (_, attendees) = output::attendees(preview.attendees);
+    let mut line = format!("{}: {count} events; {attendees}", calendar.name);
+    let written = |row: &&Row| row.has_guests && row.decision.acts();
+    match (
+        preview.attendees,
+        preview.rows.iter().filter(written).count(),
+    ) {
+        (Attendees::NotTold, _) | (_, 0) => {}
+        (_, with) => line += &format!(": {with} of those to be written have some"),
+    }
+    voice.print(&line).await;
     if count > 0 {
         voice.print(&voice.table(&head, rows)).await;
     }
@@ -170,6 +176,7 @@ fn to_json(calendar: &Watched, preview: &Preview, titles: bool) -> serde_json::V
                 "acts": row.decision.acts(),
                 "reason": because(row),
                 "line": line(row),
+                "has-attendees": row.has_guests,
             });
             if titles {
                 event["title"] = json!(row.title);
@@ -184,7 +191,7 @@ fn to_json(calendar: &Watched, preview: &Preview, titles: bool) -> serde_json::V
         .collect();
     json!({
         "name": calendar.name.as_str(),
-        "attendees": "not-told",
+        "attendees": output::attendees(preview.attendees).0,
         "waits": preview.waits,
         "events": events,
         "faults": faults,

@@ -141,6 +141,11 @@ pub enum Changes {
 }
 
 impl Profile {
+    /// What is kept of an account in `notes`; `None` where nothing is.
+    pub fn noted(account: &str, notes: &dyn Notes) -> Option<Self> {
+        notes.load(&key(account)).map(|text| Self::parse(&text))
+    }
+
     /// Reads stored text.
     fn parse(text: &str) -> Self {
         if text.len() > LONGEST {
@@ -297,6 +302,11 @@ impl Profile {
     }
 }
 
+/// Where an account's profile is kept.
+fn key(account: &str) -> String {
+    format!("caldav:{account}")
+}
+
 /// A profile that is learned by many and kept.
 pub(super) struct Learned {
     key: String,
@@ -307,12 +317,11 @@ pub(super) struct Learned {
 impl Learned {
     /// Begins with what is kept of the account.
     pub(super) fn new(account: &str, notes: Arc<dyn Notes>) -> Self {
-        let key = format!("caldav:{account}");
-        let profile = notes.load(&key).map(|text| Profile::parse(&text));
+        let profile = Profile::noted(account, &*notes).unwrap_or_default();
         Self {
-            key,
+            key: key(account),
             notes,
-            profile: Mutex::new(profile.unwrap_or_default()),
+            profile: Mutex::new(profile),
         }
     }
 

@@ -201,9 +201,17 @@ mod tests {
         let read = |bytes: &[u8], etag| Stamp::read(bytes, etag, None).version();
         let written = |bytes: &[u8], etag| Stamp::written(bytes, etag).version();
         for (left, seen, expected) in [
-            (written(b"a", Some("\"1\"")), read(b"b", Some("\"1\"")), true),
+            (
+                written(b"a", Some("\"1\"")),
+                read(b"b", Some("\"1\"")),
+                true,
+            ),
             (read(b"a", Some("\"1\"")), read(b"b", Some("W/\"1\"")), true),
-            (written(b"a", Some("\"1\"")), read(b"a", Some("\"2\"")), false),
+            (
+                written(b"a", Some("\"1\"")),
+                read(b"a", Some("\"2\"")),
+                false,
+            ),
             (written(b"a", None), read(b"a", Some("\"2\"")), true),
             (written(b"a", None), read(b"b", Some("\"2\"")), false),
             (written(b"a", None), Version::new("another port's"), false),
