@@ -175,7 +175,6 @@ impl Finder<'_> {
             let name = self.connection.addresses_hint();
             way.addresses.extend(name.and_then(read::address));
         }
-        self.owners(&mut way).await?;
         let place = way
             .homes
             .first()
@@ -183,6 +182,8 @@ impl Finder<'_> {
         if let Some(url) = place.cloned() {
             way.headers.extend(self.options(url).await?);
         }
+        // Last: a server may answer 401 for what is somebody else's.
+        self.owners(&mut way).await?;
         Ok(Discovery {
             host: self.host(),
             server: product(&way.headers),
