@@ -6,6 +6,7 @@ mod fake;
 mod account;
 mod finding;
 mod listing;
+mod polling;
 mod signing_in;
 mod the_fake;
 mod writing;
