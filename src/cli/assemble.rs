@@ -209,7 +209,7 @@ fn watched(calendar: &config::Calendar, name: CalendarName, port: Arc<dyn Calend
 }
 
 /// Retry-After windows outlive the process in the state.
-struct StoredWindows(Arc<State>);
+pub(super) struct StoredWindows(pub(super) Arc<State>);
 
 impl WindowStore for StoredWindows {
     fn load(&self) -> Vec<(String, DateTime<Utc>)> {

@@ -1,6 +1,7 @@
 //! The commands: parse, dispatch, exit status. Data goes to stdout, all else to stderr.
 
 mod assemble;
+mod calendars;
 mod check;
 #[cfg(feature = "simulator")]
 mod demo;
@@ -74,6 +75,8 @@ enum Command {
         /// The event's UID, or its `sha256:` form from the log
         uid: String,
     },
+    /// Print the calendars of CalDAV accounts, and the table to configure them with
+    Calendars(calendars::Which),
     /// Check configuration, files and permissions; touch no network
     Check,
     /// Print each calendar's last pass, what is linked, skipped, failing and frozen
@@ -180,6 +183,7 @@ async fn dispatch(cli: Cli) -> Exit {
             titles,
         } => plan::plan(&context, calendar.as_deref(), json, titles).await,
         Command::Explain { uid } => explain::explain(&context, &uid).await,
+        Command::Calendars(which) => calendars::calendars(&context, &which).await,
         Command::Check => check::check(&context),
         Command::Status { json } => status::status(&context, json),
         Command::Resume { calendar } => resume::resume(&context, &calendar),

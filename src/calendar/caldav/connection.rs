@@ -244,7 +244,7 @@ impl Connection {
     /// # Errors
     /// When there is no answer to use: see [`DavError`].
     pub async fn send(&self, request: &Request) -> Result<Reply, DavError> {
-        let mut url = request.url.clone();
+        let mut url = bare(request.url.clone());
         self.permit(&url)?;
         for _ in 0..=REDIRECTS {
             let answer = self.signed_in(request, &url).await?;
@@ -421,16 +421,19 @@ fn redirect(method: &Method, url: &Url, answer: &Answer) -> Option<Url> {
         _ => return None,
     }
     let location = answer.headers.get(LOCATION)?;
-    let mut next = url
-        .join(std::str::from_utf8(location.as_bytes()).ok()?)
-        .ok()?;
-    next.set_fragment(None);
-    // A server does not choose the credentials.
-    if !next.username().is_empty() || next.password().is_some() {
-        let _ = next.set_username("");
-        let _ = next.set_password(None);
+    let next = url.join(std::str::from_utf8(location.as_bytes()).ok()?);
+    next.ok().map(bare)
+}
+
+/// The URL without its fragment, and without credentials: a server does not choose those.
+fn bare(mut url: Url) -> Url {
+    url.set_fragment(None);
+    if !url.username().is_empty() || url.password().is_some() {
+        // Fails only for URLs that cannot have any.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
     }
-    Some(next)
+    url
 }
 
 /// Whether two URLs are on one host, or on hosts of one registrable domain.

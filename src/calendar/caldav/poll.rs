@@ -56,15 +56,27 @@ impl Pace {
         self.due
     }
 
-    /// A look found nothing: the next is half as much later again.
-    pub fn quiet(&mut self, now: Duration, random: u64) {
+    /// A look begins, and nobody knows how it will end: the next is half as much later again.
+    pub fn begins(&mut self, now: Duration, random: u64) {
         let interval = self.interval + self.interval / 2;
         self.next(interval, now, random);
     }
 
+    /// A look found nothing: the next is half as much later again.
+    pub fn quiet(&mut self, now: Duration, random: u64) {
+        self.answered();
+        self.begins(now, random);
+    }
+
     /// A look found a change: the next is soon.
     pub fn changed(&mut self, now: Duration, random: u64) {
+        self.answered();
         self.next(self.fastest, now, random);
+    }
+
+    /// The server answered: the next failure is the first.
+    pub fn answered(&mut self) {
+        self.rest = REST.0;
     }
 
     /// A look failed: nothing is asked before `until`, or for a rest that doubles.
@@ -83,7 +95,6 @@ impl Pace {
     /// Up to a tenth early, so that accounts do not march in step, and never late.
     fn next(&mut self, interval: Duration, now: Duration, random: u64) {
         self.interval = interval.clamp(self.fastest, self.slowest);
-        self.rest = REST.0;
         self.due = now + self.interval - share(self.interval / 10, random);
     }
 }

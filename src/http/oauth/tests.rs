@@ -1,8 +1,10 @@
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::answer::granted;
 use super::*;
+use crate::http::Answer;
 use crate::http::testing::Timeless;
 use crate::http::testing::server::{Received, Server, answer};
 use crate::http::{ClientOptions, WindowStore};
@@ -348,16 +350,11 @@ async fn a_throttled_endpoint_is_left_alone() {
 #[tokio::test]
 async fn what_is_missing_is_named_and_nothing_is_sent() {
     let world = World::new(granting());
-    let cases: [(&str, fn(&World)); 2] = [
-        ("the client secret: ", |world| {
-            std::fs::remove_file(world.path("client")).unwrap();
-        }),
-        ("the refresh token: ", |world| {
-            std::fs::write(world.path("refresh"), "").unwrap();
-        }),
-    ];
-    for (words, spoil) in cases {
-        spoil(&world);
+    for (spoilt, words) in [
+        ("client", "the client secret: "),
+        ("refresh", "the refresh token: "),
+    ] {
+        std::fs::write(world.path(spoilt), "").unwrap();
         let error = world.tokens().get().await.unwrap_err();
         assert!(matches!(error, TokenError::Secret(_)), "{error:?}");
         assert!(error.to_string().starts_with(words), "{error}");

@@ -61,6 +61,14 @@ impl Server {
         Self::run(Some(config), handler)
     }
 
+    /// Stands for something at `url` that is no HTTP server.
+    pub(crate) fn elsewhere(url: Url) -> Self {
+        Self {
+            url,
+            received: Arc::default(),
+        }
+    }
+
     fn run(
         tls: Option<Arc<rustls::ServerConfig>>,
         mut handler: impl FnMut(&Received) -> Vec<u8> + Send + 'static,

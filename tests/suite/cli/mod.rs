@@ -3,6 +3,7 @@
 //! Every command's output is searched for secrets (see `support::Ended`).
 
 mod brakes;
+mod calendars;
 mod demo;
 mod faults;
 mod flow;

@@ -518,7 +518,9 @@ async fn redirects_keep_method_body_and_credentials() {
     let target = Server::start(ok);
     for status in [301, 302, 303, 307, 308] {
         // Another port of the same host; relative to begin with.
-        let there = format!("location: {}moved/?y=2#part", target.url);
+        let mut there = target.url.join("/moved/?y=2#part").unwrap();
+        there.set_username("somebody-else").unwrap();
+        let there = format!("location: {there}");
         let world = World::new(move |request| match &*request.target {
             "/next" => answer(status, &[&there], ""),
             _ => answer(status, &["location: /next"], ""),

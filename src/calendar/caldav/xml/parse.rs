@@ -9,9 +9,10 @@ use super::pull::{Element, Pull, Space};
 use super::{More, Multistatus, Props, Response, XmlError};
 
 /// The most responses of one answer.
-const MAX_RESPONSES: usize = 2_000_000;
-/// The most hrefs, names or conditions of one property or response.
-const MAX_NAMES: usize = 1_000;
+const MAX_RESPONSES: usize = 250_000;
+/// The most names, conditions and hrefs within properties of one answer. They take far more memory than
+/// they take bytes.
+const MAX_NAMES: usize = 250_000;
 
 /// Reads a multistatus, all of it.
 ///
@@ -22,6 +23,7 @@ pub fn parse(body: &[u8]) -> Result<Multistatus, XmlError> {
     let mut reader = Reader {
         pull: Pull::new(text.as_str()),
         mapped: text.mapped,
+        names: 0,
     };
     let root = reader.pull.root()?;
     if !root.is(Space::Dav, "multistatus") {
@@ -56,6 +58,8 @@ pub fn error_condition(body: &[u8]) -> Option<String> {
 struct Reader<'x> {
     pull: Pull<'x>,
     mapped: bool,
+    /// How many names there were.
+    names: usize,
 }
 
 impl<'x> Reader<'x> {
@@ -72,10 +76,12 @@ impl<'x> Reader<'x> {
             match element.local() {
                 "href" => {
                     let href = self.words()?.unwrap_or_default();
-                    if std::mem::replace(&mut seen_href, true) {
+                    if !std::mem::replace(&mut seen_href, true) {
+                        response.href = href;
+                    } else if more_hrefs.len() < MAX_RESPONSES {
                         more_hrefs.push(href);
                     } else {
-                        response.href = href;
+                        return Err(XmlError::TooMuch);
                     }
                 }
                 "status" => response.status = Some(status(&self.pull.text()?)),
@@ -186,7 +192,8 @@ impl<'x> Reader<'x> {
     fn hrefs(&mut self) -> Result<Vec<String>, XmlError> {
         let mut all = Vec::new();
         while let Some(element) = self.pull.child()? {
-            if element.is(Space::Dav, "href") && all.len() < MAX_NAMES {
+            if element.is(Space::Dav, "href") {
+                self.count()?;
                 all.extend(self.words()?);
             } else {
                 self.pull.skip()?;
@@ -209,9 +216,8 @@ impl<'x> Reader<'x> {
                 open += 1;
                 continue;
             }
-            if all.len() < MAX_NAMES {
-                all.insert(name.to_owned());
-            }
+            all.insert(name.to_owned());
+            self.count()?;
             self.pull.skip()?;
         }
         Ok(all)
@@ -220,7 +226,8 @@ impl<'x> Reader<'x> {
     fn components(&mut self) -> Result<BTreeSet<String>, XmlError> {
         let mut all = BTreeSet::new();
         while let Some(element) = self.pull.child()? {
-            if element.is(Space::CalDav, "comp") && all.len() < MAX_NAMES {
+            if element.is(Space::CalDav, "comp") {
+                self.count()?;
                 all.extend(element.attribute("name").map(|n| n.to_ascii_uppercase()));
             }
             self.pull.skip()?;
@@ -231,12 +238,20 @@ impl<'x> Reader<'x> {
     /// The conditions in the open DAV:error.
     fn conditions(&mut self, to: &mut Vec<String>) -> Result<(), XmlError> {
         while let Some(element) = self.pull.child()? {
-            if to.len() < MAX_NAMES {
-                to.push(element.local().to_owned());
-            }
+            to.push(element.local().to_owned());
+            self.count()?;
             self.pull.skip()?;
         }
         Ok(())
+    }
+
+    /// Takes note of one more name.
+    fn count(&mut self) -> Result<(), XmlError> {
+        self.names += 1;
+        match self.names > MAX_NAMES {
+            true => Err(XmlError::TooMuch),
+            false => Ok(()),
+        }
     }
 }
 

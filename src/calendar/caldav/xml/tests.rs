@@ -373,6 +373,25 @@ fn what_is_no_answer_is_named() {
 }
 
 #[test]
+fn counts_are_bounded() {
+    const MANY: usize = 250_001;
+    let names = "<d:x/>".repeat(MANY);
+    for body in [
+        multistatus(&"<d:response/>".repeat(MANY)),
+        multistatus(&format!(
+            "<d:response>{}</d:response>",
+            "<d:href/>".repeat(MANY + 1)
+        )),
+        found(&format!("<d:resourcetype>{names}</d:resourcetype>")),
+        multistatus(&format!(
+            "<d:response><d:error>{names}</d:error></d:response>"
+        )),
+    ] {
+        assert_eq!(parse(body.as_bytes()), Err(XmlError::TooMuch));
+    }
+}
+
+#[test]
 fn every_cut_is_an_error() {
     let body = multistatus(
         "<d:response><d:href>/c/&#228;.ics</d:href><d:propstat><d:prop><d:getetag>\"1\"</d:getetag>\

@@ -672,3 +672,33 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn a_calendars_zone_is_the_one_its_text_names() {
+    let text = |tzid: &str| {
+        format!("BEGIN:VCALENDAR\r\nBEGIN:VTIMEZONE\r\n{tzid}END:VTIMEZONE\r\nEND:VCALENDAR\r\n")
+    };
+    for (tzid, expected) in [
+        ("TZID:Europe/Berlin\r\n", Some(Tz::Europe__Berlin)),
+        (
+            "TZID:Eastern Standard Time\r\n",
+            Some(Tz::America__New_York),
+        ),
+        (
+            "TZID:/mozilla.org/20050126_1/Asia/Tokyo\r\n",
+            Some(Tz::Asia__Tokyo),
+        ),
+        ("TZID:+0100\r\n", None),
+        ("TZID:nowhere\r\n", None),
+        ("TZID:\r\n", None),
+        ("", None),
+    ] {
+        assert_eq!(iana_zone(text(tzid).as_bytes()), expected, "{tzid}");
+    }
+    let nested = "BEGIN:X\n".repeat(100_000);
+    for text in ["", "Europe/Berlin", "BEGIN:VTIMEZONE", "\u{0}", &nested] {
+        assert_eq!(iana_zone(text.as_bytes()), None);
+    }
+    let bare = "BEGIN:VTIMEZONE\nTZID:Asia/Tokyo\nEND:VTIMEZONE\n";
+    assert_eq!(iana_zone(bare.as_bytes()), Some(Tz::Asia__Tokyo));
+}

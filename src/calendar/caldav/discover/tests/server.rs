@@ -1,12 +1,11 @@
 //! A server that answers from a script.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use crate::calendar::caldav::connection::{Connection, ConnectionSettings};
+use crate::http::testing::server as testing;
 use crate::http::testing::{Numbers, Timeless};
 use crate::http::{ClientOptions, Credentials, WindowStore, Windows};
 
@@ -19,16 +18,16 @@ pub(super) struct Script(Vec<(String, Answer)>);
 
 struct Answer {
     status: u16,
-    headers: String,
+    headers: Vec<String>,
     body: String,
 }
 
 impl Script {
     /// Any answer.
-    pub(super) fn on(mut self, request: &str, status: u16, headers: &str, body: &str) -> Self {
+    pub(super) fn on(mut self, request: &str, status: u16, headers: &[&str], body: &str) -> Self {
         let answer = Answer {
             status,
-            headers: headers.to_owned(),
+            headers: headers.iter().map(|header| (*header).to_owned()).collect(),
             body: body.to_owned(),
         };
         self.0.push((request.to_owned(), answer));
@@ -37,7 +36,7 @@ impl Script {
 
     /// A redirect.
     pub(super) fn moved(self, request: &str, status: u16, to: &str) -> Self {
-        self.on(request, status, &format!("location: {to}\r\n"), "")
+        self.on(request, status, &[&format!("location: {to}")], "")
     }
 
     /// The well-known place redirects to `to`.
@@ -67,80 +66,45 @@ impl Script {
              xmlns:a=\"http://apple.com/ns/ical/\" xmlns:n=\"http://nextcloud.com/ns\">{responses}\
              </multistatus>"
         );
-        self.on(request, 207, "", &body)
+        self.on(request, 207, &[], &body)
     }
 
-    /// Starts to answer, on a port of this machine; what is not in the script is 404.
-    pub(super) async fn start(self) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (script, log, own) = (Arc::new(self), seen.clone(), origin.clone());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, script.clone(), log.clone(), own.clone()));
-            }
-        });
-        Server { origin, seen }
-    }
-}
-
-async fn serve(
-    stream: TcpStream,
-    script: Arc<Script>,
-    seen: Arc<Mutex<Vec<String>>>,
-    origin: String,
-) -> Option<()> {
-    let mut stream = BufReader::new(stream);
-    loop {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if stream.read_line(&mut head).await.ok()? == 0 {
-                return None;
-            }
-        }
-        let header = |name: &str| {
-            let mut lines = head.lines().filter_map(|line| line.split_once(": "));
-            let found = lines.find(|(known, _)| known.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.to_owned())
-        };
-        let length = header("content-length").map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.ok()?;
-        let mut line = head.split(' ');
-        let mut request = format!("{} {}", line.next()?, line.next()?);
-        if let Some(depth) = header("depth") {
-            request = format!("{request} {depth}");
-        }
-        let found = script.0.iter().find(|(known, _)| *known == request);
-        let answer = match found {
-            Some((_, answer)) => format!(
-                "HTTP/1.1 {} X\r\n{}content-length: {}\r\n\r\n{}",
-                answer.status,
-                answer.headers.replace(ORIGIN, &origin),
-                answer.body.replace(ORIGIN, &origin).len(),
-                answer.body.replace(ORIGIN, &origin),
-            ),
-            None => "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned(),
-        };
-        seen.lock().unwrap().push(request);
-        stream.write_all(answer.as_bytes()).await.ok()?;
+    /// Starts to answer; what is not in the script is 404.
+    pub(super) fn start(self) -> Server {
+        Server(testing::Server::start(move |received| {
+            let request = line(received);
+            let found = self.0.iter().find(|(known, _)| *known == request);
+            let Some((_, answer)) = found else {
+                return testing::answer(404, &[], "");
+            };
+            let origin = format!("http://{}", received.header("host"));
+            let with_origin = |text: &str| text.replace(ORIGIN, &origin);
+            let headers: Vec<String> = answer.headers.iter().map(|h| with_origin(h)).collect();
+            let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+            testing::answer(answer.status, &headers, &with_origin(&answer.body))
+        }))
     }
 }
 
-pub(super) struct Server {
-    origin: String,
-    seen: Arc<Mutex<Vec<String>>>,
+/// A request as the script knows it.
+fn line(received: &testing::Received) -> String {
+    let line = format!("{} {}", received.method, received.target);
+    match received.header("depth") {
+        "" => line,
+        depth => format!("{line} {depth}"),
+    }
 }
+
+pub(super) struct Server(testing::Server);
 
 impl Server {
     pub(super) fn url(&self, path: &str) -> Url {
-        Url::parse(&format!("{}{path}", self.origin)).unwrap()
+        self.0.url.join(path).unwrap()
     }
 
     /// The requests, in their order.
     pub(super) fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.0.received().iter().map(line).collect()
     }
 
     /// An account at `path`.
