@@ -213,6 +213,13 @@ pub trait Calendar: Send + Sync {
     /// for ever and relies on the schedule.
     async fn changed(&self) -> Scope;
 
+    /// Whether a resource that is reported as vanished was asked for by its own name, at the only
+    /// place that could hold it. If not, it counts as gone only when two complete readings, an
+    /// interval apart, do not show it.
+    fn confirms_absence(&self) -> bool {
+        false
+    }
+
     /// Whether attendees are told of a write.
     fn attendees(&self) -> Attendees {
         Attendees::NotTold

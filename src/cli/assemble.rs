@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::accounts::{Account, Shared};
 use super::{Context, Exit, output};
 use crate::calendar::Calendar;
 use crate::calendar::directory::Directory;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::daemon::{Kept, Source};
-use crate::http::{Client, ClientOptions, WindowStore, Windows};
+use crate::http::{Client, ClientError, ClientOptions, WindowStore, Windows};
 use crate::log;
 use crate::meeting::graph::{GraphMeetings, GraphSettings};
 use crate::model::CalendarName;
@@ -74,10 +75,7 @@ pub(super) fn parts(
         total_timeout: network.request_timeout,
         ..ClientOptions::default()
     };
-    let client = Client::new(&options).map_err(|error| {
-        output::say(&format!("meetbridge: {}", log::Chain(&error)));
-        Exit::Config
-    })?;
+    let client = Client::new(&options).map_err(|error| unusable(&error))?;
     let clock: Arc<dyn Clock> = context.clock.clone();
     let windows = Arc::new(Windows::new(
         clock.clone(),
@@ -94,10 +92,17 @@ pub(super) fn parts(
     let meetings = GraphMeetings::new(
         settings,
         client,
-        windows,
+        windows.clone(),
         clock.clone(),
         context.random.clone(),
     );
+    let shared = Shared {
+        network: options,
+        windows,
+        notes: Arc::new(Forgetful),
+        clock: clock.clone(),
+        random: context.random.clone(),
+    };
     let bridge = Bridge {
         state,
         meetings: Arc::new(meetings),
@@ -110,13 +115,19 @@ pub(super) fn parts(
     let chosen = config
         .enabled()
         .filter(|calendar| only.is_none_or(|name| is_of(name, &calendar.name)));
+    let sources = chosen.map(|calendar| source(config, calendar, &shared));
     Ok(Parts {
         bridge: Arc::new(bridge),
-        sources: chosen
-            .filter_map(|calendar| source(context, calendar))
-            .collect(),
+        sources: sources
+            .collect::<Result<_, _>>()
+            .map_err(|error| unusable(&error))?,
         only: only.map(ToOwned::to_owned),
     })
+}
+
+fn unusable(error: &ClientError) -> Exit {
+    output::say(&format!("meetbridge: {}", log::Chain(error)));
+    Exit::Config
 }
 
 impl Parts {
@@ -180,21 +191,32 @@ pub(super) fn configured(config: &Config, name: &str) -> Result<CalendarName, Ex
 }
 
 /// What is watched for one table of the configuration.
-fn source(context: &Context, calendar: &config::Calendar) -> Option<Source> {
-    let clock: Arc<dyn Clock> = context.clock.clone();
+fn source(
+    config: &Config,
+    calendar: &config::Calendar,
+    shared: &Shared,
+) -> Result<Source, ClientError> {
+    let clock = shared.clock.clone();
     let port: Arc<dyn Calendar> = match &calendar.source {
         config::Source::Directory { path } => Arc::new(Directory::directory(path.clone(), clock)),
         config::Source::File { path } => Arc::new(Directory::file(path.clone(), clock)),
-        config::Source::CalDav(_) => return None,
+        config::Source::CalDav(server) => {
+            let account = Account::new(config, calendar, server, shared)?;
+            return Ok(Source::Account(Arc::new(account)));
+        }
     };
-    Some(Source::Calendar(Kept {
+    Ok(Source::Calendar(Kept {
         calendar: Arc::new(watched(calendar, calendar.name.clone(), port)),
         rescan: calendar.rescan,
     }))
 }
 
 /// The calendar `name` behind `port`, as its table says.
-fn watched(calendar: &config::Calendar, name: CalendarName, port: Arc<dyn Calendar>) -> Watched {
+pub(super) fn watched(
+    calendar: &config::Calendar,
+    name: CalendarName,
+    port: Arc<dyn Calendar>,
+) -> Watched {
     Watched {
         name,
         port,
@@ -220,4 +242,14 @@ impl WindowStore for StoredWindows {
         // A window that cannot be stored still holds in this process.
         let _ = self.0.put_window(scope, until);
     }
+}
+
+struct Forgetful;
+
+impl crate::calendar::Notes for Forgetful {
+    fn load(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn store(&self, _: &str, _: &str) {}
 }

@@ -1,5 +1,6 @@
 //! The commands: parse, dispatch, exit status. Data goes to stdout, all else to stderr.
 
+mod accounts;
 mod assemble;
 mod calendars;
 mod check;

@@ -1,6 +1,9 @@
 //! `meetbridge resume`: lifts a freeze, or consents to a large first pass.
 
+use chrono::{DateTime, Utc};
+
 use super::{Context, Exit, assemble, output};
+use crate::clock::Clock as _;
 use crate::model::CalendarName;
 use crate::state::State;
 
@@ -15,7 +18,7 @@ fn try_resume(context: &Context, name: &str) -> Result<(), Exit> {
     let config = context.config()?;
     let name = assemble::configured(&config, name)?;
     let state = assemble::open_state(context, &config)?;
-    match lift(&state, &name) {
+    match lift(&state, &name, context.clock.now()) {
         Ok(was) => {
             output::print(&match was {
                 Some(why) => format!("{name}: resumed (it was waiting because {why})"),
@@ -33,12 +36,12 @@ fn try_resume(context: &Context, name: &str) -> Result<(), Exit> {
 }
 
 /// Lifts the freeze; returns why there was one. Every event is decided again by the next pass.
-fn lift(state: &State, name: &CalendarName) -> Result<Option<String>, crate::state::StateError> {
-    let mut record = state.calendar(name)?;
-    let was = record.frozen.take().map(|frozen| frozen.why);
-    record.consented = true;
-    state.put_calendar(name, &record)?;
-    state.forget_decisions(name)?;
+fn lift(
+    state: &State,
+    name: &CalendarName,
+    now: DateTime<Utc>,
+) -> Result<Option<String>, crate::state::StateError> {
+    let was = state.resume(name, now)?;
     crate::log::event!(CALENDAR_RESUMED, calendar = %name);
-    Ok(was)
+    Ok(was.map(|frozen| frozen.why))
 }

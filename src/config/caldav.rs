@@ -85,7 +85,6 @@ pub(super) fn account(table: &mut Table<'_, '_>, allow_http: bool) -> Option<Cal
         collections,
         poll,
         poll_fastest,
-        find_addresses: false,
     })
 }
 

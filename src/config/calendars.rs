@@ -7,11 +7,11 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::table::{NOT_SUPPORTED, Table, Wrong};
-use super::{Budget, Calendar, EventsWithAttendees, Machine, Source, caldav, value};
+use super::{Budget, Calendar, Machine, Source, caldav, value};
 use crate::ical::block::Show;
 use crate::ical::write::Location;
 use crate::model::{CalendarName, Escaped, OrganizerId};
-use crate::plan::select::{Rules, Select};
+use crate::plan::select::{EventsWithAttendees, Rules, Select};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -186,11 +186,11 @@ fn calendar(
         );
     }
     table.finish();
-    let (mut source, rescan) = source?;
+    let (source, rescan) = source?;
     let addresses = own.addresses.or_else(|| defaults.addresses.clone());
-    if let Source::CalDav(account) = &mut source {
-        account.find_addresses = addresses.is_none();
-    }
+    // A server says who owns a calendar, so not to know the addresses is not to ask for none.
+    let none = matches!(source, Source::CalDav(_)).then(BTreeSet::new);
+    let addresses = addresses.map_or(none, |all| (!all.is_empty()).then_some(all));
     Some(Calendar {
         name: name?,
         enabled,
@@ -204,7 +204,11 @@ fn calendar(
             select: own.select.or(defaults.select).unwrap_or_default(),
             horizon: own.horizon.or(defaults.horizon).unwrap_or(365 * DAY),
             settle: own.settle.or(defaults.settle).unwrap_or(10 * SECOND),
-            addresses: addresses.unwrap_or_default(),
+            addresses,
+            events_with_attendees: own
+                .events_with_attendees
+                .or(defaults.events_with_attendees)
+                .unwrap_or_default(),
             all_day: own.all_day.or(defaults.all_day).unwrap_or(false),
             transparent: own.transparent.or(defaults.transparent).unwrap_or(false),
             private: own.private.or(defaults.private).unwrap_or(false),
@@ -216,10 +220,6 @@ fn calendar(
             .or_else(|| defaults.show.clone())
             .unwrap_or_else(|| Show::DEFAULT.to_vec()),
         new_links_per_day,
-        events_with_attendees: own
-            .events_with_attendees
-            .or(defaults.events_with_attendees)
-            .unwrap_or_default(),
         rescan,
     })
 }

@@ -128,20 +128,8 @@ pub struct Calendar {
     pub show: Vec<Show>,
     /// Meetings made per UTC day for its events.
     pub new_links_per_day: u32,
-    /// What becomes of its events that have attendees, whom the server may mail about a change.
-    pub events_with_attendees: EventsWithAttendees,
     /// How often all of it is listed, whatever the watch reported; 1 s to 1 day, and 1 day for CalDAV.
     pub rescan: Duration,
-}
-
-/// What becomes of an event that has attendees: its server may mail them about a change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EventsWithAttendees {
-    /// It gets its link.
-    #[default]
-    Write,
-    /// It is left as it is.
-    Skip,
 }
 
 /// Where a calendar's events are.
@@ -181,9 +169,6 @@ pub struct CalDav {
     pub poll: Duration,
     /// How soon it is looked again while changes come; 1 s to `poll`.
     pub poll_fastest: Duration,
-    /// `addresses` stands nowhere: those count that the server has of a calendar's owner. Where it
-    /// stands and is empty, whoever organizes an event.
-    pub find_addresses: bool,
 }
 
 impl Source {

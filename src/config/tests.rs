@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::plan::select::Select;
+use crate::plan::select::{EventsWithAttendees, Select};
 
 /// The tables that every configuration needs.
 const GRAPH: &str = r#"
@@ -131,7 +131,7 @@ path = "/srv/three.ics"
     };
     assert_eq!(
         one.rules.addresses,
-        BTreeSet::from(["alice@example.org".to_owned()])
+        Some(BTreeSet::from(["alice@example.org".to_owned()]))
     );
     assert_eq!(one.show, [Show::Chat, Show::Passcode]);
     assert_eq!(
@@ -159,7 +159,7 @@ path = "/srv/three.ics"
         (two.location, two.time_zone),
         (Location::Never, Tz::America__New_York)
     );
-    assert!(two.rules.addresses.is_empty() && two.show.is_empty());
+    assert!(two.rules.addresses.is_none() && two.show.is_empty());
     assert!(config.enabled().all(|c| c.name.as_str() != "two"));
 }
 
@@ -769,7 +769,6 @@ fn an_account_that_says_little_has_its_defaults() {
             collections: Vec::new(),
             poll: Duration::from_secs(60),
             poll_fastest: Duration::from_secs(15),
-            find_addresses: true,
         }
     );
     let text = "[[calendar.caldav]]\nname = \"a\"\nurl = \"http://[::1]/\"\nenabled = false\n\
@@ -778,7 +777,10 @@ fn an_account_that_says_little_has_its_defaults() {
     assert_eq!(calendar.rescan, Duration::from_secs(86_400));
     assert_eq!((calendar.enabled, calendar.new_links_per_day), (false, 3));
     assert_eq!(calendar.rules.select, Select::All);
-    assert_eq!(calendar.events_with_attendees, EventsWithAttendees::Skip);
+    assert_eq!(
+        calendar.rules.events_with_attendees,
+        EventsWithAttendees::Skip
+    );
     assert_eq!(calendar.source.path(), None);
 }
 
@@ -805,20 +807,16 @@ fn polls_fit_each_other() {
 #[test]
 fn no_addresses_are_not_an_empty_list() {
     let lists = [
-        ("", "", true),
-        ("addresses = []\n", "", false),
-        ("", "addresses = []\n", false),
-        ("", "addresses = [\"alice@example.org\"]\n", false),
+        ("", "", Some(0)),
+        ("addresses = []\n", "", None),
+        ("", "addresses = []\n", None),
+        ("", "addresses = [\"alice@example.org\"]\n", Some(1)),
     ];
-    for (default, own, find) in lists {
+    for (default, own, count) in lists {
         let account = "[[calendar.caldav]]\nname = \"a\"\nurl = \"http://localhost\"\n";
         let config = good(&[GRAPH, MEETING, default, account, own].concat());
-        let Source::CalDav(account) = &config.calendars[0].source else {
-            panic!("{config:?}");
-        };
-        assert_eq!(account.find_addresses, find, "{default}{own}");
-        let count = usize::from(own.contains('@'));
-        assert_eq!(config.calendars[0].rules.addresses.len(), count);
+        let addresses = config.calendars[0].rules.addresses.as_ref();
+        assert_eq!(addresses.map(BTreeSet::len), count, "{default}{own}");
     }
 }
 

@@ -121,6 +121,12 @@ catalogue! {
         ["calendar", "reason"]
         "The first pass over this calendar would link more events than first-pass-limit allows."
         do: "Look at `meetbridge plan --calendar CALENDAR`; then run `meetbridge resume CALENDAR`."
+    CALENDAR_FROZEN "calendar.frozen" ERROR "a calendar lost many links at once and is frozen"
+        ["calendar", "reason"]
+        "More than 20 and more than 20 % of the calendar's future links vanished, or were taken out of \
+         their events, in one pass. It is read on, and nothing is made or written in it."
+        do: "Look whether the events are there. If the calendar is as it should be, run \
+             `meetbridge resume CALENDAR`; if not, restore it first."
     CALENDAR_SUMMARY "calendar.summary" INFO "how a calendar stands"
         ["calendar", "linked", "waiting", "reasons"]
         "One line per calendar every 15 minutes in which something happened."

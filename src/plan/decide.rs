@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::select::{Rules, examine, horizon_reaches, settled_at};
+use super::select::{Rules, examine, horizon_reaches, not_organized, settled_at, skips};
 use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
 use super::why::Why;
 use crate::ical::event::{Event, Next, Place, Provider};
@@ -367,11 +367,8 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     let Next::At(span) = event.next else {
         return leave(Why::Past);
     };
-    if let Some(organizer) = &event.organizer
-        && !rules.addresses.is_empty()
-        && !rules.addresses.contains(organizer)
-    {
-        return leave(Why::NotOrganizer);
+    if let Some(why) = not_organized(event, rules) {
+        return leave(why);
     }
     if event.all_day && !rules.all_day && !is_tagged(event) {
         return leave(Why::AllDay);
@@ -383,6 +380,14 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     if replaces.is_some() || !write::missing(event, join_url, ask.location).is_empty() {
         if is_dropped(event, link) {
             return leave(Why::DoesNotStick);
+        }
+        if skips(event, rules) {
+            // The event is not written; its meeting follows it all the same.
+            let mut decided = up_to_date(ask, meeting, span);
+            if decided.what == Decision::Leave(Why::InStep) {
+                decided.what = Decision::Leave(Why::AttendeesSkipped);
+            }
+            return decided;
         }
         return match settled_at(ask.unchanged_since, rules.settle) {
             Some(at) if ask.now < at => Decided {

@@ -14,5 +14,5 @@ pub use decide::{
     Ask, Decided, Decision, assumed_span, decide, in_progress_until, is_behind, key_of,
     marked_generation, roll_at, stamp, subject,
 };
-pub use select::{Rules, Select, Verdict, examine};
+pub use select::{EventsWithAttendees, Rules, Select, Verdict, examine};
 pub use why::Why;

@@ -22,6 +22,17 @@ pub enum Select {
     Tagged,
 }
 
+/// Whether events are written to which somebody but the organizer is invited: their server may mail
+/// all of them with each write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EventsWithAttendees {
+    /// They are.
+    #[default]
+    Write,
+    /// They are not.
+    Skip,
+}
+
 /// The rules of one calendar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -31,8 +42,11 @@ pub struct Rules {
     pub horizon: Duration,
     /// How long an event must have been unchanged before it is linked.
     pub settle: Duration,
-    /// The account's addresses, in lower case without `mailto:`; empty skips the organizer rule.
-    pub addresses: BTreeSet<String>,
+    /// The account's addresses, in lower case without `mailto:`. `None` skips the organizer rule;
+    /// where nobody knows them, they are empty, and only events without ORGANIZER pass it.
+    pub addresses: Option<BTreeSet<String>>,
+    /// Whether events to which others are invited are written.
+    pub events_with_attendees: EventsWithAttendees,
     /// All-day events too.
     pub all_day: bool,
     /// Events that leave their time free (TRANSP:TRANSPARENT) too.
@@ -62,7 +76,7 @@ pub fn examine(
     ours: &[&JoinUrl],
 ) -> Vec<Verdict> {
     let tagged = is_tagged(event);
-    let mut verdicts = Vec::with_capacity(11);
+    let mut verdicts = Vec::with_capacity(13);
     let mut rule = |rule, refusal: Option<Why>, saw: String| {
         verdicts.push(Verdict { rule, refusal, saw });
     };
@@ -110,21 +124,25 @@ pub fn examine(
         saw,
     );
 
-    let foreign_organizer = !rules.addresses.is_empty()
-        && event
-            .organizer
-            .as_ref()
-            .is_some_and(|o| !rules.addresses.contains(o));
-    let saw = match (&event.organizer, rules.addresses.is_empty()) {
-        (None, _) => "no ORGANIZER",
-        (_, true) => "no `addresses` are configured, so the rule is skipped",
-        (Some(_), false) if foreign_organizer => "ORGANIZER is not among `addresses`",
-        (Some(_), false) => "ORGANIZER is among `addresses`",
+    let organizer = not_organized(event, rules);
+    let saw = match (&event.organizer, &rules.addresses, &organizer) {
+        (None, ..) => "no ORGANIZER",
+        (_, None, _) => "no `addresses` are configured, so the rule is skipped",
+        (.., Some(Why::AddressesUnknown)) => "ORGANIZER is there, and no `addresses` are known",
+        (.., Some(_)) => "ORGANIZER is not among `addresses`",
+        (.., None) => "ORGANIZER is among `addresses`",
+    };
+    rule("the account organizes it", organizer, saw.to_owned());
+
+    let guests = guests(event, rules);
+    let saw = match rules.events_with_attendees {
+        EventsWithAttendees::Write => "configured".to_owned(),
+        EventsWithAttendees::Skip => format!("{guests} invited"),
     };
     rule(
-        "the account organizes it",
-        no(foreign_organizer, Why::NotOrganizer),
-        saw.to_owned(),
+        "its attendees may be mailed",
+        no(skips(event, rules), Why::AttendeesSkipped),
+        saw,
     );
 
     let wanted = |configured: bool| {
@@ -167,7 +185,6 @@ pub fn examine(
         saw.to_owned(),
     );
 
-    let guests = guests(event, rules);
     let selected = tagged
         || match rules.select {
             Select::All => true,
@@ -206,12 +223,25 @@ pub(super) fn horizon_reaches(start: DateTime<Utc>, horizon: Duration) -> Option
     start.checked_sub_signed(chrono::Duration::from_std(horizon).ok()?)
 }
 
+/// Why the account does not count as the event's organizer, if it does not.
+pub(super) fn not_organized(event: &Event, rules: &Rules) -> Option<Why> {
+    let (organizer, addresses) = (event.organizer.as_ref()?, rules.addresses.as_ref()?);
+    if addresses.is_empty() {
+        return Some(Why::AddressesUnknown);
+    }
+    (!addresses.contains(organizer)).then_some(Why::NotOrganizer)
+}
+
+/// Whether the event is not to be written because of those who are invited.
+pub(super) fn skips(event: &Event, rules: &Rules) -> bool {
+    rules.events_with_attendees == EventsWithAttendees::Skip && guests(event, rules) > 0
+}
+
 /// How many are invited beside the organizer and the account itself.
 fn guests(event: &Event, rules: &Rules) -> usize {
-    let host = |a: &&String| {
-        Some(*a) == event.organizer.as_ref()
-            || (event.organizer.is_none() && rules.addresses.contains(*a))
-    };
+    let own = |a: &String| rules.addresses.as_ref().is_some_and(|own| own.contains(a));
+    let host =
+        |a: &&String| Some(*a) == event.organizer.as_ref() || (event.organizer.is_none() && own(a));
     event.attendees.iter().filter(|a| !host(a)).count()
 }
 

@@ -32,7 +32,8 @@ fn rules() -> Rules {
         select: Select::Attendees,
         horizon: Duration::from_secs(30 * 86_400),
         settle: Duration::from_secs(10),
-        addresses: BTreeSet::new(),
+        addresses: None,
+        events_with_attendees: EventsWithAttendees::Write,
         all_day: false,
         transparent: false,
         private: false,
@@ -129,6 +130,8 @@ fn link(phase: Phase) -> Link {
         before: "c1".into(),
         attempts: 1,
         written: at(5, 0),
+        ends: None,
+        gone: None,
     }
 }
 
@@ -151,6 +154,17 @@ fn meeting() -> MeetingRecord {
         schedule: "s1".into(),
         created: at(1, 0),
     }
+}
+
+/// Events with attendees are not written.
+fn skip(case: &mut Case) {
+    case.rules.events_with_attendees = EventsWithAttendees::Skip;
+}
+
+/// One of the properties is gone.
+fn without_skype(case: &mut Case) {
+    let links = &mut case.event.components[0].links;
+    links.retain(|l| l.place != Place::SkypeTeams);
 }
 
 struct Case {
@@ -250,19 +264,54 @@ fn rules_say_which_events_get_a_link() {
         ),
         (
             "organized by another",
-            with(&|c| c.rules.addresses = ["bob@example.org".into()].into()),
+            with(&|c| c.rules.addresses = Some(["bob@example.org".into()].into())),
             no(Why::NotOrganizer),
         ),
         (
             "organized by the account",
-            with(&|c| c.rules.addresses = ["alice@example.org".into()].into()),
+            with(&|c| c.rules.addresses = Some(["alice@example.org".into()].into())),
             make(),
         ),
         (
             "nobody organizes it",
             with(&|c| {
-                c.rules.addresses = ["alice@example.org".into()].into();
+                c.rules.addresses = Some(["alice@example.org".into()].into());
                 c.event.organizer = None;
+            }),
+            make(),
+        ),
+        (
+            "organized by somebody, of unknown addresses",
+            with(&|c| c.rules.addresses = Some(BTreeSet::new())),
+            no(Why::AddressesUnknown),
+        ),
+        (
+            "organized by nobody, of unknown addresses",
+            with(&|c| {
+                c.rules.addresses = Some(BTreeSet::new());
+                c.event.organizer = None;
+            }),
+            make(),
+        ),
+        (
+            "with attendees, which are skipped",
+            with(&skip),
+            no(Why::AttendeesSkipped),
+        ),
+        (
+            "tagged, with attendees, which are skipped",
+            with(&|c| {
+                skip(c);
+                c.event.categories = vec!["Teams".into()];
+            }),
+            no(Why::AttendeesSkipped),
+        ),
+        (
+            "with none but the organizer, attendees are skipped",
+            with(&|c| {
+                skip(c);
+                c.rules.select = Select::All;
+                c.event.attendees = vec!["alice@example.org".into()];
             }),
             make(),
         ),
@@ -595,14 +644,93 @@ fn a_link_is_kept_whole_and_its_meeting_up_to_date() {
         (
             "now another's",
             with(Phase::Seen, linked(), &|c| {
-                c.rules.addresses = ["bob@example.org".into()].into()
+                c.rules.addresses = Some(["bob@example.org".into()].into())
             }),
             no(Why::NotOrganizer),
+        ),
+        (
+            "attendees are skipped: stays",
+            with(Phase::Seen, linked(), &skip),
+            no(Why::InStep),
+        ),
+        (
+            "attendees are skipped: a part that is gone stays so",
+            with(Phase::Seen, linked(), &|c| {
+                skip(c);
+                without_skype(c);
+            }),
+            no(Why::AttendeesSkipped),
+        ),
+        (
+            "attendees are skipped: the meeting follows, though a part is gone",
+            with(Phase::Seen, linked(), &|c| {
+                skip(c);
+                without_skype(c);
+                c.event.summary = Some("Renamed".into());
+            }),
+            Decision::Update {
+                span: Span {
+                    start: at(20, 9),
+                    end: at(20, 10),
+                },
+            },
+        ),
+        (
+            "attendees are skipped: a link that never landed is not written",
+            with(Phase::Intended, event(), &skip),
+            no(Why::AttendeesSkipped),
         ),
     ];
     for (name, case, expected) in cases {
         assert_eq!(case.decide().what, expected, "{name}");
     }
+}
+
+#[test]
+fn every_rule_says_what_it_saw() {
+    let saw = |addresses: Option<BTreeSet<String>>, with: EventsWithAttendees| {
+        let rules = Rules {
+            addresses,
+            events_with_attendees: with,
+            ..rules()
+        };
+        let all = examine(at(10, 0), &event(), &rules, at(1, 0), &[]);
+        let of = |rule: &str| {
+            let found = all.iter().find(|v| v.rule == rule).unwrap();
+            (found.refusal.as_ref().map(Why::name), found.saw.clone())
+        };
+        [
+            of("the account organizes it"),
+            of("its attendees may be mailed"),
+        ]
+    };
+    use EventsWithAttendees::{Skip, Write};
+    let text = str::to_owned;
+    assert_eq!(
+        saw(None, Write),
+        [
+            (
+                None,
+                text("no `addresses` are configured, so the rule is skipped")
+            ),
+            (None, text("configured")),
+        ]
+    );
+    assert_eq!(
+        saw(Some(BTreeSet::new()), Skip),
+        [
+            (
+                Some("not-organizer"),
+                text("ORGANIZER is there, and no `addresses` are known")
+            ),
+            (Some("attendees-skipped"), text("1 invited")),
+        ]
+    );
+    assert!(
+        Why::AddressesUnknown
+            .to_string()
+            .contains("set `addresses`")
+    );
 }
 
 #[test]
@@ -684,7 +812,7 @@ fn the_subject_is_clean_and_bounded() {
 #[test]
 fn explain_shows_every_rule_and_no_title() {
     let verdicts = examine(at(10, 0), &event(), &rules(), at(1, 0), &[]);
-    assert_eq!(verdicts.len(), 12);
+    assert_eq!(verdicts.len(), 13);
     assert!(verdicts.iter().all(|v| v.refusal.is_none()));
     assert!(
         verdicts

@@ -24,6 +24,10 @@ pub enum Why {
     BeyondHorizon,
     /// Another address organizes it.
     NotOrganizer,
+    /// Somebody organizes it, and nobody knows the account's addresses.
+    AddressesUnknown,
+    /// Others are invited, and events with attendees are not written.
+    AttendeesSkipped,
     /// It is an all-day event.
     AllDay,
     /// It leaves its time free.
@@ -63,7 +67,8 @@ impl Why {
             Self::Cancelled => "cancelled",
             Self::Past => "past",
             Self::BeyondHorizon => "beyond-horizon",
-            Self::NotOrganizer => "not-organizer",
+            Self::NotOrganizer | Self::AddressesUnknown => "not-organizer",
+            Self::AttendeesSkipped => "attendees-skipped",
             Self::AllDay => "all-day",
             Self::Transparent => "transparent",
             Self::Private => "private",
@@ -104,6 +109,12 @@ impl fmt::Display for Why {
             Self::Past => f.write_str("it is over"),
             Self::BeyondHorizon => f.write_str("it starts after the horizon"),
             Self::NotOrganizer => f.write_str("somebody else organizes it"),
+            Self::AddressesUnknown => f.write_str(
+                "somebody organizes it, and whether that is the account is not known: set `addresses`",
+            ),
+            Self::AttendeesSkipped => {
+                f.write_str("others are invited, and `events-with-attendees` is \"skip\"")
+            }
             Self::AllDay => f.write_str("it lasts all day"),
             Self::Transparent => f.write_str("it leaves its time free"),
             Self::Private => f.write_str("it is private or confidential"),

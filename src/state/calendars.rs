@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension as _;
 
 use super::error::StateError;
-use super::records::{CalendarRecord, Overview};
+use super::records::{CalendarRecord, Frozen, Overview};
 use super::rows::{count, read_calendar, read_outcome};
 use super::store::State;
 use super::tables::put;
@@ -62,8 +63,34 @@ impl State {
         })
     }
 
+    /// Lifts the calendar's freeze, or consents to its large first pass: every event is decided again
+    /// by the next pass, and what went since it froze is gone since `now`. Returns the freeze.
+    ///
+    /// # Errors
+    /// [`StateError`]; then it is not lifted.
+    pub fn resume(&self, calendar: &CalendarName, now: DateTime<Utc>) -> Result<Option<Frozen>> {
+        let mut record = self.calendar(calendar)?;
+        let was = record.frozen.take();
+        if let Some(frozen) = &was {
+            let since = frozen.since.timestamp_micros();
+            self.write(|c| {
+                c.prepare_cached(
+                    "UPDATE links SET gone = ?3 WHERE calendar = ?1 AND gone_confirmed AND gone >= ?2",
+                )?
+                .execute((calendar.as_str(), since, now.timestamp_micros()))
+            })?;
+        }
+        self.forget_decisions(calendar)?;
+        // Last: whatever breaks off before leaves it frozen, to be resumed again.
+        record.consented = true;
+        record.token = None;
+        self.put_calendar(calendar, &record)?;
+        Ok(was)
+    }
+
     /// Per calendar that has any resource or record: its record, the sum of its resources' outcomes,
-    /// and how many links of its present resources stand in each phase. For `status`: it reads every resource and link.
+    /// and how many links that are not gone stand in each phase. For `status`: it reads every resource
+    /// and link.
     ///
     /// # Errors
     /// [`StateError`].
@@ -94,7 +121,8 @@ impl State {
             let mut grouped = c.prepare_cached(
                 "SELECT calendar, COUNT(*) FILTER (WHERE phase = 0),
                  COUNT(*) FILTER (WHERE phase = 1), COUNT(*) FILTER (WHERE phase = 2)
-                 FROM links JOIN resources USING (calendar, resource) GROUP BY calendar",
+                 FROM links JOIN resources USING (calendar, resource) WHERE gone IS NULL
+                 GROUP BY calendar",
             )?;
             let mut rows = grouped.query([])?;
             while let Some(row) = rows.next()? {

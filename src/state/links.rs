@@ -23,9 +23,27 @@ impl State {
         self.read(|c| {
             c.prepare_cached(
                 "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts, written FROM links WHERE calendar = ?1 AND resource = ?2 ORDER BY uid",
+                 attempts, written, ends, gone, gone_confirmed FROM links
+                 WHERE calendar = ?1 AND resource = ?2 ORDER BY uid",
             )?
             .query_map((calendar.as_str(), resource.as_str()), read_link)?
+            .collect()
+        })
+    }
+
+    /// All links of the calendar, in the order of their resources and UIDs: for rare questions about
+    /// the calendar as a whole.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn all_links(&self, calendar: &CalendarName) -> Result<Vec<Link>> {
+        self.read(|c| {
+            c.prepare_cached(
+                "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
+                 attempts, written, ends, gone, gone_confirmed FROM links
+                 WHERE calendar = ?1 ORDER BY resource, uid",
+            )?
+            .query_map([calendar.as_str()], read_link)?
             .collect()
         })
     }
@@ -47,6 +65,9 @@ impl State {
                 link.before.as_str(),
                 link.attempts,
                 link.written.timestamp_micros(),
+                link.ends.map(|t| t.timestamp_micros()),
+                link.gone.map(|gone| gone.since.timestamp_micros()),
+                link.gone.is_some_and(|gone| gone.confirmed),
             )
         });
         self.write(|c| {
@@ -54,10 +75,12 @@ impl State {
                 c,
                 "SELECT 1 FROM links WHERE calendar = ?1 AND resource = ?2 AND uid = ?3
                  AND organizer = ?4 AND external_id = ?5 AND generation = ?6 AND phase = ?7
-                 AND before = ?8 AND attempts = ?9 AND written = ?10",
+                 AND before = ?8 AND attempts = ?9 AND written = ?10 AND ends IS ?11
+                 AND gone IS ?12 AND gone_confirmed = ?13",
                 "INSERT OR REPLACE INTO links
                  (calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts, written) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 attempts, written, ends, gone, gone_confirmed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                 rows,
             )
         })

@@ -22,5 +22,7 @@ mod tables;
 mod tests;
 
 pub use error::{OpenError, StateError};
-pub use records::{CalendarRecord, Frozen, Link, MeetingRecord, Overview, Phase, ResourceRecord};
+pub use records::{
+    CalendarRecord, Frozen, Gone, Link, MeetingRecord, Overview, Phase, ResourceRecord,
+};
 pub use store::State;

@@ -42,6 +42,33 @@ pub struct Link {
     /// When the last write was decided: the DTSTAMP that it gave the event. A copy of the event that is
     /// older than this was restored from somewhere.
     pub written: DateTime<Utc>,
+    /// When the event ends; `None` for one that repeats, as far as a read has shown.
+    pub ends: Option<DateTime<Utc>>,
+    /// Since when nobody sees the link: its event vanished, or it was taken out of it.
+    pub gone: Option<Gone>,
+}
+
+/// Since when a link is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// When that was first noticed; when an operator consented to a mass loss, the time of the consent.
+    pub since: DateTime<Utc>,
+    /// Nothing is concluded from an absence that is not confirmed.
+    pub confirmed: bool,
+}
+
+impl Link {
+    /// Whether the event has not ended at `now`.
+    pub fn is_future(&self, now: DateTime<Utc>) -> bool {
+        self.ends.is_none_or(|end| now < end)
+    }
+
+    /// Since when it is gone for sure.
+    pub fn gone_since(&self) -> Option<DateTime<Utc>> {
+        self.gone
+            .filter(|gone| gone.confirmed)
+            .map(|gone| gone.since)
+    }
 }
 
 /// A meeting, as it was last made or updated: one per (organizer, externalId).

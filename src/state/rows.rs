@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::Row;
 use rusqlite::types::{Type, ValueRef};
 
-use super::records::{CalendarRecord, Frozen, Link, MeetingRecord, Phase, ResourceRecord};
+use super::records::{CalendarRecord, Frozen, Gone, Link, MeetingRecord, Phase, ResourceRecord};
 use crate::calendar::SyncToken;
 use crate::meeting::Meeting;
 use crate::model::{CalendarName, ExternalId, OrganizerId, ResourceId, Uid, Version};
@@ -37,6 +37,14 @@ pub(super) fn read_link(row: &Row<'_>) -> rusqlite::Result<Link> {
         before: row.get(7)?,
         attempts: row.get(8)?,
         written: time(row, 9)?,
+        ends: time_or_none(row, 10)?,
+        gone: match time_or_none(row, 11)? {
+            Some(since) => Some(Gone {
+                since,
+                confirmed: row.get(12)?,
+            }),
+            None => None,
+        },
     })
 }
 

@@ -84,6 +84,11 @@ pub(super) const STEPS: &[&str] = &[
 ",
     "
     ALTER TABLE calendars ADD COLUMN token TEXT;
+    ALTER TABLE links ADD COLUMN ends INTEGER;
+    ALTER TABLE links ADD COLUMN gone INTEGER;
+    ALTER TABLE links ADD COLUMN gone_confirmed INTEGER NOT NULL DEFAULT 0;
+    -- When the events end shows when they are decided again.
+    UPDATE calendars SET rules = '';
 ",
 ];
 

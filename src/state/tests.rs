@@ -50,6 +50,11 @@ fn every_record_comes_back_as_it_was_put() {
             before: text.to_owned(),
             attempts: u32::MAX,
             written: at(7),
+            ends: Some(at(8)),
+            gone: Some(Gone {
+                since: at(9),
+                confirmed: true,
+            }),
         };
         state.put_links(std::slice::from_ref(&link)).unwrap();
         assert_eq!(state.links(&calendar, &link.resource).unwrap(), [link]);
@@ -333,6 +338,64 @@ fn a_forgotten_decision_is_read_again_and_its_vanishing_told() {
     state.forget_decisions(&team()).unwrap();
     assert_eq!(versions(), ["a ", "b "]);
     assert_eq!(state.calendar(&team()).unwrap().token, None);
+}
+
+#[test]
+fn resuming_lifts_the_freeze_and_dates_what_went_since() {
+    let home = Home::new();
+    let state = home.open();
+    let gone = |uid: &str, since, confirmed| Link {
+        gone: Some(Gone { since, confirmed }),
+        ..link("a", uid, Phase::Seen)
+    };
+    let other = Link {
+        calendar: CalendarName::new("other"),
+        ..gone("u1", at(2), true)
+    };
+    let links = [
+        gone("u1", at(1), true),
+        gone("u2", at(2), true),
+        gone("u3", at(2), false),
+        link("a", "u4", Phase::Seen),
+        other,
+    ];
+    state.put_links(&links).unwrap();
+    state.put_resource(&team(), &resource("a", "1")).unwrap();
+    let frozen = Frozen {
+        since: at(2),
+        why: "why".to_owned(),
+    };
+    let record = CalendarRecord {
+        first_pass_done: true,
+        frozen: Some(frozen.clone()),
+        token: Some(SyncToken::new("t")),
+        ..CalendarRecord::default()
+    };
+    state.put_calendar(&team(), &record).unwrap();
+
+    assert_eq!(state.resume(&team(), at(5)).unwrap(), Some(frozen));
+    let after = state.calendar(&team()).unwrap();
+    assert_eq!(
+        (after.frozen, after.consented, after.token),
+        (None, true, None)
+    );
+    let since = |calendar: &CalendarName| {
+        let links = state.all_links(calendar).unwrap();
+        links
+            .iter()
+            .map(|l| l.gone.map(|g| g.since))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        since(&team()),
+        [Some(at(1)), Some(at(5)), Some(at(2)), None]
+    );
+    assert_eq!(since(&links[4].calendar), [Some(at(2))]);
+    let settled = state.settled(&team(), now()).unwrap();
+    assert_eq!(settled[&ResourceId::new("a")], Version::new(""));
+
+    assert_eq!(state.resume(&team(), at(6)).unwrap(), None);
+    assert_eq!(since(&team())[1], Some(at(5)));
 }
 
 #[test]
@@ -931,13 +994,15 @@ fn a_file_of_version_1_is_brought_up_to_date_and_keeps_what_it_knows() {
     assert_eq!(number(&state, "PRAGMA user_version"), schema::KNOWN);
     let record = state.calendar(&team()).unwrap();
     assert!(record.first_pass_done && record.consented);
-    assert_eq!(record.frozen.unwrap().why, "why");
+    assert_eq!(record.frozen.as_ref().unwrap().why, "why");
     assert_eq!(record.token, None);
     let id = ResourceId::new("a.ics");
     let resource = state.resource(&team(), &id).unwrap().unwrap();
     assert_eq!(resource.outcome, [("in-step".to_owned(), 1)]);
     let links = state.links(&team(), &id).unwrap();
     assert_eq!((links.len(), links[0].phase), (1, Phase::Seen));
+    assert_eq!((links[0].ends, links[0].gone), (None, None));
+    assert_eq!(record.rules, "", "every event is decided again");
     drop(state);
     assert_eq!(home.open().links(&team(), &id).unwrap(), links);
 }
@@ -1288,6 +1353,8 @@ fn link(resource: &str, uid: &str, phase: Phase) -> Link {
         before: "0123456789abcdef".into(),
         attempts: 1,
         written: at(1),
+        ends: None,
+        gone: None,
     }
 }
 

@@ -122,7 +122,7 @@ impl Bridge {
         self.log_faults(&calendar.name, &understood);
         let mut record = understood.record();
         record.outcome.clear();
-        record.due = None;
+        record.due = understood.losses.recheck;
         let Understood {
             resource,
             events,
@@ -207,7 +207,11 @@ impl Bridge {
         let mut finding = calendar.port.read(&scope, Known::default()).await?;
         while let Some(found) = finding.next().await {
             if let Found::Changed(resource) = found {
-                let understood = self.understand(calendar, resource).await?;
+                let mut understood = self.understand(calendar, resource).await?;
+                if !understood.losses.is_empty() {
+                    // Lost since the pass was judged: the next one judges it.
+                    understood.losses.recheck = Some(self.clock.now());
+                }
                 self.remember(calendar, &understood, &mut Report::default())?;
                 return Ok(Some(understood));
             }

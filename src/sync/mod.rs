@@ -8,6 +8,7 @@
 mod act;
 mod brakes;
 mod job;
+mod losses;
 mod preview;
 mod reading;
 mod retry;
@@ -138,6 +139,8 @@ impl Bridge {
             }
             survey => survey?,
         };
+        let losses = std::mem::take(&mut survey.losses);
+        self.settle_losses(calendar, &mut record, losses)?;
         let allowed = self.brake(calendar, &mut record, &survey)?;
 
         // Act, remember, write each resource once. What cannot be remembered is not begun: a full

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::job::{Job, Room};
+use super::losses::Losses;
 use super::reading::{Content, Readings};
 use super::{Bridge, PassError, Report, Watched};
 use crate::calendar::{Found, Known, Resource, Scope, SyncToken};
-use crate::log;
 use crate::model::{ResourceId, Version};
 use crate::state::{ResourceRecord, StateError};
 
@@ -27,6 +27,8 @@ pub(super) struct Survey {
     pub(super) unsettled: usize,
     /// The resources that a listing says nothing about: read, gone, or unreadable.
     pub(super) touched: BTreeSet<ResourceId>,
+    /// What is gone.
+    pub(super) losses: Losses,
     /// The resources that could not be read.
     unreadable: Vec<ResourceId>,
     /// Whether anything was new, changed or gone.
@@ -64,14 +66,7 @@ impl Bridge {
                     let content = content.unwrap_or_else(Content::broken);
                     self.decide(calendar, resource, content, &mut survey)?;
                 }
-                Found::Vanished(id) if !self.is_known(calendar, &id)? => {}
-                Found::Vanished(id) => {
-                    self.state.forget_resource(&calendar.name, &id)?;
-                    log::event!(RESOURCE_VANISHED, calendar = %calendar.name, resource = %id);
-                    self.troubles.vanished(&calendar.name, &id);
-                    survey.changed = true;
-                    survey.touched.insert(id);
-                }
+                Found::Vanished(id) => self.vanish(calendar, scope, id, &mut survey)?,
                 Found::Unreadable(id, error) => {
                     survey.report.failed += 1;
                     self.troubles.unreadable(&calendar.name, &id, &error);
@@ -93,12 +88,6 @@ impl Bridge {
         } else {
             Err(PassError::CutShort)
         }
-    }
-
-    /// Whether anything is remembered of a resource. Servers report deletions of what they never held.
-    fn is_known(&self, calendar: &Watched, id: &ResourceId) -> Result<bool, StateError> {
-        Ok(self.state.resource(&calendar.name, id)?.is_some()
-            || !self.state.links(&calendar.name, id)?.is_empty())
     }
 
     /// What could not be read is read again: by the next listing, or after a while where changes are
@@ -139,9 +128,11 @@ impl Bridge {
         survey.report.read += 1;
         survey.touched.insert(resource.id.clone());
         self.troubles.readable(&calendar.name, &resource.id);
-        let understood = self.decide_all(calendar, resource, content)?;
+        let mut understood = self.decide_all(calendar, resource, content)?;
         self.remember(calendar, &understood, &mut survey.report)?;
         survey.unsettled += understood.unsettled();
+        let losing = !understood.losses.is_empty();
+        survey.losses.add(&mut understood.losses);
         if understood.acts() {
             survey.jobs.push(Job::new(understood, &mut survey.room));
             return Ok(());
@@ -149,6 +140,10 @@ impl Bridge {
         self.troubles
             .settled(&calendar.name, &understood.resource.id);
         self.leave(calendar, &understood, &mut survey.report);
+        if losing {
+            survey.losses.settle(understood.record());
+            return Ok(());
+        }
         survey.settled.push(understood.record());
         if survey.settled.len() == SETTLED {
             self.state.put_resources(&calendar.name, &survey.settled)?;

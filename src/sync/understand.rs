@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
+use super::losses;
 use super::reading::{self, Content};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
@@ -33,6 +34,8 @@ pub struct Understood {
     pub faults: Vec<String>,
     /// When this version was first read.
     pub first_seen: DateTime<Utc>,
+    /// What is gone from it.
+    pub(super) losses: losses::Found,
 }
 
 /// One event, and what it needs.
@@ -72,7 +75,7 @@ impl Understood {
         let due = self
             .events
             .iter()
-            .fold(None, |due, p| sooner(due, p.decided.due));
+            .fold(self.losses.recheck, |due, p| sooner(due, p.decided.due));
         let mut record = ResourceRecord {
             id: self.resource.id.clone(),
             version: self.resource.version.clone(),
@@ -141,12 +144,15 @@ impl Bridge {
             let since = changed.map_or(first_seen, |changed| changed.min(first_seen));
             planned.push(self.plan_event(calendar, &resource.id, event, link, since, now)?);
         }
-        Ok(Understood {
+        let mut understood = Understood {
             resource,
             events: planned,
             faults,
             first_seen,
-        })
+            losses: losses::Found::default(),
+        };
+        understood.note_losses(calendar, links.into_values(), now);
+        Ok(understood)
     }
 
     /// Decides one event. An event that carries our link while nothing is remembered of it is decided
@@ -208,6 +214,8 @@ impl Bridge {
                 before: String::new(),
                 attempts: 0,
                 written: stamp(&planned.event).unwrap_or(now),
+                ends: losses::ends(&planned.event, None, now),
+                gone: None,
             });
             if planned.meeting.is_none() {
                 planned.meeting = Some(found_meeting(&planned.event, join_url, &key, now));
@@ -261,15 +269,15 @@ impl Bridge {
         Ok(None)
     }
 
-    /// Remembers what reading alone has shown: links found in events, and links seen for the first
-    /// time since they were written.
+    /// Remembers what reading alone has shown: links found in events, links seen for the first time
+    /// since they were written or gone, and when their events end.
     pub(super) fn remember(
         &self,
         calendar: &Watched,
         understood: &Understood,
         report: &mut Report,
     ) -> Result<(), StateError> {
-        let mut links = Vec::new();
+        let (mut links, now) = (Vec::new(), self.clock.now());
         for planned in &understood.events {
             let (Some(link), Some(meeting)) = (&planned.link, &planned.meeting) else {
                 continue;
@@ -279,13 +287,12 @@ impl Bridge {
                 links.push(link.clone());
                 report.adopted += 1;
                 log::event!(LINK_ADOPTED, calendar = %calendar.name, uid = %planned.event.uid);
-            } else if link.phase != Phase::Seen
-                && write::shows(&planned.event, &meeting.meeting.join_url)
-            {
-                links.push(Link {
-                    phase: Phase::Seen,
-                    ..link.clone()
-                });
+                continue;
+            }
+            let shown = write::shows(&planned.event, &meeting.meeting.join_url);
+            let read = losses::as_read(&planned.event, link, shown, now);
+            if read != *link {
+                links.push(read);
             }
         }
         if links.is_empty() {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::act::Ready;
+use super::losses::ends;
 use super::understand::tally;
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::{Resource, WriteRefusal, Written};
@@ -359,6 +360,8 @@ fn intent(calendar: &Watched, resource: &Resource, ready: &Ready, now: DateTime<
             .filter(|l| l.before == *content)
             .map_or(0, |l| l.attempts),
         written: now,
+        ends: ends(&ready.planned.event, known, now),
+        gone: None,
     }
 }
 

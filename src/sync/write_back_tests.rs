@@ -80,6 +80,8 @@ fn edited(bytes: &[u8], ready: &[Ready]) -> Edited {
         before: one.planned.event.content.clone(),
         attempts: 0,
         written: one.meeting.created,
+        ends: None,
+        gone: None,
     };
     edit_bytes(bytes, ready, ready.iter().map(link).collect(), &context())
 }

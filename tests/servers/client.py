@@ -67,21 +67,27 @@ def put(component, name, value):
 
 
 def create(calendar, a):
-    more = {"description": a.description} if a.description else {}
-    if a.rrule:
-        more["rrule"] = icalendar.vRecur.from_ical(a.rrule)
     start = moment(a.start, a.zone)
-    event = calendar.add_event(
-        uid=a.uid, dtstart=start, dtend=start + timedelta(minutes=a.minutes), summary=a.summary, **more
-    )
-    if a.attendee:
-        def invite(component):
-            if a.organizer:
-                put(component, "ORGANIZER", "mailto:" + a.organizer)
-            for address in a.attendee:
-                component.add("ATTENDEE", "mailto:" + address)
-        return edited(calendar, a.uid, invite)
-    return {"url": str(event.url)}
+    event = icalendar.Event()
+    event.add("UID", a.uid)
+    event.add("DTSTAMP", datetime.now(ZoneInfo("UTC")))
+    event.add("DTSTART", start)
+    event.add("DTEND", start + timedelta(minutes=a.minutes))
+    event.add("SUMMARY", a.summary)
+    if a.description:
+        event.add("DESCRIPTION", a.description)
+    if a.rrule:
+        event.add("RRULE", icalendar.vRecur.from_ical(a.rrule))
+    if a.organizer:
+        event.add("ORGANIZER", "mailto:" + a.organizer)
+    for address in a.attendee or ():
+        event.add("ATTENDEE", "mailto:" + address)
+    whole = icalendar.Calendar()
+    whole.add("VERSION", "2.0")
+    whole.add("PRODID", "-//example//client//EN")
+    whole.add_component(event)
+    whole.add_missing_timezones()
+    return {"url": str(calendar.add_event(whole.to_ical()).url)}
 
 
 def retext(component, old, new):

@@ -3,6 +3,8 @@
 //! Python and the servers are installed under the target directory when they are not there; what is
 //! missing for that is a failure which says what to do.
 
+mod account;
+mod discovery;
 mod facts;
 pub(crate) mod harness;
 mod setup;

@@ -10,14 +10,14 @@ use super::user::edit;
 use super::world::{Faults, Server};
 
 impl Scene {
-    fn on_a_server() -> Self {
+    pub(super) fn on_a_server() -> Self {
         let scene = Self::new();
         scene.world.serve(Server::default());
         scene
     }
 
     /// A minute later, a pass over what changed.
-    async fn news(&self) -> Report {
+    pub(super) async fn news(&self) -> Report {
         self.world.clock.advance(chrono::Duration::minutes(1));
         let news = Scope::News(None);
         self.bridge.pass(&self.calendar, news).await.unwrap()

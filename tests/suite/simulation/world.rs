@@ -456,7 +456,8 @@ pub(super) fn watched(world: &Arc<World>) -> Watched {
             select: Select::Attendees,
             horizon: Duration::from_secs(365 * 86_400),
             settle: Duration::ZERO,
-            addresses: Default::default(),
+            addresses: None,
+            events_with_attendees: Default::default(),
             all_day: false,
             transparent: false,
             private: false,
@@ -556,6 +557,10 @@ impl Calendar for Shelf {
         };
         self.0.point().await;
         Written::Stored(Version::new(stored.to_string()))
+    }
+
+    fn confirms_absence(&self) -> bool {
+        self.0.server().is_some()
     }
 
     async fn changed(&self) -> Scope {

@@ -3,6 +3,7 @@
 //! - [`python`]: the virtual environment in which all of it runs.
 //! - [`server`]: Radicale and Xandikos as processes that end with the process that started them.
 //! - [`client`]: a person's calendar client, written by others.
+//! - [`tap`]: what a client sends, counted on its way.
 //! - [`raw`]: single requests, to see what a server really holds.
 #![allow(dead_code, reason = "whoever includes this uses a part of it")]
 
@@ -10,12 +11,14 @@ pub(crate) mod client;
 pub(crate) mod python;
 pub(crate) mod raw;
 pub(crate) mod server;
+pub(crate) mod tap;
 
 use std::path::{Path, PathBuf};
 
 pub(crate) use client::Client;
 pub(crate) use raw::Raw;
 pub(crate) use server::{ALICE, BOB, Kind, Server, User};
+pub(crate) use tap::Tap;
 
 /// A file beside the tests: `tests/servers/NAME`.
 fn beside(name: &str) -> PathBuf {

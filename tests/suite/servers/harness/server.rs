@@ -127,18 +127,28 @@ impl Server {
         server
     }
 
+    /// The port on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where the server is, as a configuration would say.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port)
     }
 
-    /// Where a user's calendar of this name is, or would be made.
-    pub(crate) fn calendar_url(&self, user: User, name: &str) -> String {
-        let homes = match self.kind {
+    /// Where a user's calendars are.
+    pub(crate) fn home_url(&self, user: User) -> String {
+        let home = match self.kind {
             Kind::Radicale => "",
             Kind::Xandikos => "calendars/",
         };
-        format!("{}{}/{homes}{name}/", self.url(), user.name)
+        format!("{}{}/{home}", self.url(), user.name)
+    }
+
+    /// Where a user's calendar of this name is, or would be made.
+    pub(crate) fn calendar_url(&self, user: User, name: &str) -> String {
+        format!("{}{name}/", self.home_url(user))
     }
 
     /// The last that the server said on standard error.
