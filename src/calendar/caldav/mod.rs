@@ -246,6 +246,10 @@ impl Calendar for CalDav {
         Scope::News(None)
     }
 
+    fn confirms_absence(&self) -> bool {
+        true
+    }
+
     fn attendees(&self) -> Attendees {
         self.site.profile.ask(Profile::attendees)
     }
