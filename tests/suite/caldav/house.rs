@@ -107,15 +107,12 @@ fn bridge(ground: &Ground, service: &Arc<Service>) -> (Bridge, tempfile::TempDir
 impl House {
     pub(super) async fn new(quirks: Quirks) -> Self {
         let fake = Fake::start(quirks).await;
-        Self::at(fake, Ground::new(), Arc::default()).await
-    }
-
-    async fn at(fake: Fake, ground: Ground, service: Arc<Service>) -> Self {
+        let (ground, service) = (Ground::new(), Arc::default());
         let account = ground.account(&fake.calendar_url("alice/work"));
         let found = account.discover().await.unwrap();
         let template = found.chosen(&[]).unwrap()[0].clone();
         let (bridge, home) = bridge(&ground, &service);
-        Self {
+        let house = Self {
             fake,
             ground,
             service,
@@ -123,7 +120,14 @@ impl House {
             account,
             template,
             _home: home,
+        };
+        // What there is to learn of a server is learned once.
+        let room = house.room("learning");
+        room.act(&house.fake, Does::Create, 0);
+        for _ in 0..6 {
+            house.pass(&house.bridge, &room.watched).await;
         }
+        house
     }
 
     /// Another daemon with a state and a connection of its own, at the same calendars.
@@ -173,11 +177,16 @@ impl House {
         }
     }
 
+    /// Time passes.
+    pub(super) fn wait(&self, seconds: u32) {
+        self.fake.advance(seconds.into());
+        self.ground.clock.pass(Duration::from_secs(seconds.into()));
+    }
+
     /// What the daemon does when it is told of news: a pass over them, over what is to be passed over
     /// again, and over what is due. Whether all of it could be done.
     pub(super) async fn pass(&self, bridge: &Bridge, calendar: &Watched) -> bool {
-        self.fake.advance(60);
-        self.ground.clock.pass(Duration::from_secs(60));
+        self.wait(60);
         let mut scope = Scope::News(None);
         for _ in 0..4 {
             let Ok(report) = bridge.pass(calendar, scope).await else {
@@ -262,7 +271,7 @@ impl Person {
             Does::Move => with_line(
                 &text,
                 "DTSTART",
-                &format!("DTSTART:202612{:02}T090000Z", 1 + self.count % 28),
+                &format!("DTSTART:202702{:02}T090000Z", 1 + self.count % 28),
             ),
             Does::Rename => with_line(&text, "SUMMARY", &format!("SUMMARY:Title {}", self.count)),
             Does::Series if !text.contains("RRULE") => {
@@ -283,7 +292,7 @@ impl Person {
 fn fresh(uid: &str, marker: &str) -> String {
     format!(
         "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//t//t//EN\r\nBEGIN:VEVENT\r\n{marker}\r\n\
-         UID:{uid}\r\nDTSTAMP:20261101T000000Z\r\nDTSTART:20261120T090000Z\r\nDURATION:PT1H\r\n\
+         UID:{uid}\r\nDTSTAMP:20261101T000000Z\r\nDTSTART:20270120T090000Z\r\nDURATION:PT1H\r\n\
          SUMMARY:Title\r\nORGANIZER:mailto:alice@example.org\r\n\
          ATTENDEE:mailto:bob@example.org\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
     )
