@@ -191,7 +191,9 @@ impl World {
 
     /// Lets something happen at the `n`th await point from now.
     pub(super) fn arm(&self, n: usize, happens: Happens) {
-        self.inner.lock().unwrap().armed = Some((n, happens));
+        let mut inner = self.inner.lock().unwrap();
+        inner.armed = Some((inner.points + n, happens));
+        inner.reached = false;
     }
 
     pub(super) fn disarm(&self) {
