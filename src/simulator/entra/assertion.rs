@@ -121,12 +121,9 @@ fn own(
             && fits(&header.sha1, &digest::SHA1_FOR_LEGACY_USE_ONLY)
     };
     let certificate = at.settings.app.certificates.iter().find(thumbprint);
-    let good = certificate.is_some_and(|certificate| {
-        !certificate.expired
-            && !(old && at.settings.entra.old_assertions == Verdict::Refused)
-            && jwt.signed_by(&certificate.der)
-    });
-    if !good {
+    let good = certificate
+        .is_some_and(|certificate| !certificate.expired && jwt.signed_by(&certificate.der));
+    if !good || (old && at.settings.entra.old_assertions == Verdict::Refused) {
         return Err(EntraRefusal::of(700_027));
     }
     let claims = &jwt.claims;
