@@ -226,3 +226,32 @@ async fn expiry_may_end_the_dial_in_only() {
         made.body["audioConferencing"]
     );
 }
+
+#[tokio::test]
+async fn attendees_are_changed_as_a_whole_list() {
+    let (_simulator, client) = start(|_| {}).await;
+    let made = client
+        .post(&create_or_get(ORGANIZER), &planning())
+        .await
+        .expect(201);
+    let meeting = one(ORGANIZER, made.text("id"));
+    let who = |name: &str, role: &str| json!({"upn": format!("{name}@a.example"), "role": role});
+    let list = |attendees: Value| json!({"participants": {"attendees": attendees}});
+    let shown = |answer: &Answer| answer.body["participants"]["attendees"].clone();
+
+    let both = json!([who("a", "presenter"), who("b", "coorganizer")]);
+    let body = list(both.clone());
+    let patched = client.patch(&meeting, &body).await.expect(200);
+    let hidden = json!([who("a", "presenter"), who("b", "unknownFutureValue")]);
+    assert_eq!(shown(&patched), hidden);
+    let request = client.request("GET", &meeting, None);
+    let asked = request.header("prefer", "include-unknown-enum-members");
+    assert_eq!(shown(&client.send(asked).await.expect(200)), both);
+
+    let mut body = list(json!([who("b", "presenter")]));
+    body["allowedPresenters"] = "roleIsPresenter".into();
+    let patched = client.patch(&meeting, &body).await.expect(200);
+    assert_eq!(shown(&patched), json!([who("b", "presenter")]));
+    let title = client.patch(&meeting, &json!({"subject": "x"})).await;
+    assert_eq!(shown(&title.expect(200)), json!([who("b", "presenter")]));
+}
