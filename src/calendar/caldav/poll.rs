@@ -262,7 +262,10 @@ impl Home {
             }
             let _looking = self.looking.lock().await;
             // Somebody else may have looked meanwhile.
-            if self.looks().pace.due() <= self.clock.elapsed() && self.tell(key, told).is_none() {
+            if let Some(told) = self.tell(key, told) {
+                return told;
+            }
+            if self.looks().pace.due() <= self.clock.elapsed() {
                 self.look().await;
             }
         }
