@@ -12,8 +12,10 @@ use super::xml::{self, Prop, Response};
 use crate::calendar::ReadError;
 use crate::model::ResourceId;
 
-/// How many parts of one report are followed; the next read goes on from the last.
+/// How many parts of one report of changes are followed; the next read goes on from the last.
 const PARTS: usize = 100;
+/// How many parts of one report of everything are followed: some servers put 230 members in each.
+const PARTS_OF_ALL: usize = 2_000;
 /// The most members that one report or listing may name.
 const MEMBERS: usize = 1_000_000;
 
@@ -81,7 +83,8 @@ pub(super) async fn report(site: &Site, token: Option<&str>) -> Result<Report, R
         gone: BTreeSet::new(),
         token: token.unwrap_or_default().to_owned(),
     };
-    for part in 0..PARTS {
+    let parts = token.map_or(PARTS_OF_ALL, |_| PARTS);
+    for part in 0..parts {
         let from = (part > 0 || token.is_some()).then_some(report.token.as_str());
         let reply = site
             .report("0", xml::sync_collection(from), LISTING)

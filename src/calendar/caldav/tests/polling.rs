@@ -187,6 +187,23 @@ async fn what_was_not_told_is_told_by_the_next_call() {
 }
 
 #[tokio::test]
+async fn calendars_that_wait_together_are_all_told_by_one_look() {
+    let marks = marks(&[("a", "1"), ("b", "1")]);
+    let account = Watching::new(&["a/", "b/"], looks(vec![marks]));
+    let (mut looking, mut waiting) = (
+        account.calendars[0].changed(),
+        account.calendars[1].changed(),
+    );
+    assert!(futures_util::poll!(&mut looking).is_pending());
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    looking.await;
+    // The next look is due before the other calendar comes to its turn.
+    account.world.clock.pass(5 * MINUTE);
+    assert!(futures_util::poll!(&mut waiting).is_ready());
+    assert_eq!(account.world.asked(), [LOOK]);
+}
+
+#[tokio::test]
 async fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
     let fine = || marks(&[("a", "1"), ("b", "1")]);
     let account = Watching::new(
