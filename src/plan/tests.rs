@@ -721,7 +721,14 @@ fn what_a_calendar_drops_is_learned_from_what_it_makes_of_a_write() {
         links.retain(|l| !gone.contains(&l.place));
         event
     };
-    let cases: [(&str, Event, &[Place], bool, &[Place]); 10] = [
+    type Case = (
+        &'static str,
+        Event,
+        &'static [Place],
+        bool,
+        &'static [Place],
+    );
+    let cases: [Case; 10] = [
         ("all is kept", linked(), &[], true, &[]),
         (
             "one is dropped",

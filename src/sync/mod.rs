@@ -140,6 +140,8 @@ impl Bridge {
             }
             survey => survey?,
         };
+
+        // What is gone is judged before anything follows from it.
         let losses = std::mem::take(&mut survey.losses);
         self.settle_losses(calendar, &mut record, losses)?;
         if survey.kept != record.kept {
