@@ -64,8 +64,9 @@ pub(super) fn parts(
     state: Arc<State>,
     only: Option<&str>,
 ) -> Result<Parts, Exit> {
-    if let Some(name) = only {
-        configured(config, name)?;
+    if let Some(Err(what)) = only.map(|name| configured(config, name)) {
+        output::say(&what);
+        return Err(Exit::Failed);
     }
     let network = &config.network;
     let options = ClientOptions {
@@ -99,7 +100,7 @@ pub(super) fn parts(
     let shared = Shared {
         network: options,
         windows,
-        notes: Arc::new(Forgetful),
+        notes: state.clone(),
         clock: clock.clone(),
         random: context.random.clone(),
     };
@@ -167,13 +168,16 @@ impl Parts {
 }
 
 /// Whether `name` is the calendar or account `of`, or a calendar of the account `of`.
-fn is_of(name: &str, of: &CalendarName) -> bool {
+pub(super) fn is_of(name: &str, of: &CalendarName) -> bool {
     let rest = name.strip_prefix(of.as_str());
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The name of a calendar that is enabled, or may be one of an account that is.
-pub(super) fn configured(config: &Config, name: &str) -> Result<CalendarName, Exit> {
+///
+/// # Errors
+/// That there is none, and which there are.
+pub(super) fn configured(config: &Config, name: &str) -> Result<CalendarName, String> {
     let is_it = |calendar: &config::Calendar| match calendar.source {
         config::Source::CalDav(_) => is_of(name, &calendar.name),
         _ => calendar.name.as_str() == name,
@@ -182,12 +186,10 @@ pub(super) fn configured(config: &Config, name: &str) -> Result<CalendarName, Ex
         return Ok(CalendarName::new(name));
     }
     let known: Vec<_> = config.enabled().map(|c| c.name.as_str()).collect();
-    let known = known.join(", ");
-    let name = crate::model::Escaped(name);
-    output::say(&format!(
+    let (name, known) = (crate::model::Escaped(name), known.join(", "));
+    Err(format!(
         "meetbridge: no enabled calendar is named `{name}`; there are: {known}"
-    ));
-    Err(Exit::Failed)
+    ))
 }
 
 /// What is watched for one table of the configuration.
@@ -242,14 +244,4 @@ impl WindowStore for StoredWindows {
         // A window that cannot be stored still holds in this process.
         let _ = self.0.put_window(scope, until);
     }
-}
-
-struct Forgetful;
-
-impl crate::calendar::Notes for Forgetful {
-    fn load(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn store(&self, _: &str, _: &str) {}
 }

@@ -263,7 +263,7 @@ fn offer(account: &str, found: &Discovery) -> String {
         "addresses",
     ];
     let rows = found.collections.iter().map(|c| row(c, account));
-    let table = output::table(&head, rows);
+    let table = output::Voice::own().table(&head, rows);
     format!("{account}: {}{}\n{table}\n", found.host, Escaped(&told))
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Context, Exit, assemble, output};
@@ -72,7 +73,12 @@ async fn try_demo(context: &Context, once: bool) -> std::io::Result<Exit> {
     let before = shown.text(samples::FIRST);
 
     let bridge = parts.bridge;
-    let running = tokio::spawn(daemon::run(bridge.clone(), parts.sources, stop.clone()));
+    let running = tokio::spawn(daemon::run(
+        bridge.clone(),
+        parts.sources,
+        Arc::default(),
+        stop.clone(),
+    ));
     let linked = wait_for_links(context, &calendar, &mut shown, once).await?;
     if once {
         output::print(&format!("Before:\n\n{}\nAfter:\n", indent(&before)));

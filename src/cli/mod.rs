@@ -2,6 +2,7 @@
 
 mod accounts;
 mod assemble;
+mod beside;
 mod calendars;
 mod check;
 #[cfg(feature = "simulator")]
@@ -125,15 +126,37 @@ enum Exit {
     Config,
 }
 
+impl Exit {
+    /// The number that the process ends with.
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::TryAgain => 75,
+            Self::Config => 78,
+        }
+    }
+
+    /// What a number means; an unknown one is a failure.
+    fn of(code: u8) -> Self {
+        let known = [Self::Done, Self::Usage, Self::TryAgain, Self::Config];
+        let found = known.into_iter().find(|exit| exit.code() == code);
+        found.unwrap_or(Self::Failed)
+    }
+
+    /// This one, or the other where this one is well.
+    fn or(self, other: Self) -> Self {
+        match self {
+            Self::Done => other,
+            _ => self,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::TryAgain => 75,
-            Exit::Config => 78,
-        })
+        Self::from(exit.code())
     }
 }
 
@@ -186,8 +209,8 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::Explain { uid } => explain::explain(&context, &uid).await,
         Command::Calendars(which) => calendars::calendars(&context, &which).await,
         Command::Check => check::check(&context),
-        Command::Status { json } => status::status(&context, json),
-        Command::Resume { calendar } => resume::resume(&context, &calendar),
+        Command::Status { json } => status::status(&context, json).await,
+        Command::Resume { calendar } => resume::resume(&context, &calendar).await,
         #[cfg(feature = "simulator")]
         Command::Demo { once } => demo::demo(&context, once).await,
         #[cfg(feature = "simulator")]

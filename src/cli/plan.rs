@@ -1,16 +1,15 @@
 //! `meetbridge plan`: what a pass would do.
 
-use std::io::IsTerminal as _;
-
 use serde_json::json;
 
-use super::{Context, Exit, assemble, output};
+use super::output::Voice;
+use super::{Context, Exit, assemble, beside, output};
+use crate::calendar::Attendees;
+use crate::daemon::control::Command;
+use crate::log::Chain;
 use crate::model::Escaped;
 use crate::plan::Decision;
 use crate::sync::{Preview, Row, Watched};
-
-/// A directory or file tells nobody; only calendar servers mail attendees.
-const MAILS: &str = "attendees are not told: files have no server that would mail them";
 
 pub(super) async fn plan(context: &Context, only: Option<&str>, json: bool, titles: bool) -> Exit {
     match try_plan(context, only, json, titles).await {
@@ -21,33 +20,74 @@ pub(super) async fn plan(context: &Context, only: Option<&str>, json: bool, titl
 async fn try_plan(
     context: &Context,
     only: Option<&str>,
-    as_json: bool,
+    json: bool,
     titles: bool,
 ) -> Result<Exit, Exit> {
     let config = context.config()?;
+    let command = Command::Plan {
+        calendar: only.map(ToOwned::to_owned),
+        json,
+        titles,
+    };
+    beside::unless_in_daemon(context, &config, command).await?;
     let state = assemble::look_at_state(&config)?;
     let parts = assemble::parts(context, &config, state, only)?;
-    let (calendars, mut exit) = parts.calendars().await;
-    let mut all = Vec::new();
+    let (calendars, exit) = parts.calendars().await;
+    let voice = Voice::own();
+    let mut plan = Plan::new(json, titles, &voice);
     for kept in &calendars {
-        let calendar = &*kept.calendar;
-        match parts.bridge.preview(calendar).await {
-            Ok(preview) if as_json => all.push(to_json(calendar, &preview, titles)),
-            Ok(preview) => show(calendar, &preview),
-            Err(error) => {
-                output::say(&format!("{}: {}", calendar.name, crate::log::Chain(&error)));
-                exit = Exit::Failed;
+        let preview = parts.bridge.preview(&kept.calendar).await;
+        let preview = preview.map_err(|error| Chain(&error).to_string());
+        plan.add(&kept.calendar, preview).await;
+    }
+    Ok(exit.or(plan.end().await))
+}
+
+/// What is told of the calendars' previews.
+pub(super) struct Plan<'v> {
+    voice: &'v Voice,
+    /// The calendars so far, where JSON is wanted.
+    json: Option<Vec<serde_json::Value>>,
+    titles: bool,
+    exit: Exit,
+}
+
+impl<'v> Plan<'v> {
+    /// Tells as a table, or all in the end as JSON, with titles or without.
+    pub(super) fn new(json: bool, titles: bool, voice: &'v Voice) -> Self {
+        Self {
+            voice,
+            json: json.then(Vec::new),
+            titles,
+            exit: Exit::Done,
+        }
+    }
+
+    /// Tells what a pass over `calendar` would do, or why that is not known.
+    pub(super) async fn add(&mut self, calendar: &Watched, preview: Result<Preview, String>) {
+        match (preview, &mut self.json) {
+            (Ok(preview), Some(all)) => all.push(to_json(calendar, &preview, self.titles)),
+            (Ok(preview), None) => show(calendar, &preview, self.voice).await,
+            (Err(error), _) => {
+                self.voice.say(&format!("{}: {error}", calendar.name)).await;
+                self.exit = Exit::Failed;
             }
         }
     }
-    if as_json {
-        output::print(&json!({ "calendars": all }).to_string());
+
+    /// Ends the telling; returns how it went.
+    pub(super) async fn end(self) -> Exit {
+        if let Some(all) = self.json {
+            self.voice
+                .print(&json!({ "calendars": all }).to_string())
+                .await;
+        }
+        self.exit
     }
-    Ok(exit)
 }
 
-fn show(calendar: &Watched, preview: &Preview) {
-    let titles = std::io::stdout().is_terminal();
+async fn show(calendar: &Watched, preview: &Preview, voice: &Voice) {
+    let titles = voice.is_terminal();
     let mut head = vec!["event", "next occurrence", "decision", "because"];
     if titles {
         head.insert(1, "title");
@@ -70,19 +110,27 @@ fn show(calendar: &Watched, preview: &Preview) {
         }
         cells
     });
-    output::print(&format!(
-        "{}: {} events; {MAILS}",
-        calendar.name,
-        preview.rows.len()
-    ));
-    if !preview.rows.is_empty() {
-        output::print(&output::table(&head, rows));
+    let count = preview.rows.len();
+    let (_, attendees) = output::attendees(preview.attendees);
+    let mut line = format!("{}: {count} events; {attendees}", calendar.name);
+    let written = |row: &&Row| row.has_guests && row.decision.acts();
+    match (
+        preview.attendees,
+        preview.rows.iter().filter(written).count(),
+    ) {
+        (Attendees::NotTold, _) | (_, 0) => {}
+        (_, with) => line += &format!(": {with} of those to be written have some"),
+    }
+    voice.print(&line).await;
+    if count > 0 {
+        voice.print(&voice.table(&head, rows)).await;
     }
     for (resource, fault) in &preview.faults {
-        output::print(&format!("  {resource}: {}", Escaped(fault)));
+        let line = format!("  {resource}: {}", Escaped(fault));
+        voice.print(&line).await;
     }
     if let Some(why) = &preview.waits {
-        output::print(&format!("  waits: {why}"));
+        voice.print(&format!("  waits: {why}")).await;
     }
 }
 
@@ -128,6 +176,7 @@ fn to_json(calendar: &Watched, preview: &Preview, titles: bool) -> serde_json::V
                 "acts": row.decision.acts(),
                 "reason": because(row),
                 "line": line(row),
+                "has-attendees": row.has_guests,
             });
             if titles {
                 event["title"] = json!(row.title);
@@ -142,7 +191,7 @@ fn to_json(calendar: &Watched, preview: &Preview, titles: bool) -> serde_json::V
         .collect();
     json!({
         "name": calendar.name.as_str(),
-        "attendees": "not-told",
+        "attendees": output::attendees(preview.attendees).0,
         "waits": preview.waits,
         "events": events,
         "faults": faults,

@@ -1,23 +1,36 @@
 //! `meetbridge status`: what is remembered of each calendar.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::{Context, Exit, assemble, output};
+use super::output::Voice;
+use super::{Context, Exit, assemble, beside};
+use crate::calendar::caldav::profile::Profile;
 use crate::clock::Clock as _;
-use crate::config::Config;
+use crate::config::{Config, Source};
+use crate::daemon::control::Command;
+use crate::ical::event::Place;
 use crate::model::{CalendarName, OrganizerId};
-use crate::state::{Overview, State, StateError};
+use crate::state::{CalendarRecord, Overview, State, StateError};
 use crate::sync::is_failure;
 
-pub(super) fn status(context: &Context, as_json: bool) -> Exit {
-    match try_status(context, as_json) {
+pub(super) async fn status(context: &Context, json: bool) -> Exit {
+    match try_status(context, json).await {
         Ok(exit) | Err(exit) => exit,
     }
 }
 
-/// One configured calendar, and what is remembered of it.
+async fn try_status(context: &Context, json: bool) -> Result<Exit, Exit> {
+    let config = context.config()?;
+    beside::unless_in_daemon(context, &config, Command::Status { json }).await?;
+    let state = assemble::look_at_state(&config)?;
+    let now = context.clock.now();
+    Ok(report(&config, &state, now, json, &Voice::own()).await)
+}
+
+/// One calendar, and what is remembered of it.
 struct Line<'a> {
-    name: &'a CalendarName,
+    name: CalendarName,
     organizer: &'a OrganizerId,
     overview: Option<Overview>,
     today: u32,
@@ -25,49 +38,81 @@ struct Line<'a> {
     month: u32,
 }
 
-fn try_status(context: &Context, as_json: bool) -> Result<Exit, Exit> {
-    let config = context.config()?;
-    let state = assemble::look_at_state(&config)?;
-    let lines = collect(context, &config, &state).map_err(|error| {
-        output::say(&format!("meetbridge: {}", crate::log::Chain(&error)));
-        Exit::Failed
-    })?;
+/// Tells how every enabled calendar stands; the exit status says whether all is well.
+pub(super) async fn report(
+    config: &Config,
+    state: &State,
+    now: DateTime<Utc>,
+    as_json: bool,
+    voice: &Voice,
+) -> Exit {
+    let lines = match collect(config, state, now) {
+        Ok(lines) => lines,
+        Err(error) => {
+            let error = crate::log::Chain(&error).to_string();
+            voice.say(&format!("meetbridge: {error}")).await;
+            return Exit::Failed;
+        }
+    };
     if as_json {
-        let calendars: Vec<_> = lines.iter().map(|line| to_json(line, &config)).collect();
-        output::print(&json!({ "calendars": calendars }).to_string());
+        let calendars: Vec<_> = lines.iter().map(|line| to_json(line, config)).collect();
+        let servers = servers(config, state).map(|(name, profile)| {
+            let lines = profile.lines().into_iter();
+            let learned: serde_json::Map<_, _> = lines
+                .map(|(what, text)| (what.to_owned(), json!(text)))
+                .collect();
+            json!({ "account": name.as_str(), "learned": learned })
+        });
+        let servers: Vec<_> = servers.collect();
+        let all = json!({ "calendars": calendars, "servers": servers });
+        voice.print(&all.to_string()).await;
     } else {
-        show(&lines, &config);
+        show(&lines, config, voice).await;
+        show_servers(config, state, voice).await;
     }
     let healthy = |line: &Line<'_>| {
         let record = line.overview.as_ref().map(|o| &o.record);
         record.is_none_or(|r| r.frozen.is_none() && r.failing.is_none())
             && failing_events(line) == 0
     };
-    Ok(if lines.iter().all(healthy) {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
+    match lines.iter().all(healthy) {
+        true => Exit::Done,
+        false => Exit::Failed,
+    }
 }
 
 fn collect<'a>(
-    context: &Context,
     config: &'a Config,
     state: &State,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Line<'a>>, StateError> {
-    let mut overview = state.overview()?;
-    let today = context.clock.now().date_naive();
+    let overview = state.overview()?;
+    let today = now.date_naive();
     let mut lines = Vec::new();
     for calendar in config.enabled() {
-        let known = overview.iter().position(|o| o.calendar == calendar.name);
-        lines.push(Line {
-            name: &calendar.name,
-            organizer: &calendar.organizer,
-            overview: known.map(|at| overview.swap_remove(at)),
-            today: state.created_on(&calendar.name, today)?,
-            day_limit: calendar.new_links_per_day,
-            month: state.created_in_month(&calendar.organizer, today)?,
-        });
+        let is_account = matches!(calendar.source, Source::CalDav(_));
+        let is_its = |known: &&Overview| match is_account {
+            true => assemble::is_of(known.calendar.as_str(), &calendar.name),
+            false => known.calendar == calendar.name,
+        };
+        let mut known: Vec<_> = overview.iter().filter(is_its).cloned().map(Some).collect();
+        if known.is_empty() {
+            known.push(None);
+        }
+        for overview in known {
+            let name = match &overview {
+                Some(overview) => overview.calendar.clone(),
+                None => calendar.name.clone(),
+            };
+            lines.push(Line {
+                organizer: &calendar.organizer,
+                overview,
+                today: state.created_on(&name, today)?,
+                day_limit: calendar.new_links_per_day,
+                month: state.created_in_month(&calendar.organizer, today)?,
+                name,
+            });
+        }
     }
     Ok(lines)
 }
@@ -85,7 +130,7 @@ fn linked(line: &Line<'_>) -> u32 {
     line.overview.as_ref().map_or(0, |o| o.links.iter().sum())
 }
 
-fn show(lines: &[Line<'_>], config: &Config) {
+async fn show(lines: &[Line<'_>], config: &Config, voice: &Voice) {
     let head = [
         "calendar",
         "last pass",
@@ -121,28 +166,58 @@ fn show(lines: &[Line<'_>], config: &Config) {
             state.to_owned(),
         ]
     });
-    output::print(&output::table(&head, rows));
+    voice.print(&voice.table(&head, rows)).await;
     for line in lines {
         let Some(record) = line.overview.as_ref().map(|o| &o.record) else {
             continue;
         };
+        let name = &line.name;
         if let Some(frozen) = &record.frozen {
-            output::print(&format!(
-                "{}: waits since {}: {}",
-                line.name, frozen.since, frozen.why
-            ));
+            let waits = format!("{name}: waits since {}: {}", frozen.since, frozen.why);
+            voice.print(&waits).await;
+        }
+        let dropped = dropped(record);
+        if !dropped.is_empty() {
+            let dropped = dropped.join(", ");
+            let line = format!("{name}: the calendar does not keep {dropped} as written");
+            voice.print(&line).await;
         }
         if let Some(why) = &record.failing {
-            output::print(&format!("{}: failing: {why}", line.name));
+            voice.print(&format!("{name}: failing: {why}")).await;
         }
         match failing_events(line) {
             0 => {}
-            n => output::print(&format!(
-                "{}: {n} events fail and are tried again; the log says why and what to do",
-                line.name
-            )),
+            n => {
+                let fail = "events fail and are tried again; the log says why and what to do";
+                voice.print(&format!("{name}: {n} {fail}")).await;
+            }
         }
     }
+}
+
+/// What was learned of each account's server.
+fn servers(config: &Config, state: &State) -> impl Iterator<Item = (CalendarName, Profile)> {
+    let accounts = config
+        .enabled()
+        .filter(|table| matches!(table.source, Source::CalDav(_)));
+    accounts.filter_map(|table| {
+        let profile = Profile::noted(table.name.as_str(), state)?;
+        Some((table.name.clone(), profile))
+    })
+}
+
+async fn show_servers(config: &Config, state: &State, voice: &Voice) {
+    for (name, profile) in servers(config, state) {
+        for (what, text) in profile.lines() {
+            voice.print(&format!("{name}: {what}: {text}")).await;
+        }
+    }
+}
+
+/// The properties that the calendar was seen not to keep.
+fn dropped(record: &CalendarRecord) -> Vec<&'static str> {
+    let drops = record.kept.drops();
+    drops.into_iter().map(Place::name).collect()
 }
 
 fn to_json(line: &Line<'_>, config: &Config) -> serde_json::Value {
@@ -164,8 +239,9 @@ fn to_json(line: &Line<'_>, config: &Config) -> serde_json::Value {
         "new-links-per-day": line.day_limit,
         "made-this-month": line.month,
         "meetings-per-month": config.budget.meetings_per_month,
-        "frozen": record.frozen.map(|f| json!({ "since": f.since, "why": f.why })),
-        "failing": record.failing,
+        "frozen": record.frozen.as_ref().map(|f| json!({ "since": f.since, "why": f.why })),
+        "failing": &record.failing,
         "failing-events": failing_events(line),
+        "drops": dropped(&record),
     })
 }

@@ -2,9 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Context, Exit, assemble, output};
+use super::output::Voice;
+use super::{Context, Exit, assemble, beside};
 use crate::calendar::Scope;
 use crate::clock::Clock as _;
+use crate::daemon::control::Command;
+use crate::daemon::desk::is_settling;
+use crate::log::Chain;
+use crate::model::CalendarName;
+use crate::state::State;
 use crate::sync::{Bridge, PassError, Report, Watched};
 
 /// A file that changes under every write of ours is given up after so many passes.
@@ -19,6 +25,10 @@ pub(super) async fn sync(context: &Context, only: Option<&str>) -> Exit {
 async fn try_sync(context: &Context, only: Option<&str>) -> Result<Exit, Exit> {
     let config = context.config()?;
     context.init_log(&config)?;
+    let command = Command::Sync {
+        calendar: only.map(ToOwned::to_owned),
+    };
+    beside::unless_in_daemon(context, &config, command).await?;
     let state = assemble::open_state(context, &config)?;
     let parts = assemble::parts(context, &config, state, only)?;
     let (calendars, mut exit) = parts.calendars().await;
@@ -27,7 +37,8 @@ async fn try_sync(context: &Context, only: Option<&str>) -> Result<Exit, Exit> {
         let calendar = &*kept.calendar;
         let outcome = pass_until_settled(context, bridge, calendar).await;
         bridge.note(calendar, &outcome);
-        if !tell(bridge, calendar, &outcome) {
+        let outcome = outcome.map_err(|error| Chain(&error).to_string());
+        if !tell(&bridge.state, &calendar.name, &outcome, &Voice::own()).await {
             exit = Exit::Failed;
         }
     }
@@ -48,7 +59,7 @@ async fn pass_until_settled(
         let again = std::mem::take(&mut total.again);
         let scope = if !again.is_empty() {
             Scope::Only(again)
-        } else if !waited && total.outcome.contains_key("settling") {
+        } else if !waited && is_settling(&bridge.state, &calendar.name)? {
             waited = true;
             let settled = settled_at(calendar, now);
             context
@@ -56,7 +67,6 @@ async fn pass_until_settled(
                 .sleep((settled - now).to_std().unwrap_or_default())
                 .await;
             let due = bridge.state.due(&calendar.name, context.clock.now())?;
-            total.outcome.remove("settling");
             Scope::Only(due.into_iter().collect())
         } else {
             break;
@@ -73,32 +83,35 @@ fn settled_at(calendar: &Watched, now: DateTime<Utc>) -> DateTime<Utc> {
     now.checked_add_signed(settle).unwrap_or(now)
 }
 
-/// Prints what was done; returns whether it all went well.
-fn tell(bridge: &Bridge, calendar: &Watched, outcome: &Result<Report, PassError>) -> bool {
-    let name = &calendar.name;
+/// Prints what was done, or why it was not; returns whether it all went well.
+pub(super) async fn tell(
+    state: &State,
+    name: &CalendarName,
+    outcome: &Result<Report, String>,
+    voice: &Voice,
+) -> bool {
     let report = match outcome {
         Ok(report) => report,
         Err(error) => {
-            output::say(&format!("{name}: {}", crate::log::Chain(error)));
+            voice.say(&format!("{name}: {error}")).await;
             return false;
         }
     };
-    output::print(&format!(
+    let done = format!(
         "{name}: {} read, {} unchanged, {} meetings made, {} updated, {} resources written",
         report.read, report.unchanged, report.created, report.updated, report.written
-    ));
-    let record = bridge.state.calendar(name).unwrap_or_default();
+    );
+    voice.print(&done).await;
+    let record = state.calendar(name).unwrap_or_default();
     if let Some(frozen) = &record.frozen {
-        output::say(&format!("{name}: waits: {}", frozen.why));
+        voice.say(&format!("{name}: waits: {}", frozen.why)).await;
     }
     if let Some(why) = &report.halted {
-        output::say(&format!("{name}: {why}"));
+        voice.say(&format!("{name}: {why}")).await;
     }
     if report.failed > 0 {
-        output::say(&format!(
-            "{name}: {} failed; see the log above",
-            report.failed
-        ));
+        let failed = format!("{name}: {} failed; the log says why", report.failed);
+        voice.say(&failed).await;
     }
     report.failed == 0 && report.halted.is_none() && record.frozen.is_none()
 }

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::{Kept, keep_watching};
+use super::{Kept, Shared, keep_watching};
 use crate::calendar::{Again, ReadError};
 use crate::log::{self, Chain, Lasting};
 use crate::model::CalendarName;
-use crate::sync::Bridge;
 
 /// The first and the longest wait after a discovery that failed.
 const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
@@ -38,12 +37,8 @@ pub trait Account: Send + Sync {
 }
 
 /// Watches the calendars of `account` until `stop`.
-pub(super) async fn keep(
-    bridge: Arc<Bridge>,
-    account: Arc<dyn Account>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
+pub(super) async fn keep(shared: Shared, account: Arc<dyn Account>, stop: CancellationToken) {
+    let clock = shared.bridge.clock.clone();
     let trouble = Lasting::default();
     let mut watching: BTreeMap<CalendarName, CancellationToken> = BTreeMap::new();
     let mut retry = RETRY.0;
@@ -57,7 +52,7 @@ pub(super) async fn keep(
                 if trouble.works(&()) {
                     log::event!(ACCOUNT_RECOVERED, account = account.name());
                 }
-                follow(&bridge, found, &mut watching, &tasks, &stop);
+                follow(&shared, found, &mut watching, &stop);
                 retry = RETRY.0;
                 ANEW
             }
@@ -66,36 +61,32 @@ pub(super) async fn keep(
                 if trouble.fails((), text.clone()) {
                     log::event!(ACCOUNT_FAILING, account = account.name(), error = %text);
                 }
-                let wait = wait_after(&error, &bridge, retry);
+                let wait = wait_after(&error, clock.now(), retry);
                 retry = (retry * 2).min(RETRY.1);
                 wait
             }
         };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = bridge.clock.sleep(wait) => {}
+            () = clock.sleep(wait) => {}
         }
     }
 }
 
 /// How long nothing is asked after `error`, where `retry` is the turn of a failure that may pass.
-fn wait_after(error: &ReadError, bridge: &Bridge, retry: Duration) -> Duration {
+fn wait_after(error: &ReadError, now: DateTime<Utc>, retry: Duration) -> Duration {
     match error.again() {
         Again::Soon => retry,
         Again::Slowly => SLOWLY,
-        Again::At(time) => (time - bridge.clock.now())
-            .to_std()
-            .unwrap_or_default()
-            .max(retry),
+        Again::At(time) => (time - now).to_std().unwrap_or_default().max(retry),
     }
 }
 
 /// Begins to watch the calendars that are new, and lets go of those that are not there any more.
 fn follow(
-    bridge: &Arc<Bridge>,
+    shared: &Shared,
     found: Vec<Kept>,
     watching: &mut BTreeMap<CalendarName, CancellationToken>,
-    tasks: &TaskTracker,
     stop: &CancellationToken,
 ) {
     watching.retain(|name, its_stop| {
@@ -114,6 +105,7 @@ fn follow(
         log::event!(CALENDAR_FOUND, calendar = %name);
         let its_stop = stop.child_token();
         watching.insert(name, its_stop.clone());
-        tasks.spawn(keep_watching(bridge.clone(), kept, its_stop));
+        let watch = keep_watching(shared.clone(), kept, its_stop);
+        shared.tasks.spawn(watch);
     }
 }

@@ -1,10 +1,13 @@
 //! Runs the calendars: a task for each, until it is told to stop.
 //!
 //! [`clock`] is the real clock, [`account`] finds out the calendars of an account, [`schedule`]
-//! decides when a calendar is passed over.
+//! decides when a calendar is passed over, [`desk`] and [`control`] let commands reach the calendars
+//! of a running daemon.
 
 pub mod account;
 pub mod clock;
+pub mod control;
+pub mod desk;
 pub mod schedule;
 
 use std::sync::Arc;
@@ -16,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::log;
 use crate::sync::{Bridge, Watched};
 pub use account::Account;
+pub use desk::Desk;
 
 /// How long passes that have begun may take to finish once the daemon stops.
 const GRACE: Duration = Duration::from_secs(30);
@@ -40,26 +44,39 @@ pub enum Source {
     Account(Arc<dyn Account>),
 }
 
-/// Runs until `stop`, then finishes what has begun.
+/// What every task of the daemon shares.
+#[derive(Clone)]
+struct Shared {
+    bridge: Arc<Bridge>,
+    desk: Arc<Desk>,
+    tasks: TaskTracker,
+}
+
+/// Runs until `stop`, then finishes what has begun. Meanwhile, the calendars take errands from `desk`.
 ///
 /// Returns whether everything finished within the time of grace; what did not is redone by the next
 /// start.
-pub async fn run(bridge: Arc<Bridge>, sources: Vec<Source>, stop: CancellationToken) -> bool {
+pub async fn run(
+    bridge: Arc<Bridge>,
+    sources: Vec<Source>,
+    desk: Arc<Desk>,
+    stop: CancellationToken,
+) -> bool {
     let tasks = TaskTracker::new();
     let count = sources.len();
+    let shared = Shared {
+        bridge,
+        desk,
+        tasks: tasks.clone(),
+    };
     for source in sources {
+        let (shared, stop) = (shared.clone(), stop.clone());
         match source {
-            Source::Calendar(kept) => {
-                tasks.spawn(keep_watching(bridge.clone(), kept, stop.clone()))
-            }
-            Source::Account(account) => tasks.spawn(account::keep(
-                bridge.clone(),
-                account,
-                tasks.clone(),
-                stop.clone(),
-            )),
+            Source::Calendar(kept) => tasks.spawn(keep_watching(shared, kept, stop)),
+            Source::Account(account) => tasks.spawn(account::keep(shared, account, stop)),
         };
     }
+    let bridge = shared.bridge;
     log::event!(DAEMON_READY, calendars = count);
     stop.cancelled().await;
     tasks.close();
@@ -74,21 +91,28 @@ pub async fn run(bridge: Arc<Bridge>, sources: Vec<Source>, stop: CancellationTo
 
 /// Watches one calendar. A task that ends by an error inside meetbridge is begun anew after a while:
 /// the fault stays with its calendar, and the calendar is not forgotten.
-async fn keep_watching(bridge: Arc<Bridge>, kept: Kept, stop: CancellationToken) {
+///
+/// It takes errands from the moment of the call.
+fn keep_watching(shared: Shared, kept: Kept, stop: CancellationToken) -> impl Future<Output = ()> {
+    let Shared { bridge, desk, .. } = shared;
     let Kept { calendar, rescan } = kept;
-    loop {
-        let (its_bridge, its_calendar, its_stop) = (bridge.clone(), calendar.clone(), stop.clone());
-        let task = tokio::spawn(async move {
-            schedule::watch(&its_bridge, &its_calendar, rescan, &its_stop).await;
-        });
-        if task.await.is_ok() {
-            return;
-        }
-        let error = "an error inside meetbridge; please report it";
-        log::event!(CALENDAR_FAILING, calendar = %calendar.name, error = error);
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = bridge.clock.sleep(ANEW) => {}
+    let mut errands = desk.open(&calendar);
+    async move {
+        loop {
+            let (its_bridge, its_calendar, its_stop) =
+                (bridge.clone(), calendar.clone(), stop.clone());
+            let task = tokio::spawn(async move {
+                schedule::watch(&its_bridge, &its_calendar, rescan, &mut errands, &its_stop).await;
+            });
+            if task.await.is_ok() {
+                return;
+            }
+            let error = "an error inside meetbridge; please report it";
+            log::event!(CALENDAR_FAILING, calendar = %calendar.name, error = error);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = bridge.clock.sleep(ANEW) => errands = desk.open(&calendar),
+            }
         }
     }
 }

@@ -1,13 +1,15 @@
 //! When a calendar is passed over: one task per calendar.
 //!
 //! At once when it says that something changed, when an event is due, and in full every `rescan` as
-//! the safety net. A pass that failed is made again, ever more slowly.
+//! the safety net, or when a command asks for it. A pass that failed is made again, ever more slowly.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
+use super::desk::Errands;
 use crate::calendar::{Again, Scope};
 use crate::log;
 use crate::sync::{Bridge, PassError, Report, Watched};
@@ -27,11 +29,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often a summary line is logged.
 const SUMMARY: Duration = Duration::from_secs(15 * 60);
 
-/// Passes over `calendar` until `stop`; a pass that has begun is finished.
+/// Passes over `calendar` and runs its `errands` until `stop`; a pass that has begun is finished.
 pub async fn watch(
     bridge: &Bridge,
     calendar: &Watched,
     rescan: Duration,
+    errands: &mut Errands,
     stop: &CancellationToken,
 ) {
     let mut agenda = Agenda::new(rescan, bridge.clock.elapsed());
@@ -44,6 +47,7 @@ pub async fn watch(
         bridge.note(calendar, &result);
         agenda.passed(&result, scope, now, bridge.clock.now());
         agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
+        errands.passed(&result, calendar.rules.settle, now);
         if agenda.summary_is_due(now) {
             summarise(bridge, calendar);
         }
@@ -52,12 +56,22 @@ pub async fn watch(
                 return;
             }
             // What is due goes first, or a calendar that changes all the time would never see it.
-            let wait = agenda.wait(bridge.clock.elapsed(), bridge.clock.now());
-            if !wait.is_zero() {
+            let now = bridge.clock.elapsed();
+            let wait = agenda.wait(now, bridge.clock.now()).min(errands.wait(now));
+            let errand = if wait.is_zero() {
+                errands.next().now_or_never()
+            } else {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     changed = calendar.port.changed() => break agenda.widen(changed),
-                    () = bridge.clock.sleep(wait) => {}
+                    errand = errands.next() => Some(errand),
+                    () = bridge.clock.sleep(wait) => None,
+                }
+            };
+            if let Some(errand) = errand {
+                match errands.run(errand, bridge, calendar).await {
+                    true => break Scope::All,
+                    false => continue,
                 }
             }
             let now = bridge.clock.now();
@@ -72,6 +86,7 @@ pub async fn watch(
                 Ok(_) => agenda.due = bridge.state.next_due(&calendar.name).ok().flatten(),
                 Err(_) => agenda.due = None,
             }
+            errands.rest(bridge.clock.elapsed());
         };
     }
 }

@@ -74,6 +74,15 @@ catalogue! {
         ["path", "calendars"]
         "The configuration file was read and is without fault."
         do: "Nothing."
+    CONTROL_COMMAND "control.command" DEBUG "a command is run in the daemon"
+        ["command"]
+        "Somebody ran it beside the daemon; its output goes to that person."
+        do: "Nothing."
+    CONTROL_FAILING "control.failing" WARN "commands cannot reach the running daemon"
+        ["path", "error"]
+        "The control socket cannot be made there. Calendars are watched all the same; `status` and \
+         `plan` work beside the daemon, `sync` and `resume` need it stopped."
+        do: "Free the path, or set RUNTIME_DIRECTORY to a directory of the service; then restart."
     STATE_DAMAGED "state.damaged" ERROR "the state was damaged and is begun anew"
         ["path", "error"]
         "The state file could not be used and was set aside under the named path. No link is lost: \

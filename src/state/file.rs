@@ -89,6 +89,15 @@ pub(super) fn open_existing(path: &Path) -> Result<File> {
         .open(path)
 }
 
+/// Opens a file for reading; never through a symbolic link.
+pub(super) fn open_to_look(path: &Path) -> Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
 /// `path` with `suffix` after its last character.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::error::{OpenError, StateError, means_damage};
 use super::file;
-use super::lock::Lock;
+use super::lock::{self, Announced, Lock};
 use super::schema::{self, Found};
 
 const NAME: &str = "state.db";
@@ -91,6 +91,22 @@ impl State {
             lock: Some(lock),
         };
         Ok((state, aside))
+    }
+
+    /// Tells commands where this process listens for them; see [`State::announced`].
+    ///
+    /// # Errors
+    /// When the lock file cannot be written, or the path stands for no place.
+    pub fn announce(&self, socket: &Path) -> std::io::Result<()> {
+        match &self.lock {
+            Some(lock) => lock.tell(Some(socket)),
+            None => Err(std::io::ErrorKind::ReadOnlyFilesystem.into()),
+        }
+    }
+
+    /// What the daemon that has the state below `directory` said of itself; it may have ended since.
+    pub fn announced(directory: &Path) -> Option<Announced> {
+        lock::announced(directory)
     }
 
     /// Opens it to look only: takes no lock, changes nothing; for `status`, `plan`, `explain` beside

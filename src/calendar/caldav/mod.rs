@@ -250,6 +250,14 @@ impl Calendar for CalDav {
         true
     }
 
+    fn may_alter(&self) -> bool {
+        true
+    }
+
+    fn became(&self, written: &Version, read: &Version) -> bool {
+        version::became(written, read)
+    }
+
     fn attendees(&self) -> Attendees {
         self.site.profile.ask(Profile::attendees)
     }

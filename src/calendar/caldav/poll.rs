@@ -92,6 +92,11 @@ impl Pace {
         self.failed(None, now, random);
     }
 
+    /// Whether the next failure is followed by the longest rest.
+    fn rests_longest(&self) -> bool {
+        self.rest == REST.1
+    }
+
     /// Up to a tenth early, so that accounts do not march in step, and never late.
     fn next(&mut self, interval: Duration, now: Duration, random: u64) {
         self.interval = interval.clamp(self.fastest, self.slowest);
@@ -178,9 +183,15 @@ impl Looks {
         }
     }
 
-    /// A look failed. All calendars look for themselves once, so that each says that it is failing.
+    /// Whether an earlier look told something.
+    fn told_before(&self) -> bool {
+        self.members.values().any(|member| member.mark.is_some())
+    }
+
+    /// A look failed. All calendars look for themselves once, so that each says that it is failing;
+    /// and again with every longest rest, for it may be the home set alone that fails.
     fn failed(&mut self) {
-        if !std::mem::replace(&mut self.failing, true) {
+        if !std::mem::replace(&mut self.failing, true) || self.pace.rests_longest() {
             for member in self.members.values_mut() {
                 member.news += 1;
             }
@@ -315,6 +326,11 @@ impl Home {
             .filter(|(_, mark)| *mark != Mark::default())
             .collect();
         if !looks.members.keys().any(|key| shown.contains_key(key)) {
+            if looks.told_before() {
+                looks.failed();
+                looks.pace.failed(None, now, random);
+                return;
+            }
             debug!(
                 host = self.connection.host(),
                 "the home set does not tell what changed"

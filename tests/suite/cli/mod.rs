@@ -2,7 +2,9 @@
 //!
 //! Every command's output is searched for secrets (see `support::Ended`).
 
+mod beside;
 mod brakes;
+mod caldav;
 mod calendars;
 mod demo;
 mod faults;

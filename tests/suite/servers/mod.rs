@@ -7,10 +7,11 @@ mod account;
 mod discovery;
 mod facts;
 pub(crate) mod harness;
+mod port;
 mod setup;
 
 /// A calendar with one event, far ahead.
-fn event(uid: &str) -> String {
+pub(crate) fn event(uid: &str) -> String {
     format!(
         "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//example//test//EN\r\nBEGIN:VEVENT\r\nUID:{uid}\r\n\
          DTSTAMP:20260101T000000Z\r\nDTSTART:20270302T100000Z\r\nDTEND:20270302T110000Z\r\n\

@@ -217,6 +217,21 @@ async fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
 }
 
 #[tokio::test]
+async fn a_home_set_that_goes_on_failing_stops_no_calendar() {
+    let fine = || marks(&[("a", "1"), ("b", "1")]);
+    for fault in [status(500), status(404), rows(&[row("/cal/", "")], "")] {
+        let account = Watching::new(&["a/", "b/"], looks(vec![fine(), fault]));
+        account.told(0).await;
+        account.told(0).await;
+        // Rests of 5, 10, 20, 40, 80 and 160 s, and then each of 300 s is told.
+        assert_eq!(account.told(0).await.0, 315);
+        for _ in 0..3 {
+            assert_eq!(account.told(0).await, (300, vec![LOOK.to_owned()]));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_rest_lasts_as_long_as_the_server_asks() {
     let fine = || marks(&[("a", "1"), ("b", "1")]);
     let busy = answer(429, &["retry-after: 600"], "");

@@ -1,0 +1,455 @@
+//! Where commands leave errands for the tasks that watch the calendars.
+//!
+//! What touches a calendar is done by its own task, between its passes: two passes never meet.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::log::{self, Chain};
+use crate::model::CalendarName;
+use crate::state::{State, StateError};
+use crate::sync::{Bridge, PassError, Preview, Report, Watched};
+
+/// How many errands wait for one calendar.
+const MOST_WAITING: usize = 32;
+
+/// A calendar that changes under every write of ours is given up after so many passes.
+const MOST_PASSES: usize = 1_000;
+
+/// The outcome of an event that changed a moment ago.
+const SETTLING: &str = "settling";
+
+/// What an errand came to, or what went wrong in words.
+pub type Told<T> = Result<T, String>;
+
+/// What a command wants of a calendar, and where the answer goes.
+pub(super) enum Errand {
+    /// To be passed over at once, until what settles has settled.
+    Sync(oneshot::Sender<Told<Report>>),
+    /// What a pass would do.
+    Plan(oneshot::Sender<Told<Preview>>),
+    /// To go on.
+    Resume(oneshot::Sender<Told<Option<String>>>),
+}
+
+/// The calendars that are being watched. Where the answer is `None`, nobody watches the calendar, or
+/// not any more.
+#[derive(Default)]
+pub struct Desk {
+    open: Mutex<BTreeMap<CalendarName, Counter>>,
+}
+
+struct Counter {
+    calendar: Arc<Watched>,
+    inbox: mpsc::Sender<Errand>,
+}
+
+impl Desk {
+    /// Takes errands for a calendar, until what comes back is dropped.
+    pub(super) fn open(self: &Arc<Self>, calendar: &Arc<Watched>) -> Errands {
+        let (inbox, errands) = mpsc::channel(MOST_WAITING);
+        let counter = Counter {
+            calendar: calendar.clone(),
+            inbox: inbox.clone(),
+        };
+        self.lock().insert(calendar.name.clone(), counter);
+        Errands {
+            desk: self.clone(),
+            name: calendar.name.clone(),
+            inbox,
+            errands,
+            syncs: Vec::new(),
+        }
+    }
+
+    /// The calendars that are being watched, by name.
+    pub fn calendars(&self) -> Vec<Arc<Watched>> {
+        let open = self.lock();
+        open.values().map(|c| c.calendar.clone()).collect()
+    }
+
+    /// Has a calendar passed over at once, and once more when all that changed has settled. The passes
+    /// are made, even if nobody waits for the answer.
+    pub async fn sync(&self, name: &CalendarName) -> Option<Told<Report>> {
+        self.leave(name, Errand::Sync).await
+    }
+
+    /// What a pass over a calendar would do.
+    pub async fn plan(&self, name: &CalendarName) -> Option<Told<Preview>> {
+        self.leave(name, Errand::Plan).await
+    }
+
+    /// Lifts a calendar's freeze and has it passed over; the answer is why there was one.
+    pub async fn resume(&self, name: &CalendarName) -> Option<Told<Option<String>>> {
+        self.leave(name, Errand::Resume).await
+    }
+
+    async fn leave<T>(
+        &self,
+        name: &CalendarName,
+        errand: impl FnOnce(oneshot::Sender<Told<T>>) -> Errand,
+    ) -> Option<Told<T>> {
+        let (answer, told) = oneshot::channel();
+        let inbox = self.lock().get(name)?.inbox.clone();
+        match inbox.try_send(errand(answer)) {
+            Ok(()) => told.await.ok(),
+            Err(TrySendError::Full(_)) => Some(Err(
+                "too many commands wait for this calendar; try again".to_owned(),
+            )),
+            Err(TrySendError::Closed(_)) => None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<CalendarName, Counter>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lifts the freeze of a calendar that no pass is under way over; returns why there was one. Every
+/// event is decided again by the next pass.
+///
+/// # Errors
+/// When the state cannot be written.
+pub fn lift(
+    state: &State,
+    name: &CalendarName,
+    now: DateTime<Utc>,
+) -> Result<Option<String>, StateError> {
+    let was = state.resume(name, now)?;
+    log::event!(CALENDAR_RESUMED, calendar = %name);
+    Ok(was.map(|frozen| frozen.why))
+}
+
+/// Whether any event of the calendar was settling when it was last decided.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn is_settling(state: &State, name: &CalendarName) -> Result<bool, StateError> {
+    let resources = state.resources(name)?;
+    let mut outcomes = resources.iter().flat_map(|resource| &resource.outcome);
+    Ok(outcomes.any(|(name, _)| name == SETTLING))
+}
+
+/// The errands of one calendar, as its task sees them.
+pub struct Errands {
+    desk: Arc<Desk>,
+    name: CalendarName,
+    inbox: mpsc::Sender<Errand>,
+    errands: mpsc::Receiver<Errand>,
+    /// The syncs under way.
+    syncs: Vec<Sync>,
+}
+
+struct Sync {
+    /// What the passes did so far.
+    total: Report,
+    passes: usize,
+    /// Something has changed a moment ago.
+    settling: bool,
+    /// When all that was settling after the first pass has settled, on the monotonic clock.
+    settled: Option<Duration>,
+    answer: oneshot::Sender<Told<Report>>,
+}
+
+impl Errands {
+    /// Waits for the next errand. Safe to drop and call again.
+    pub(super) async fn next(&mut self) -> Errand {
+        match self.errands.recv().await {
+            Some(errand) => errand,
+            // Its own sender is in `inbox`.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Runs an errand between two passes; returns whether all of the calendar is to be passed over.
+    pub(super) async fn run(
+        &mut self,
+        errand: Errand,
+        bridge: &Bridge,
+        calendar: &Watched,
+    ) -> bool {
+        // Whoever does not listen any more has gone; that changes nothing.
+        match errand {
+            Errand::Sync(answer) => {
+                // Where the state fails, the pass says so.
+                let _ = bridge.retry_failed(calendar);
+                self.syncs.push(Sync {
+                    total: Report::default(),
+                    passes: 0,
+                    settling: is_settling(&bridge.state, &calendar.name).unwrap_or(false),
+                    settled: None,
+                    answer,
+                });
+                true
+            }
+            Errand::Plan(answer) if answer.is_closed() => false,
+            Errand::Plan(answer) => {
+                let preview = bridge.preview(calendar).await;
+                let _ = answer.send(preview.map_err(|error| Chain(&error).to_string()));
+                false
+            }
+            Errand::Resume(answer) => {
+                let lifted = lift(&bridge.state, &calendar.name, bridge.clock.now());
+                let is_lifted = lifted.is_ok();
+                let _ = answer.send(lifted.map_err(|error| Chain(&error).to_string()));
+                is_lifted
+            }
+        }
+    }
+
+    /// Takes in how a pass ended: a sync is answered when nothing is left to be done for it.
+    pub(super) fn passed(
+        &mut self,
+        result: &Result<Report, PassError>,
+        settle: Duration,
+        now: Duration,
+    ) {
+        let syncs = std::mem::take(&mut self.syncs);
+        for mut sync in syncs {
+            let report = match result {
+                Ok(report) => report,
+                Err(error) => {
+                    let _ = sync.answer.send(Err(Chain(error).to_string()));
+                    continue;
+                }
+            };
+            sync.take_in(report);
+            if sync.settled.is_none() && report.again.is_empty() && sync.settling {
+                sync.settled = Some(now.saturating_add(settle));
+            }
+            let left = !report.again.is_empty() || sync.settled.is_some_and(|at| now < at);
+            if left && sync.passes < MOST_PASSES && !sync.answer.is_closed() {
+                self.syncs.push(sync);
+            } else {
+                let _ = sync.answer.send(Ok(sync.total));
+            }
+        }
+    }
+
+    /// Nothing of the calendar is due: a sync that waited for that is answered.
+    pub(super) fn rest(&mut self, now: Duration) {
+        let over = |sync: &mut Sync| sync.settled.is_some_and(|at| at <= now);
+        for sync in self.syncs.extract_if(.., over) {
+            let _ = sync.answer.send(Ok(sync.total));
+        }
+    }
+
+    /// How long nothing need be done for any sync.
+    pub(super) fn wait(&self, now: Duration) -> Duration {
+        let settled = self.syncs.iter().filter_map(|sync| sync.settled);
+        settled
+            .min()
+            .map_or(Duration::MAX, |at| at.saturating_sub(now))
+    }
+}
+
+impl Drop for Errands {
+    fn drop(&mut self) {
+        let mut open = self.desk.lock();
+        let same = |counter: &Counter| counter.inbox.same_channel(&self.inbox);
+        if open.get(&self.name).is_some_and(same) {
+            open.remove(&self.name);
+        }
+    }
+}
+
+impl Sync {
+    fn take_in(&mut self, report: &Report) {
+        self.passes += 1;
+        self.settling |= report.outcome.contains_key(SETTLING);
+        match self.passes {
+            1 => self.total = report.clone(),
+            _ => self.total.merge(report.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::calendar::{Calendar, Finding, Known, ReadError, Scope, Written};
+    use crate::ical::write::Location;
+    use crate::model::{OrganizerId, ResourceId, Version};
+    use crate::plan::Rules;
+
+    const SETTLE: Duration = Duration::from_secs(10);
+
+    /// A calendar that nobody reads.
+    struct Nothing;
+
+    #[async_trait]
+    impl Calendar for Nothing {
+        async fn read(&self, _: &Scope, _: Known) -> Result<Finding<'_>, ReadError> {
+            Err(ReadError::Expired)
+        }
+
+        async fn write(&self, _: &ResourceId, _: &Version, _: &[u8]) -> Written {
+            Written::Changed
+        }
+
+        async fn changed(&self) -> Scope {
+            std::future::pending().await
+        }
+    }
+
+    fn team() -> Arc<Watched> {
+        Arc::new(Watched {
+            name: CalendarName::new("team"),
+            port: Arc::new(Nothing),
+            organizer: OrganizerId::new("11111111-1111-1111-1111-111111111111").unwrap(),
+            language: "en-US".to_owned(),
+            rules: Rules {
+                select: crate::plan::Select::All,
+                horizon: SETTLE,
+                settle: SETTLE,
+                addresses: None,
+                events_with_attendees: Default::default(),
+                all_day: false,
+                transparent: false,
+                private: false,
+            },
+            zone: chrono_tz::Tz::UTC,
+            location: Location::Url,
+            show: Vec::new(),
+            new_links_per_day: 1,
+        })
+    }
+
+    fn at(second: u64) -> Duration {
+        Duration::from_secs(second)
+    }
+
+    fn report(created: usize, settling: bool, again: bool) -> Result<Report, PassError> {
+        let mut report = Report {
+            created,
+            ..Report::default()
+        };
+        if settling {
+            report.outcome.insert(SETTLING.to_owned(), 1);
+        }
+        if again {
+            report.again.insert(ResourceId::new("a.ics"));
+        }
+        Ok(report)
+    }
+
+    /// A sync under way, and where its answer arrives.
+    fn begun(errands: &mut Errands) -> oneshot::Receiver<Told<Report>> {
+        let (answer, told) = oneshot::channel();
+        errands.syncs.push(Sync {
+            total: Report::default(),
+            passes: 0,
+            settling: false,
+            settled: None,
+            answer,
+        });
+        told
+    }
+
+    fn errands() -> Errands {
+        Arc::<Desk>::default().open(&team())
+    }
+
+    #[test]
+    fn a_sync_is_answered_when_nothing_is_left_to_do() {
+        let mut errands = errands();
+        let mut told = begun(&mut errands);
+        assert_eq!(errands.wait(at(0)), Duration::MAX);
+        errands.passed(&report(1, false, true), SETTLE, at(1));
+        assert!(told.try_recv().is_err(), "a resource changed meanwhile");
+        errands.passed(&report(2, false, false), SETTLE, at(2));
+        assert_eq!(told.try_recv().unwrap().unwrap().created, 3);
+        assert!(errands.syncs.is_empty());
+    }
+
+    #[test]
+    fn a_sync_waits_once_for_what_settles_and_counts_what_is_done_meanwhile() {
+        let mut errands = errands();
+        let mut told = begun(&mut errands);
+        errands.passed(&report(0, true, false), SETTLE, at(1));
+        assert_eq!(errands.wait(at(1)), SETTLE);
+        errands.rest(at(10));
+        errands.passed(&report(1, true, false), SETTLE, at(5));
+        assert!(told.try_recv().is_err(), "it has not settled");
+        assert_eq!(
+            errands.wait(at(5)),
+            at(6),
+            "another that settles is not waited for"
+        );
+        // Due at the end of the wait: passed over before anything is said.
+        errands.passed(&report(1, true, true), SETTLE, at(11));
+        assert!(told.try_recv().is_err());
+        errands.passed(&report(0, false, false), SETTLE, at(12));
+        assert_eq!(told.try_recv().unwrap().unwrap().created, 2);
+
+        let mut told = begun(&mut errands);
+        errands.passed(&report(0, true, false), SETTLE, at(20));
+        errands.rest(at(29));
+        assert!(told.try_recv().is_err());
+        errands.rest(at(30));
+        assert_eq!(
+            told.try_recv().unwrap().unwrap().created,
+            0,
+            "nothing was due"
+        );
+    }
+
+    #[test]
+    fn a_pass_that_fails_is_the_answer_and_one_without_end_is_given_up() {
+        let mut errands = errands();
+        let (mut one, mut two) = (begun(&mut errands), begun(&mut errands));
+        errands.passed(&Err(PassError::CutShort), SETTLE, at(1));
+        for told in [&mut one, &mut two] {
+            let why = told.try_recv().unwrap().unwrap_err();
+            assert!(
+                why.contains("the listing of the calendar broke off"),
+                "{why}"
+            );
+        }
+        let mut told = begun(&mut errands);
+        for _ in 0..MOST_PASSES {
+            assert!(told.try_recv().is_err());
+            errands.passed(&report(1, false, true), SETTLE, at(1));
+        }
+        assert_eq!(told.try_recv().unwrap().unwrap().created, MOST_PASSES);
+    }
+
+    #[test]
+    fn who_has_gone_is_forgotten() {
+        let mut errands = errands();
+        drop(begun(&mut errands));
+        errands.passed(&report(0, true, false), SETTLE, at(1));
+        assert_eq!(errands.wait(at(1)), Duration::MAX);
+    }
+
+    #[tokio::test]
+    async fn errands_reach_the_task_that_is_there() {
+        let desk = Arc::<Desk>::default();
+        let name = CalendarName::new("team");
+        assert_eq!(desk.plan(&name).await.map(|_| ()), None, "nobody is there");
+        let first = desk.open(&team());
+        // Begun anew, before the old one is gone.
+        let mut second = desk.open(&team());
+        drop(first);
+        assert_eq!(desk.calendars().len(), 1);
+        let (told, errand) = tokio::join!(desk.resume(&name), async {
+            match second.next().await {
+                Errand::Resume(answer) => answer.send(Ok(None)),
+                _ => panic!("another errand"),
+            }
+        });
+        errand.unwrap();
+        assert_eq!(told, Some(Ok(None)));
+        // The daemon stops while an errand waits.
+        let (told, ()) = tokio::join!(desk.sync(&name), async { drop(second) });
+        assert_eq!(told, None);
+        assert!(desk.calendars().is_empty());
+    }
+}
