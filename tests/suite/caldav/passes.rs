@@ -52,7 +52,8 @@ async fn come_to_rest(house: &House, room: &Room, label: &str) {
 fn written_once(house: &House, room: &Room, label: &str) {
     for seen in house.fake.requests() {
         let harmless = ["GET", "PROPFIND", "REPORT", "OPTIONS"].contains(&seen.method.as_str());
-        let conditional = seen.method == "PUT" && seen.header("if-match").is_some();
+        let condition = ["if-match", "if-schedule-tag-match"].map(|name| seen.header(name));
+        let conditional = seen.method == "PUT" && condition.iter().any(Option::is_some);
         assert!(harmless || conditional, "{label}: {seen:?}");
     }
     for (name, count) in room.stored(house) {
