@@ -150,10 +150,7 @@ async fn other_refusals_of_a_report_are_errors() {
         (status(404), "meetbridge calendars"),
         (status(500), "out of order"),
         (status(507), "cut"),
-        (
-            answer(200, &[], "<html>Sign in</html>"),
-            "web page",
-        ),
+        (answer(200, &[], "<html>Sign in</html>"), "web page"),
         (answer(207, &[], "<html>Sign in</html>"), "web page"),
         (
             answer(207, &[], "<d:multistatus xmlns:d=\"DAV:\"><d:response>"),
