@@ -220,6 +220,18 @@ pub trait Calendar: Send + Sync {
         false
     }
 
+    /// Whether what is read after a write may be something else than what was written, as with
+    /// servers that drop or rewrite properties.
+    fn may_alter(&self) -> bool {
+        false
+    }
+
+    /// Whether a resource that is read in the version `read` is, unedited, what became of a write that
+    /// left the version `written`: a port that knows of a write only what it was told compares that.
+    fn became(&self, written: &Version, read: &Version) -> bool {
+        written == read
+    }
+
     /// Whether attendees are told of a write.
     fn attendees(&self) -> Attendees {
         Attendees::NotTold

@@ -100,7 +100,7 @@ pub(super) fn parts(
     let shared = Shared {
         network: options,
         windows,
-        notes: Arc::new(Forgetful),
+        notes: state.clone(),
         clock: clock.clone(),
         random: context.random.clone(),
     };
@@ -244,14 +244,4 @@ impl WindowStore for StoredWindows {
         // A window that cannot be stored still holds in this process.
         let _ = self.0.put_window(scope, until);
     }
-}
-
-struct Forgetful;
-
-impl crate::calendar::Notes for Forgetful {
-    fn load(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn store(&self, _: &str, _: &str) {}
 }

@@ -3,7 +3,7 @@
 use super::{Context, Exit, assemble, output};
 use crate::clock::Clock as _;
 use crate::model::JoinUrl;
-use crate::plan::{Decision, examine};
+use crate::plan::{Decision, examine, has_guests};
 use crate::state::Phase;
 use crate::sync::{Planned, Watched};
 
@@ -74,6 +74,10 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
         };
         let saw = crate::model::Escaped(&saw).to_string();
         output::print(&format!("  {answer} {}{saw}", verdict.rule));
+    }
+    if has_guests(&planned.event, &calendar.rules) {
+        let (_, attendees) = output::attendees(calendar.port.attendees());
+        output::print(&format!("  attendees: somebody is invited; {attendees}"));
     }
     if planned.link.is_some() {
         output::print("  (the rules say who gets a link; a link that is there stays)");

@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use comfy_table::{ContentArrangement, Table, presets};
 use tokio::sync::mpsc;
 
+use crate::calendar::Attendees;
 use crate::daemon::control::Said;
 use crate::model::Escaped;
 
@@ -40,6 +41,21 @@ pub(super) fn width() -> Option<u16> {
     }
     let told = Table::new().width().filter(|width| *width >= NARROWEST);
     Some(told.unwrap_or(80))
+}
+
+/// Whether attendees are told when an event of theirs gets its link: a name for machines, and words.
+pub(super) fn attendees(told: Attendees) -> (&'static str, &'static str) {
+    match told {
+        Attendees::NotTold => ("not-told", "attendees are not told of a link"),
+        Attendees::Told => (
+            "told",
+            "the server tells attendees of a link, by mail or in their copies of the event",
+        ),
+        Attendees::Unknown => (
+            "unknown",
+            "whether the server tells attendees of a link is not known",
+        ),
+    }
 }
 
 /// Whom a command speaks to: the person who started this process, or one who asked the daemon.

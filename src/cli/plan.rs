@@ -3,15 +3,13 @@
 use serde_json::json;
 
 use super::output::Voice;
-use super::{Context, Exit, assemble, beside};
+use super::{Context, Exit, assemble, beside, output};
+use crate::calendar::Attendees;
 use crate::daemon::control::Command;
 use crate::log::Chain;
 use crate::model::Escaped;
 use crate::plan::Decision;
 use crate::sync::{Preview, Row, Watched};
-
-/// A directory or file tells nobody; only calendar servers mail attendees.
-const MAILS: &str = "attendees are not told: files have no server that would mail them";
 
 pub(super) async fn plan(context: &Context, only: Option<&str>, json: bool, titles: bool) -> Exit {
     match try_plan(context, only, json, titles).await {
@@ -99,7 +97,10 @@ async fn show(calendar: &Watched, preview: &Preview, voice: &Voice) {
             row.uid.to_string(),
             when(row),
             row.decision.name().to_owned(),
-            because(row),
+            match line(row) {
+                Some(line) => format!("{}: line {line}: {}", row.resource, because(row)),
+                None => because(row),
+            },
         ];
         if titles {
             cells.insert(
@@ -110,9 +111,17 @@ async fn show(calendar: &Watched, preview: &Preview, voice: &Voice) {
         cells
     });
     let count = preview.rows.len();
-    voice
-        .print(&format!("{}: {count} events; {MAILS}", calendar.name))
-        .await;
+    let (_, attendees) = output::attendees(preview.attendees);
+    let mut line = format!("{}: {count} events; {attendees}", calendar.name);
+    let written = |row: &&Row| row.has_guests && row.decision.acts();
+    match (
+        preview.attendees,
+        preview.rows.iter().filter(written).count(),
+    ) {
+        (Attendees::NotTold, _) | (_, 0) => {}
+        (_, with) => line += &format!(": {with} of those to be written have some"),
+    }
+    voice.print(&line).await;
     if count > 0 {
         voice.print(&voice.table(&head, rows)).await;
     }
@@ -129,6 +138,14 @@ fn when(row: &Row) -> String {
     match row.span {
         Some(span) => span.start.format("%Y-%m-%d %H:%M UTC").to_string(),
         None => "-".to_owned(),
+    }
+}
+
+/// The line of its resource that the reason is about.
+fn line(row: &Row) -> Option<usize> {
+    match &row.decision {
+        Decision::Leave(why) => why.line(),
+        _ => None,
     }
 }
 
@@ -158,6 +175,8 @@ fn to_json(calendar: &Watched, preview: &Preview, titles: bool) -> serde_json::V
                 "decision": row.decision.name(),
                 "acts": row.decision.acts(),
                 "reason": because(row),
+                "line": line(row),
+                "has-attendees": row.has_guests,
             });
             if titles {
                 event["title"] = json!(row.title);
@@ -172,7 +191,7 @@ fn to_json(calendar: &Watched, preview: &Preview, titles: bool) -> serde_json::V
         .collect();
     json!({
         "name": calendar.name.as_str(),
-        "attendees": "not-told",
+        "attendees": output::attendees(preview.attendees).0,
         "waits": preview.waits,
         "events": events,
         "faults": faults,

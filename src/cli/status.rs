@@ -5,11 +5,13 @@ use serde_json::json;
 
 use super::output::Voice;
 use super::{Context, Exit, assemble, beside};
+use crate::calendar::caldav::profile::Profile;
 use crate::clock::Clock as _;
 use crate::config::{Config, Source};
 use crate::daemon::control::Command;
+use crate::ical::event::Place;
 use crate::model::{CalendarName, OrganizerId};
-use crate::state::{Overview, State, StateError};
+use crate::state::{CalendarRecord, Overview, State, StateError};
 use crate::sync::is_failure;
 
 pub(super) async fn status(context: &Context, json: bool) -> Exit {
@@ -54,10 +56,19 @@ pub(super) async fn report(
     };
     if as_json {
         let calendars: Vec<_> = lines.iter().map(|line| to_json(line, config)).collect();
-        let all = json!({ "calendars": calendars });
+        let servers = servers(config, state).map(|(name, profile)| {
+            let lines = profile.lines().into_iter();
+            let learned: serde_json::Map<_, _> = lines
+                .map(|(what, text)| (what.to_owned(), json!(text)))
+                .collect();
+            json!({ "account": name.as_str(), "learned": learned })
+        });
+        let servers: Vec<_> = servers.collect();
+        let all = json!({ "calendars": calendars, "servers": servers });
         voice.print(&all.to_string()).await;
     } else {
         show(&lines, config, voice).await;
+        show_servers(config, state, voice).await;
     }
     let healthy = |line: &Line<'_>| {
         let record = line.overview.as_ref().map(|o| &o.record);
@@ -165,6 +176,12 @@ async fn show(lines: &[Line<'_>], config: &Config, voice: &Voice) {
             let waits = format!("{name}: waits since {}: {}", frozen.since, frozen.why);
             voice.print(&waits).await;
         }
+        let dropped = dropped(record);
+        if !dropped.is_empty() {
+            let dropped = dropped.join(", ");
+            let line = format!("{name}: the calendar does not keep {dropped} as written");
+            voice.print(&line).await;
+        }
         if let Some(why) = &record.failing {
             voice.print(&format!("{name}: failing: {why}")).await;
         }
@@ -176,6 +193,31 @@ async fn show(lines: &[Line<'_>], config: &Config, voice: &Voice) {
             }
         }
     }
+}
+
+/// What was learned of each account's server.
+fn servers(config: &Config, state: &State) -> impl Iterator<Item = (CalendarName, Profile)> {
+    let accounts = config
+        .enabled()
+        .filter(|table| matches!(table.source, Source::CalDav(_)));
+    accounts.filter_map(|table| {
+        let profile = Profile::noted(table.name.as_str(), state)?;
+        Some((table.name.clone(), profile))
+    })
+}
+
+async fn show_servers(config: &Config, state: &State, voice: &Voice) {
+    for (name, profile) in servers(config, state) {
+        for (what, text) in profile.lines() {
+            voice.print(&format!("{name}: {what}: {text}")).await;
+        }
+    }
+}
+
+/// The properties that the calendar was seen not to keep.
+fn dropped(record: &CalendarRecord) -> Vec<&'static str> {
+    let drops = record.kept.drops();
+    drops.into_iter().map(Place::name).collect()
 }
 
 fn to_json(line: &Line<'_>, config: &Config) -> serde_json::Value {
@@ -197,8 +239,9 @@ fn to_json(line: &Line<'_>, config: &Config) -> serde_json::Value {
         "new-links-per-day": line.day_limit,
         "made-this-month": line.month,
         "meetings-per-month": config.budget.meetings_per_month,
-        "frozen": record.frozen.map(|f| json!({ "since": f.since, "why": f.why })),
-        "failing": record.failing,
+        "frozen": record.frozen.as_ref().map(|f| json!({ "since": f.since, "why": f.why })),
+        "failing": &record.failing,
         "failing-events": failing_events(line),
+        "drops": dropped(&record),
     })
 }

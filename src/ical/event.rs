@@ -102,6 +102,34 @@ pub enum Place {
     Other,
 }
 
+impl Place {
+    /// The places that a link is written into, in the order of their names here.
+    pub const WRITTEN: [Self; 5] = [
+        Self::Description,
+        Self::Location,
+        Self::Url,
+        Self::Conference,
+        Self::SkypeTeams,
+    ];
+
+    /// The property's name; `other` for those that have several.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Description => "DESCRIPTION",
+            Self::Location => "LOCATION",
+            Self::Url => "URL",
+            Self::Conference => "CONFERENCE",
+            Self::SkypeTeams => "X-MICROSOFT-SKYPETEAMSMEETINGURL",
+            Self::Other => "other",
+        }
+    }
+
+    /// The place that a link is written into with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::WRITTEN.into_iter().find(|place| place.name() == name)
+    }
+}
+
 /// Who runs the conference behind a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Provider {

@@ -1,9 +1,11 @@
 //! What one event needs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::kept::lacking;
 use super::select::{Rules, examine, horizon_reaches, not_organized, settled_at, skips};
 use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
 use super::why::Why;
@@ -110,6 +112,8 @@ pub struct Ask<'a> {
     pub rules: &'a Rules,
     /// What it writes into LOCATION.
     pub location: Location,
+    /// The places of a link that it drops.
+    pub drops: &'a BTreeSet<Place>,
     /// The tenant, in lower case.
     pub tenant: &'a str,
     /// The organizer of new links.
@@ -377,7 +381,8 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
         return leave(Why::OptedOut);
     }
     let replaces = copied(ask, link, join_url);
-    if replaces.is_some() || !write::missing(event, join_url, ask.location).is_empty() {
+    let lacking = lacking(event, join_url, ask.location, ask.drops);
+    if replaces.is_some() || !lacking.is_empty() {
         if is_dropped(event, link) {
             return leave(Why::DoesNotStick);
         }
@@ -426,9 +431,17 @@ fn anew(ask: &Ask<'_>, link: &Link, own: &JoinUrl) -> Decided {
     }
 }
 
-/// Whether the calendar drops what is written into this content.
+/// Whether the calendar drops what is written into this event.
 fn is_dropped(event: &Event, link: &Link) -> bool {
-    event.content == link.before && link.phase != Phase::Intended && link.attempts >= ATTEMPTS
+    is_same(event, link) && link.phase != Phase::Intended && link.attempts >= ATTEMPTS
+}
+
+/// Whether the event is the one that the last write was decided on, or what the calendar made of that
+/// write: nobody has edited it since.
+pub fn is_same(event: &Event, link: &Link) -> bool {
+    // What is written bears whole seconds.
+    let stamped = stamp(event).is_some_and(|at| at.timestamp() == link.written.timestamp());
+    event.content == link.before || stamped
 }
 
 /// Whether the meeting has other times or another title than the event, or has to be moved on before

@@ -4,6 +4,7 @@
 //! Out: a [`Decision`] with its reason, which [`crate::sync`] carries out.
 
 pub mod decide;
+pub mod kept;
 pub mod select;
 mod tags;
 #[cfg(test)]
@@ -11,8 +12,8 @@ mod tests;
 mod why;
 
 pub use decide::{
-    Ask, Decided, Decision, assumed_span, decide, in_progress_until, is_behind, key_of,
+    Ask, Decided, Decision, assumed_span, decide, in_progress_until, is_behind, is_same, key_of,
     marked_generation, roll_at, stamp, subject,
 };
-pub use select::{EventsWithAttendees, Rules, Select, Verdict, examine};
+pub use select::{EventsWithAttendees, Rules, Select, Verdict, examine, has_guests};
 pub use why::Why;

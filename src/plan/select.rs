@@ -234,7 +234,13 @@ pub(super) fn not_organized(event: &Event, rules: &Rules) -> Option<Why> {
 
 /// Whether the event is not to be written because of those who are invited.
 pub(super) fn skips(event: &Event, rules: &Rules) -> bool {
-    rules.events_with_attendees == EventsWithAttendees::Skip && guests(event, rules) > 0
+    rules.events_with_attendees == EventsWithAttendees::Skip && has_guests(event, rules)
+}
+
+/// Whether anybody is invited beside the organizer and the account itself: whoever a server may tell of
+/// a write.
+pub fn has_guests(event: &Event, rules: &Rules) -> bool {
+    guests(event, rules) > 0
 }
 
 /// How many are invited beside the organizer and the account itself.

@@ -175,6 +175,7 @@ struct Case {
     meeting: Option<MeetingRecord>,
     copied: Option<JoinUrl>,
     since: DateTime<Utc>,
+    drops: BTreeSet<Place>,
 }
 
 impl Case {
@@ -188,6 +189,7 @@ impl Case {
             meeting,
             copied,
             since: at(1, 0),
+            drops: BTreeSet::new(),
         }
     }
 
@@ -205,6 +207,7 @@ impl Case {
             event: &self.event,
             rules: &self.rules,
             location: Location::Url,
+            drops: &self.drops,
             tenant: TENANT,
             organizer: &organizer(),
             link: self.link.as_ref(),
@@ -684,6 +687,123 @@ fn a_link_is_kept_whole_and_its_meeting_up_to_date() {
     for (name, case, expected) in cases {
         assert_eq!(case.decide().what, expected, "{name}");
     }
+}
+
+#[test]
+fn what_the_calendar_drops_is_not_missed() {
+    let with = |drops: &[Place], gone: &[Place]| {
+        let mut case = Case::remembered(linked(), Phase::Seen);
+        case.drops = drops.iter().copied().collect();
+        let links = &mut case.event.components[0].links;
+        links.retain(|l| !gone.contains(&l.place));
+        case.decide().what
+    };
+    use Place::{Conference, SkypeTeams};
+    let write = Decision::Write { replaces: None };
+    assert_eq!(with(&[], &[Conference]), write);
+    assert_eq!(with(&[Conference], &[Conference]), no(Why::InStep));
+    assert_eq!(with(&[Conference], &[]), no(Why::InStep));
+    assert_eq!(with(&[Conference], &[Conference, SkypeTeams]), write);
+    assert_eq!(with(&[SkypeTeams], &[Conference]), write);
+}
+
+#[test]
+fn what_a_calendar_drops_is_learned_from_what_it_makes_of_a_write() {
+    use Place::{Conference, Description, Location as Where, SkypeTeams, Url};
+    let learn = |event: &Event, drops: &[Place], untouched| {
+        let drops = drops.iter().copied().collect();
+        let learned = kept::learn(event, &JoinUrl::new(OURS), Location::Url, &drops, untouched);
+        learned.into_iter().collect::<Vec<_>>()
+    };
+    let without = |gone: &[Place]| {
+        let mut event = linked();
+        let links = &mut event.components[0].links;
+        links.retain(|l| !gone.contains(&l.place));
+        event
+    };
+    let cases: [(&str, Event, &[Place], bool, &[Place]); 10] = [
+        ("all is kept", linked(), &[], true, &[]),
+        (
+            "one is dropped",
+            without(&[Conference]),
+            &[],
+            true,
+            &[Conference],
+        ),
+        (
+            "another one, too",
+            without(&[Conference, SkypeTeams]),
+            &[Conference],
+            true,
+            &[Conference, SkypeTeams],
+        ),
+        (
+            "a person took it out",
+            without(&[Conference]),
+            &[],
+            false,
+            &[],
+        ),
+        (
+            "it is kept again",
+            linked(),
+            &[Conference, Where],
+            false,
+            &[Where],
+        ),
+        (
+            "no place shows it to a person: nothing is told",
+            without(&[Description, Url]),
+            &[SkypeTeams],
+            true,
+            &[SkypeTeams],
+        ),
+        (
+            "no link at all",
+            event(),
+            &[Conference],
+            true,
+            &[Conference],
+        ),
+        ("altered", altered(), &[], true, &[Conference]),
+        (
+            "kept in one component only",
+            overridden(),
+            &[Conference],
+            false,
+            &[Conference],
+        ),
+        (
+            "dropped in one component",
+            overridden(),
+            &[],
+            true,
+            &[Conference],
+        ),
+    ];
+    for (name, event, drops, untouched, expected) in cases {
+        assert_eq!(learn(&event, drops, untouched), expected, "{name}");
+    }
+}
+
+/// A link whose CONFERENCE was cut.
+fn altered() -> Event {
+    let mut event = linked();
+    let links = event.components[0].links.iter_mut();
+    links
+        .filter(|l| l.place == Place::Conference)
+        .for_each(|l| l.url.truncate(20));
+    event
+}
+
+/// A series whose override has no CONFERENCE.
+fn overridden() -> Event {
+    let mut event = linked();
+    let mut moved = event.components[0].clone();
+    moved.is_override = true;
+    moved.links.retain(|l| l.place != Place::Conference);
+    event.components.push(moved);
+    event
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -82,6 +83,15 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Whether it concerns the connection more than the answer; such a fault strikes a `$batch` as a
+    /// whole, never a part of it.
+    fn of_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Delay(_) | Self::LostBefore | Self::LostAfter | Self::Truncated
+        )
+    }
+
     /// An answer with the usual body for `status`, and without `Retry-After`.
     pub fn status(status: u16) -> Self {
         Self::Answer(Scripted {
@@ -116,7 +126,7 @@ pub struct Scripted {
     pub retry_after: Option<RetryAfter>,
 }
 
-/// The two forms of `Retry-After` (RFC 9110, 10.2.3).
+/// The two forms of `Retry-After` (RFC 9110, 10.2.3), and one that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RetryAfter {
@@ -124,6 +134,9 @@ pub enum RetryAfter {
     Seconds(u64),
     /// So many seconds from the answer, as an HTTP date (rounded up to a whole second).
     Date(u64),
+    /// So many milliseconds, as a number of seconds with three fraction digits, which is no form of
+    /// RFC 9110.
+    Milliseconds(u64),
 }
 
 impl RetryAfter {
@@ -131,8 +144,31 @@ impl RetryAfter {
     pub(super) fn wait(self) -> Duration {
         match self {
             Self::Seconds(seconds) | Self::Date(seconds) => Duration::from_secs(seconds),
+            Self::Milliseconds(milliseconds) => Duration::from_millis(milliseconds),
         }
     }
+
+    /// The header of an answer that goes out at `now`.
+    pub(super) fn header(self, now: DateTime<Utc>) -> String {
+        match self {
+            Self::Seconds(seconds) => seconds.to_string(),
+            Self::Milliseconds(milliseconds) => {
+                format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
+            }
+            Self::Date(seconds) => {
+                let wait = TimeDelta::seconds(i64::try_from(seconds).unwrap_or(0));
+                let until = now.checked_add_signed(wait).unwrap_or(now);
+                let part = u32::from(until.timestamp_subsec_nanos() > 0);
+                let up = until.checked_add_signed(TimeDelta::seconds(part.into()));
+                http_date(up.unwrap_or(until))
+            }
+        }
+    }
+}
+
+/// An HTTP date (RFC 9110, 5.6.7).
+pub(super) fn http_date(time: DateTime<Utc>) -> String {
+    time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// How many requests a fault strikes. In JSON `"once"`, a number, or `"forever"`.
@@ -177,6 +213,8 @@ pub(super) struct Request<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) organizer: Option<&'a str>,
     pub(super) external_id: Option<&'a str>,
+    /// Whether it is a part of a `$batch`.
+    pub(super) part: bool,
 }
 
 /// The scripted faults, in order; the first that strikes is the one that happens.
@@ -209,7 +247,8 @@ impl Queue {
     pub(super) fn strike(&mut self, request: Request<'_>) -> Option<Effect> {
         let mut struck = None;
         for queued in &mut self.0 {
-            if !queued.fault.on.agrees(request) {
+            let out_of_reach = request.part && queued.fault.effect.of_connection();
+            if out_of_reach || !queued.fault.on.agrees(request) {
                 continue;
             }
             queued.seen += 1;
@@ -253,6 +292,7 @@ mod tests {
             endpoint,
             organizer,
             external_id,
+            part: false,
         };
         let mut queue = Queue::default();
         queue.push(Fault {

@@ -7,26 +7,27 @@
 //! It is written independently of [`crate::meeting`] and uses nothing of it: a shared type would
 //! let one misreading stand on both sides.
 //!
-//! - `settings`: what can be chosen. `route`: which endpoint a request is for.
-//! - `token`: Entra. `access`, `online_meetings`, `shape`, `record`, `wording`: Graph. `reply`: how both answer.
-//! - `faults`: scripted misbehaviour. `state`: what is held and counted. `server`, `connection`: HTTP.
+//! - `settings`, `manners`: what can be chosen, at the start and by [`Simulator::change`].
+//! - `http`, `route`, `reply`: how a request comes in, which endpoint it is for, how it is answered.
+//! - `entra`: tokens. `graph`: meetings, users, batches.
+//! - `faults`: scripted misbehaviour. `throttle`: limits and announced windows.
+//! - `state`, `snapshot`: what is held and counted.
 //!
 //! Over HTTP, for people and shell tests: `GET /_simulator/state`, `POST /_simulator/faults` (a
-//! [`Fault`] or a list of them as JSON), `POST /_simulator/reset`.
+//! [`Fault`] or a list of them as JSON), `POST /_simulator/reset`, `POST /_simulator/sign-in` (answers a
+//! device code: `{"userCode": ..., "as": object id}`, without `as` it is declined).
 
-mod access;
-mod connection;
+mod entra;
 mod faults;
-mod online_meetings;
-mod record;
+mod graph;
+mod http;
+mod manners;
 mod reply;
 mod route;
-mod server;
 mod settings;
-mod shape;
+mod snapshot;
 mod state;
-mod token;
-mod wording;
+mod throttle;
 
 use std::fs::OpenOptions;
 use std::future::Future;
@@ -34,23 +35,27 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use faults::{Effect, Fault, Match, RetryAfter, Scripted, Times};
+pub use manners::{
+    Dead, EntraManners, Existing, Expiry, FederatedCodes, FilterMiss, Hint, KeyCase, Limits,
+    Manners, Race, Rate, RefreshTokens, Reuse, SecondDelete, Spelling, Verdict,
+};
 pub use route::Endpoint;
 pub use settings::{
-    App, CLIENT_ID, CLIENT_SECRET, Existing, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN,
+    App, CLIENT_ID, CLIENT_SECRET, Certificate, Federated, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN,
     ORGANIZER_WITHOUT_POLICY, Organizer, Policy, Refused, Settings, TENANT, TENANT_DOMAIN, Tenant,
     UrlShape,
 };
-pub use state::{Calls, Current, MeetingState, Snapshot};
+pub use snapshot::{Calls, Current, MeetingState, Snapshot};
 
 /// A running simulator. Dropping it, or [`Simulator::stop`], ends it and closes its connections.
 pub struct Simulator {
-    hub: Arc<server::Hub>,
+    hub: Arc<http::Hub>,
     address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -63,17 +68,17 @@ impl Simulator {
     ///
     /// `InvalidInput` for an address that is not loopback; else what binding it gives.
     pub async fn start(settings: Settings) -> io::Result<Self> {
-        let listener = connection::bind(settings.listen).await?;
+        let listener = http::connection::bind(settings.listen).await?;
         let address = listener.local_addr()?;
         let base = format!("http://{address}");
-        let hub = Arc::new(server::Hub {
-            settings,
+        let hub = Arc::new(http::Hub {
+            settings: Mutex::new(Arc::new(settings)),
             roots: vec![base.clone(), format!("http://localhost:{}", address.port())],
             base,
             world: Mutex::default(),
         });
         let stop = CancellationToken::new();
-        let task = tokio::spawn(server::run(Arc::clone(&hub), listener, stop.clone()));
+        let task = tokio::spawn(http::run(Arc::clone(&hub), listener, stop.clone()));
         Ok(Self {
             hub,
             address,
@@ -97,14 +102,24 @@ impl Simulator {
         self.hub.base.clone()
     }
 
-    /// What it was started with.
-    pub fn settings(&self) -> &Settings {
-        &self.hub.settings
+    /// What is chosen at the moment.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.hub.settings()
+    }
+
+    /// Changes what is chosen, for requests that are carried out from here on; address and clock stay.
+    pub fn change(&self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = self
+            .hub
+            .settings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut settings));
     }
 
     /// What it holds and has counted.
     pub fn snapshot(&self) -> Snapshot {
-        self.hub.world().snapshot()
+        self.hub.snapshot()
     }
 
     /// [`Simulator::snapshot`] as JSON, the same as `GET /_simulator/state`.
@@ -122,11 +137,56 @@ impl Simulator {
         self.hub.world().reset();
     }
 
+    /// The user codes of sign-ins that wait for a person, in the order of the alphabet.
+    pub fn waiting_sign_ins(&self) -> Vec<String> {
+        let now = self.hub.settings().clock.elapsed();
+        self.hub.world().sessions.waiting(now)
+    }
+
+    /// Signs a person in for a user code; whether such a code waits, and the person is of its tenant.
+    pub fn approve(&self, user_code: &str, object_id: &str) -> bool {
+        self.hub.settle(user_code, Some(object_id))
+    }
+
+    /// Declines the sign-in with a user code; whether such a code waits.
+    pub fn decline(&self, user_code: &str) -> bool {
+        self.hub.settle(user_code, None)
+    }
+
+    /// No access token issued so far is good any more: 401.
+    pub fn revoke_access_tokens(&self) {
+        self.hub.world().sessions.revoke_access();
+    }
+
+    /// No refresh token issued so far is good any more; each gives this AADSTS number, such as 50173.
+    pub fn revoke_refresh_tokens(&self, code: u32) {
+        self.hub.world().sessions.revoke_refresh(code);
+    }
+
+    /// Somebody opens a join URL, of either shape: the meeting is in progress, its expiry is put off, and
+    /// a deleted one is back. Whether it works: not for an unknown URL, nor for one that has expired.
+    pub fn join(&self, join_web_url: &str) -> bool {
+        let settings = self.hub.settings();
+        let (now, expiry) = (settings.clock.now(), settings.manners.expiry);
+        let mut world = self.hub.world();
+        let meeting = world.by_url(join_web_url);
+        meeting.is_some_and(|meeting| meeting.join(now, expiry))
+    }
+
+    /// Everybody leaves the meeting with this join URL; whether there is one.
+    pub fn leave(&self, join_web_url: &str) -> bool {
+        let mut world = self.hub.world();
+        world
+            .by_url(join_web_url)
+            .map(graph::Record::leave)
+            .is_some()
+    }
+
     /// The `[graph]` table that points meetbridge here, ready to paste; the secret is to be in
     /// `secret_file` (see [`Simulator::write_secret`]). The organizers stand below as comments.
     pub fn graph_toml(&self, secret_file: &Path) -> String {
         let quoted = |text: &str| toml::Value::from(text).to_string();
-        let settings = &self.hub.settings;
+        let settings = self.hub.settings();
         let tenant = settings.tenants.first().map_or("", |tenant| &tenant.id);
         let base = quoted(&self.hub.base);
         let mut text = format!(
@@ -142,9 +202,9 @@ impl Simulator {
             } else {
                 "no dial-in"
             };
-            let policy = match organizer.policy {
-                Policy::Granted => "",
-                Policy::Missing(_) => ", refused: no access policy",
+            let policy = match (organizer.policy, settings.global_policy) {
+                (Policy::Granted, _) | (Policy::Global, Policy::Granted) => "",
+                _ => ", refused: no access policy",
             };
             text += &format!("#   {}  ({dial_in}{policy})\n", quoted(&organizer.id));
         }
@@ -163,7 +223,7 @@ impl Simulator {
             .create_new(true)
             .mode(0o600)
             .open(&path)?;
-        file.write_all(self.hub.settings.app.client_secret.as_bytes())?;
+        file.write_all(self.hub.settings().app.client_secret.as_bytes())?;
         Ok(path)
     }
 

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Endpoint {
     /// `POST /{tenant}/oauth2/v2.0/token`
     Token,
+    /// `POST /{tenant}/oauth2/v2.0/devicecode`
+    DeviceCode,
     /// `POST .../onlineMeetings/createOrGet`
     CreateOrGet,
     /// `POST .../onlineMeetings`
@@ -22,14 +24,27 @@ pub enum Endpoint {
     Patch,
     /// `DELETE .../onlineMeetings/{id}`
     Delete,
+    /// `GET /v1.0/me` or `/v1.0/users/{id}`
+    User,
+    /// A user's Outlook calendar: counted and throttled, but not there.
+    Outlook,
+    /// `POST /v1.0/$batch`; its parts are counted as what they are, too.
+    Batch,
     /// Anything else.
     Other,
+}
+
+impl Endpoint {
+    /// Whether it is one of Entra's.
+    pub(super) fn is_entra(self) -> bool {
+        matches!(self, Self::Token | Self::DeviceCode)
+    }
 }
 
 /// Whose meetings a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Who {
-    /// `/me`: only with delegated permission.
+    /// `/me`: only with a token of a person.
     Me,
     /// `/users/{segment}`, decoded.
     User(String),
@@ -54,7 +69,14 @@ pub(super) enum Target {
     Token {
         tenant: String,
     },
+    DeviceCode {
+        tenant: String,
+    },
     Meetings(Who, Ask),
+    /// With the raw query string.
+    User(Who, String),
+    Outlook(Who),
+    Batch,
     /// The path exists, the method does not.
     WrongMethod,
     /// No such path.
@@ -65,6 +87,10 @@ impl Target {
     pub(super) fn endpoint(&self) -> Endpoint {
         match self {
             Self::Token { .. } => Endpoint::Token,
+            Self::DeviceCode { .. } => Endpoint::DeviceCode,
+            Self::User(..) => Endpoint::User,
+            Self::Outlook(_) => Endpoint::Outlook,
+            Self::Batch => Endpoint::Batch,
             Self::Meetings(_, ask) => match ask {
                 Ask::CreateOrGet => Endpoint::CreateOrGet,
                 Ask::Create => Endpoint::Create,
@@ -85,10 +111,10 @@ impl Target {
         }
     }
 
-    /// The user in the path, if there is one.
-    pub(super) fn user(&self) -> Option<&str> {
+    /// Whom the request is about, if anybody.
+    pub(super) fn who(&self) -> Option<&Who> {
         match self {
-            Self::Meetings(Who::User(user), _) => Some(user),
+            Self::Meetings(who, _) | Self::User(who, _) | Self::Outlook(who) => Some(who),
             _ => None,
         }
     }
@@ -108,11 +134,27 @@ pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Target 
         [tenant, "oauth2", "v2.0", "token"] if *method == Method::POST => Target::Token {
             tenant: (*tenant).to_owned(),
         },
-        [_, "oauth2", "v2.0", "token"] => Target::WrongMethod,
+        [tenant, "oauth2", "v2.0", "devicecode"] if *method == Method::POST => Target::DeviceCode {
+            tenant: (*tenant).to_owned(),
+        },
+        [_, "oauth2", "v2.0", "token" | "devicecode"] => Target::WrongMethod,
+        ["v1.0", "$batch"] if *method == Method::POST => Target::Batch,
         ["v1.0", "me", "onlineMeetings", rest @ ..] => meetings(Who::Me, method, rest, query),
         ["v1.0", "users", user, "onlineMeetings", rest @ ..] => {
             meetings(Who::User((*user).to_owned()), method, rest, query)
         }
+        ["v1.0", "me", rest @ ..] => user(Who::Me, method, rest, query),
+        ["v1.0", "users", id, rest @ ..] => user(Who::User((*id).to_owned()), method, rest, query),
+        _ => Target::Nothing,
+    }
+}
+
+/// What lies below a user beside the meetings.
+fn user(who: Who, method: &Method, rest: &[&str], query: Option<&str>) -> Target {
+    match rest {
+        [] if *method == Method::GET => Target::User(who, query.unwrap_or_default().to_owned()),
+        [] => Target::WrongMethod,
+        ["calendar" | "calendars" | "calendarView" | "events", ..] => Target::Outlook(who),
         _ => Target::Nothing,
     }
 }
@@ -158,6 +200,14 @@ mod tests {
             ("POST", "//v1.0/users/u/onlineMeetings", Other),
             ("POST", "/beta/users/u/onlineMeetings", Other),
             ("GET", "/v1.0/users/%ff/onlineMeetings", Other),
+            ("POST", "/organizations/oauth2/v2.0/devicecode", DeviceCode),
+            ("GET", "/v1.0/me", User),
+            ("GET", "/v1.0/users/a%40b.example", User),
+            ("PATCH", "/v1.0/users/u", Other),
+            ("POST", "/v1.0/users/u/events", Outlook),
+            ("GET", "/v1.0/me/calendar", Outlook),
+            ("GET", "/v1.0/users/u/messages", Other),
+            ("POST", "/v1.0/%24batch", Batch),
         ];
         for (method, path, expected) in cases {
             let target = route(&method.parse().unwrap(), path, None);

@@ -1,10 +1,14 @@
-//! What a simulated service knows from the start: tenants, an application, organizers, manners.
+//! What a simulated service knows from the start: tenants, an application, users.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::clock::Clock;
+
+use super::manners::{EntraManners, Limits, Manners};
 
 /// The default tenant's directory id.
 pub const TENANT: &str = "11111111-2222-3333-4444-555555555555";
@@ -34,31 +38,43 @@ pub struct Settings {
     pub app: App,
     /// The users who can own meetings.
     pub organizers: Vec<Organizer>,
+    /// Whether the tenant's global access policy names the application: for organizers whose own is
+    /// [`Policy::Global`].
+    pub global_policy: Policy,
     /// How long each request takes, at least.
     pub latency: Duration,
     /// Which shape join URLs have.
     pub url_shape: UrlShape,
-    /// What createOrGet does with the other parameters when the meeting exists.
-    pub existing: Existing,
+    /// The host of join URLs; it differs between clouds.
+    pub join_host: String,
     /// How long an access token lasts, in whole seconds.
     pub token_lifetime: Duration,
     /// How long after an answer with `Retry-After` a request still counts as sent before that answer
     /// was read. Zero judges strictly; a client with calls in flight on a real clock needs some.
     pub window_grace: Duration,
+    /// What Graph does where nothing is promised.
+    pub manners: Manners,
+    /// What Entra does where nothing is promised.
+    pub entra: EntraManners,
+    /// How many requests are let through; by default all.
+    pub limits: Limits,
     /// Everything invented (ids, URLs, numbers) follows from this and the meeting's key.
     pub seed: u64,
 }
 
 impl Settings {
     /// One tenant, one application and three organizers (see the constants beside this type), no
-    /// latency, long join URLs, on a free port of 127.0.0.1.
+    /// latency, no limits, long join URLs, on a free port of 127.0.0.1.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let organizer = |id: &str, name: &str| Organizer {
             id: id.to_owned(),
             tenant: TENANT.to_owned(),
             upn: format!("{name}@{TENANT_DOMAIN}"),
             policy: Policy::Granted,
+            licensed: true,
+            guest: false,
             dial_in: true,
+            dial_in_from: DateTime::<Utc>::MIN_UTC,
             video_interop: false,
         };
         Self {
@@ -68,11 +84,7 @@ impl Settings {
                 id: TENANT.to_owned(),
                 domain: TENANT_DOMAIN.to_owned(),
             }],
-            app: App {
-                client_id: CLIENT_ID.to_owned(),
-                client_secret: CLIENT_SECRET.to_owned(),
-                secret_expired: false,
-            },
+            app: App::new(CLIENT_ID, CLIENT_SECRET),
             organizers: vec![
                 organizer(ORGANIZER, "organizer"),
                 Organizer {
@@ -84,13 +96,25 @@ impl Settings {
                     ..organizer(ORGANIZER_WITHOUT_POLICY, "no-policy")
                 },
             ],
+            global_policy: Policy::Missing(Refused::Forbidden),
             latency: Duration::ZERO,
             url_shape: UrlShape::Long,
-            existing: Existing::Ignore,
+            join_host: "teams.microsoft.com".to_owned(),
             token_lifetime: Duration::from_secs(3599),
             window_grace: Duration::ZERO,
+            manners: Manners::default(),
+            entra: EntraManners::default(),
+            limits: Limits::default(),
             seed: 1,
         }
+    }
+
+    /// The user with this object id in this tenant.
+    pub(super) fn organizer(&self, tenant: &str, id: &str) -> Option<&Organizer> {
+        let is_meant = |organizer: &&Organizer| {
+            organizer.id.eq_ignore_ascii_case(id) && organizer.tenant.eq_ignore_ascii_case(tenant)
+        };
+        self.organizers.iter().find(is_meant)
     }
 }
 
@@ -112,6 +136,68 @@ pub struct App {
     pub client_secret: String,
     /// Whether the secret has run out (AADSTS7000222).
     pub secret_expired: bool,
+    /// Whether an administrator has disabled it (AADSTS7000112).
+    pub disabled: bool,
+    /// Whether people can sign in with a device code; if so, its redemption takes no credential.
+    pub public_client: bool,
+    /// The certificates whose keys sign client assertions.
+    pub certificates: Vec<Certificate>,
+    /// The tokens of other identity providers that are taken as client assertions.
+    pub federated: Vec<Federated>,
+    /// The application permissions that an administrator has consented to.
+    pub roles: Vec<String>,
+    /// The delegated permissions that may be asked for.
+    pub scopes: Vec<String>,
+}
+
+impl App {
+    /// An application with a secret and device codes, without certificates, with every permission that
+    /// the simulator knows.
+    pub fn new(client_id: &str, client_secret: &str) -> Self {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            client_id: client_id.to_owned(),
+            client_secret: client_secret.to_owned(),
+            secret_expired: false,
+            disabled: false,
+            public_client: true,
+            certificates: Vec::new(),
+            federated: Vec::new(),
+            roles: owned(&[
+                "OnlineMeetings.ReadWrite.All",
+                "Calendars.ReadWrite",
+                "User.Read.All",
+            ]),
+            scopes: owned(&[
+                "OnlineMeetings.ReadWrite",
+                "Calendars.ReadWrite",
+                "User.Read",
+            ]),
+        }
+    }
+}
+
+/// A certificate registered with an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// X.509, DER, with an RSA key of 2,048 bits or more.
+    pub der: Vec<u8>,
+    /// Whether it has run out (AADSTS700027).
+    pub expired: bool,
+}
+
+/// A federated credential registered with an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Federated {
+    /// The token's `iss`.
+    pub issuer: String,
+    /// The token's `sub`.
+    pub subject: String,
+    /// The token's `aud`.
+    pub audience: String,
+    /// A certificate (X.509, DER) with the RSA key that the issuer signs with: stands for the keys that
+    /// a real issuer publishes.
+    pub certificate: Vec<u8>,
 }
 
 /// A user who can own meetings.
@@ -125,8 +211,14 @@ pub struct Organizer {
     pub upn: String,
     /// Whether an application access policy lets the application act for this user.
     pub policy: Policy,
+    /// Whether the user has a Teams licence; without one, making a meeting is refused (403).
+    pub licensed: bool,
+    /// Whether the user is a guest, who cannot organize (403).
+    pub guest: bool,
     /// Whether the user has an Audio Conferencing licence.
     pub dial_in: bool,
+    /// From when on that licence shows: licences take time to spread.
+    pub dial_in_from: DateTime<Utc>,
     /// Whether the tenant has Cloud Video Interop, which gives a `videoTeleconferenceId`.
     pub video_interop: bool,
 }
@@ -134,10 +226,14 @@ pub struct Organizer {
 /// Whether the application may act for an organizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// A policy applies.
+    /// A policy of the user's own names the application.
     Granted,
-    /// No policy applies; the answer is 403 in this form.
+    /// As [`Policy::Granted`], effective from this instant only: changes take up to 30 minutes.
+    GrantedFrom(DateTime<Utc>, Refused),
+    /// No policy names the application, or the user's own does not; the answer is 403 in this form.
     Missing(Refused),
+    /// The user has no policy of their own: [`Settings::global_policy`] decides.
+    Global,
 }
 
 /// The forms in which a 403 for a missing access policy has been seen (graph-api.md, section 3).
@@ -160,13 +256,4 @@ pub enum UrlShape {
     Long,
     /// `https://teams.microsoft.com/meet/{digits}?p=...`; the filter still answers the long one.
     Short,
-}
-
-/// What createOrGet does to a meeting that exists: undocumented, so both can be tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
-    /// The other parameters are ignored.
-    Ignore,
-    /// Times and subject are applied.
-    Apply,
 }

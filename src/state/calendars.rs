@@ -7,7 +7,7 @@ use rusqlite::OptionalExtension as _;
 
 use super::error::StateError;
 use super::records::{CalendarRecord, Frozen, Overview};
-use super::rows::{count, read_calendar, read_outcome};
+use super::rows::{count, kept_text, read_calendar, read_outcome};
 use super::store::State;
 use super::tables::put;
 use crate::calendar::SyncToken;
@@ -24,7 +24,7 @@ impl State {
         let record = self.read(|c| {
             c.prepare_cached(
                 "SELECT calendar, first_pass_done, consented, frozen_since, frozen_why, last_pass,
-                 failing, rules, token FROM calendars WHERE calendar = ?1",
+                 failing, rules, token, kept FROM calendars WHERE calendar = ?1",
             )?
             .query_row([calendar.as_str()], read_calendar)
             .optional()
@@ -48,16 +48,18 @@ impl State {
             record.failing.as_deref(),
             record.rules.as_str(),
             record.token.as_ref().map(SyncToken::as_str),
+            kept_text(&record.kept),
         );
         self.write(|c| {
             put(
                 c,
                 "SELECT 1 FROM calendars WHERE calendar = ?1 AND first_pass_done = ?2
                  AND consented = ?3 AND frozen_since IS ?4 AND frozen_why IS ?5
-                 AND last_pass IS ?6 AND failing IS ?7 AND rules = ?8 AND token IS ?9",
+                 AND last_pass IS ?6 AND failing IS ?7 AND rules = ?8 AND token IS ?9 AND kept IS ?10",
                 "INSERT OR REPLACE INTO calendars
                  (calendar, first_pass_done, consented, frozen_since, frozen_why, last_pass,
-                 failing, rules, token) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 failing, rules, token, kept)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 std::iter::once(row),
             )
         })
@@ -100,7 +102,7 @@ impl State {
             let mut records: BTreeMap<String, CalendarRecord> = c
                 .prepare_cached(
                     "SELECT calendar, first_pass_done, consented, frozen_since, frozen_why,
-                     last_pass, failing, rules, token FROM calendars",
+                     last_pass, failing, rules, token, kept FROM calendars",
                 )?
                 .query_map([], read_calendar)?
                 .collect::<rusqlite::Result<_>>()?;

@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod links;
 mod lock;
+mod notes;
 mod records;
 mod rows;
 mod schema;
@@ -24,6 +25,6 @@ mod tests;
 pub use error::{OpenError, StateError};
 pub use lock::Announced;
 pub use records::{
-    CalendarRecord, Frozen, Gone, Link, MeetingRecord, Overview, Phase, ResourceRecord,
+    CalendarRecord, Frozen, Gone, Kept, Link, MeetingRecord, Overview, Phase, ResourceRecord,
 };
 pub use store::State;

@@ -1,8 +1,11 @@
 //! What is remembered. Plain data, nothing of SQLite.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use crate::calendar::SyncToken;
+use crate::ical::event::Place;
 use crate::meeting::Meeting;
 use crate::model::{CalendarName, ExternalId, Generation, OrganizerId, ResourceId, Uid, Version};
 
@@ -120,6 +123,35 @@ pub struct CalendarRecord {
     pub failing: Option<String>,
     /// Up to where the calendar's changes are known.
     pub token: Option<SyncToken>,
+    /// What it keeps of a link.
+    pub kept: Kept,
+}
+
+/// What is known of the places of a link that a calendar keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// A link was written into this resource, and is to be read again.
+    Lesson {
+        /// Which resource.
+        resource: ResourceId,
+        /// The version that the write left.
+        version: Version,
+    },
+    /// It drops, or alters, what is written in these places, and keeps it in the others.
+    Known(BTreeSet<Place>),
+}
+
+impl Kept {
+    /// The places that are known to be dropped.
+    pub fn drops(&self) -> BTreeSet<Place> {
+        match self {
+            Self::Known(drops) => drops.clone(),
+            Self::Unknown | Self::Lesson { .. } => BTreeSet::new(),
+        }
+    }
 }
 
 /// Since when and why a calendar is frozen.

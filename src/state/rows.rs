@@ -5,8 +5,11 @@ use chrono::{DateTime, Utc};
 use rusqlite::Row;
 use rusqlite::types::{Type, ValueRef};
 
-use super::records::{CalendarRecord, Frozen, Gone, Link, MeetingRecord, Phase, ResourceRecord};
+use super::records::{
+    CalendarRecord, Frozen, Gone, Kept, Link, MeetingRecord, Phase, ResourceRecord,
+};
 use crate::calendar::SyncToken;
+use crate::ical::event::Place;
 use crate::meeting::Meeting;
 use crate::model::{CalendarName, ExternalId, OrganizerId, ResourceId, Uid, Version};
 
@@ -86,8 +89,41 @@ pub(super) fn read_calendar(row: &Row<'_>) -> rusqlite::Result<(String, Calendar
         failing: row.get(6)?,
         rules: row.get(7)?,
         token: row.get::<_, Option<String>>(8)?.map(SyncToken::new),
+        kept: match row.get_ref(9)? {
+            ValueRef::Null => Kept::Unknown,
+            text => read_kept(text.as_str()?)
+                .ok_or_else(|| unreadable(9, "not what a calendar keeps"))?,
+        },
     };
     Ok((row.get(0)?, record))
+}
+
+/// `{"lesson":["a.ics","7"]}` or `{"drops":["CONFERENCE"]}`.
+pub(super) fn kept_text(kept: &Kept) -> Option<String> {
+    let value = match kept {
+        Kept::Unknown => return None,
+        Kept::Lesson { resource, version } => {
+            serde_json::json!({ "lesson": [resource.as_str(), version.as_str()] })
+        }
+        Kept::Known(drops) => {
+            let names: Vec<_> = drops.iter().map(|place| place.name()).collect();
+            serde_json::json!({ "drops": names })
+        }
+    };
+    Some(value.to_string())
+}
+
+fn read_kept(text: &str) -> Option<Kept> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    if let Some(lesson) = value.get("lesson") {
+        return Some(Kept::Lesson {
+            resource: ResourceId::new(lesson.get(0)?.as_str()?),
+            version: Version::new(lesson.get(1)?.as_str()?),
+        });
+    }
+    let drops = value.get("drops")?.as_array()?.iter();
+    let place = |name: &serde_json::Value| Place::named(name.as_str()?);
+    Some(Kept::Known(drops.map(place).collect::<Option<_>>()?))
 }
 
 /// `[["in-step",3],["past",1]]`.

@@ -84,22 +84,29 @@ pub(super) const STEPS: &[&str] = &[
 ",
     "
     ALTER TABLE calendars ADD COLUMN token TEXT;
+    ALTER TABLE calendars ADD COLUMN kept TEXT;
     ALTER TABLE links ADD COLUMN ends INTEGER;
     ALTER TABLE links ADD COLUMN gone INTEGER;
     ALTER TABLE links ADD COLUMN gone_confirmed INTEGER NOT NULL DEFAULT 0;
     -- When the events end shows when they are decided again.
     UPDATE calendars SET rules = '';
+
+    CREATE TABLE notes (
+        key TEXT PRIMARY KEY,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 
 /// Every table of the newest version.
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "calendars",
     "resources",
     "links",
     "meetings",
     "creations",
     "windows",
+    "notes",
 ];
 
 /// The schema version that this program writes.

@@ -10,7 +10,8 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::calendar::SyncToken;
+use crate::calendar::{Notes as _, SyncToken};
+use crate::ical::event::Place;
 use crate::meeting::{Details, DialIn, Meeting};
 use crate::model::{CalendarName, ExternalId, JoinUrl, MeetingId, OrganizerId, ResourceId};
 use crate::model::{Span, Uid, Version};
@@ -88,6 +89,10 @@ fn every_record_comes_back_as_it_was_put() {
             last_pass: Some(at(5)),
             failing: Some(text.to_owned()),
             token: Some(SyncToken::new(text)),
+            kept: Kept::Lesson {
+                resource: ResourceId::new(text),
+                version: Version::new(text),
+            },
         };
         state.put_calendar(&calendar, &record).unwrap();
         assert_eq!(state.calendar(&calendar).unwrap(), record);
@@ -134,6 +139,55 @@ fn absent_values_come_back_absent() {
         .put_calendar(&team(), &CalendarRecord::default())
         .unwrap();
     assert_eq!(state.calendar(&team()).unwrap(), CalendarRecord::default());
+}
+
+#[test]
+fn what_a_calendar_keeps_comes_back() {
+    let home = Home::new();
+    let state = home.open();
+    let lesson = Kept::Lesson {
+        resource: ResourceId::new("a\"b"),
+        version: Version::new(""),
+    };
+    let all = Kept::Known(Place::WRITTEN.into());
+    for kept in [lesson, Kept::Known(BTreeSet::new()), all, Kept::Unknown] {
+        let record = CalendarRecord {
+            kept,
+            ..CalendarRecord::default()
+        };
+        state.put_calendar(&team(), &record).unwrap();
+        assert_eq!(state.calendar(&team()).unwrap(), record);
+    }
+    for odd in ["", "[]", "{\"drops\":[\"nothing\"]}", "{\"lesson\":[1]}"] {
+        batch(&state, &format!("UPDATE calendars SET kept = '{odd}'"));
+        assert!(state.calendar(&team()).is_err(), "{odd}");
+    }
+}
+
+#[test]
+fn notes_are_kept_by_key_whatever_is_forgotten_and_written_once() {
+    let home = Home::new();
+    let state = home.open();
+    for &text in ODD_TEXTS {
+        assert_eq!(state.load(text), None);
+        state.store(text, text);
+        assert_eq!(state.load(text).as_deref(), Some(text));
+    }
+    state.store("a", "1");
+    state.store("a", "2");
+    let before = changes(&state);
+    state.store("a", "2");
+    assert_eq!(changes(&state), before);
+    state.forget_decisions(&team()).unwrap();
+    state
+        .forget_resource(&team(), &ResourceId::new("a"))
+        .unwrap();
+    state.resume(&team(), now()).unwrap();
+    drop(state);
+    assert_eq!(home.open().load("a").as_deref(), Some("2"));
+    let looked = State::open_read_only(&home.directory).unwrap().unwrap();
+    looked.store("a", "3");
+    assert_eq!(looked.load("a").as_deref(), Some("2"), "it only looks");
 }
 
 #[test]

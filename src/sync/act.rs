@@ -1,5 +1,6 @@
 //! Acts for the events of one resource: meetings first, then one write.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::calendar::{Found, Known, Scope};
 use crate::log;
 use crate::meeting::{Ensured, MeetingError, Wanted};
 use crate::model::{JoinUrl, Span};
-use crate::plan::{Ask, Decision, in_progress_until, is_behind, key_of, roll_at, subject};
+use crate::plan::{Decision, in_progress_until, is_behind, key_of, roll_at, subject};
 use crate::state::{MeetingRecord, StateError};
 
 /// How many meetings are got for a resource before it is written.
@@ -30,6 +31,9 @@ const TRANSIENT_LIMIT: u32 = 3;
 /// How long an event waits whose meeting could not be got, by class of the failure.
 const RETRY_FAULT: Duration = Duration::from_secs(15 * 60);
 const RETRY_REQUEST: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a part of a link waits to be restored that the calendar perhaps never keeps.
+const RETRY_PART: chrono::Duration = chrono::Duration::hours(1);
 
 /// Says to all workers of a pass that the meeting service is of no use until some time.
 #[derive(Default)]
@@ -148,6 +152,9 @@ impl Bridge {
                 self.log_left(&calendar.name, &resource.id, uid, &what);
                 tally(&mut record.outcome, why.name());
                 record.due = sooner(record.due, due);
+            } else if allowed.keeps.postpones(&resource.id, &planned) {
+                tally(&mut record.outcome, decided.what.name());
+                record.due = sooner(record.due, self.clock.now().checked_add_signed(RETRY_PART));
             } else if acted == BATCH {
                 postponed = true;
             } else {
@@ -183,8 +190,15 @@ impl Bridge {
         for (name, n) in &record.outcome {
             *report.outcome.entry(name.clone()).or_default() += n;
         }
-        self.write_back(calendar, resource, ready, record, &mut report)
-            .await?;
+        self.write_back(
+            calendar,
+            &allowed.keeps,
+            resource,
+            ready,
+            record,
+            &mut report,
+        )
+        .await?;
         Ok(report)
     }
 
@@ -385,7 +399,9 @@ impl Bridge {
         let (organizer, external_id) = match &planned.link {
             Some(link) => (link.organizer.clone(), link.external_id.clone()),
             None => {
-                let key = key_of(&self.key_ask(calendar, planned), 0);
+                let drops = BTreeSet::new();
+                let ask = self.ask(calendar, planned, None, &drops, self.clock.now());
+                let key = key_of(&ask, 0);
                 (key.organizer, key.external_id)
             }
         };
@@ -397,10 +413,6 @@ impl Bridge {
             span,
             language,
         }
-    }
-
-    fn key_ask<'a>(&'a self, calendar: &'a Watched, planned: &'a Planned) -> Ask<'a> {
-        self.ask(calendar, planned, None, self.clock.now())
     }
 
     /// What is remembered of a meeting: what the service says, with the span and title asked for.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
 
 use super::job::Job;
+use super::keeps::Keeps;
 use super::survey::Survey;
 use super::{Bridge, Watched};
 use crate::log;
@@ -12,8 +13,9 @@ use crate::model::{ResourceId, Uid};
 use crate::plan::Why;
 use crate::state::{CalendarRecord, Frozen, StateError};
 
-/// What a pass may do.
+/// What a pass may do, and what its calendar is known to make of it.
 pub(super) struct Allowed {
+    pub(super) keeps: Keeps,
     frozen: bool,
     denied: HashMap<(ResourceId, Uid), Why>,
     today: NaiveDate,
@@ -116,6 +118,7 @@ impl Bridge {
             });
         }
         let mut allowed = Allowed {
+            keeps: Keeps::of(calendar, record),
             frozen: record.frozen.is_some(),
             denied: HashMap::new(),
             today,

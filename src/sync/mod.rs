@@ -8,6 +8,7 @@
 mod act;
 mod brakes;
 mod job;
+mod keeps;
 mod losses;
 mod preview;
 mod reading;
@@ -132,15 +133,19 @@ impl Bridge {
         let mut scope = self.begin(calendar, scope, &mut record)?;
 
         // Read, understand, decide. Where nothing tells what changed, all of it is listed.
-        let mut survey = match self.survey(calendar, &scope).await {
+        let mut survey = match self.survey(calendar, &scope, &record).await {
             Err(PassError::Calendar(ReadError::Expired)) if scope != Scope::All => {
                 scope = Scope::All;
-                self.survey(calendar, &scope).await?
+                self.survey(calendar, &scope, &record).await?
             }
             survey => survey?,
         };
         let losses = std::mem::take(&mut survey.losses);
         self.settle_losses(calendar, &mut record, losses)?;
+        if survey.kept != record.kept {
+            record.kept = survey.kept.clone();
+            self.state.put_calendar(&calendar.name, &record)?;
+        }
         let allowed = self.brake(calendar, &mut record, &survey)?;
 
         // Act, remember, write each resource once. What cannot be remembered is not begun: a full

@@ -6,14 +6,16 @@ use super::brakes::Allowed;
 use super::job::{Job, Room};
 use super::understand::Understood;
 use super::{Bridge, PassError, Watched};
-use crate::calendar::{Found, Known, Scope};
+use crate::calendar::{Attendees, Found, Known, Scope};
 use crate::ical::event::Next;
 use crate::model::{ResourceId, Span, Uid};
-use crate::plan::Decision;
+use crate::plan::{Decision, has_guests};
 
 /// What a pass would do about a calendar.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Preview {
+    /// Whether attendees are told of what would be written.
+    pub attendees: Attendees,
     /// Every event, in the order of reading.
     pub rows: Vec<Row>,
     /// What could not be read or understood: resource, and the reason with its line.
@@ -35,6 +37,8 @@ pub struct Row {
     pub span: Option<Span>,
     /// What would be done.
     pub decision: Decision,
+    /// Somebody but the organizer and the account is invited.
+    pub has_guests: bool,
 }
 
 impl Bridge {
@@ -88,6 +92,7 @@ impl Bridge {
                         Next::Past | Next::Unknown => None,
                     },
                     decision: p.decided.what.clone(),
+                    has_guests: has_guests(&p.event, &calendar.rules),
                 }));
                 if understood.acts() {
                     jobs.push(Job::new(understood, &mut Room::full()));
@@ -102,6 +107,7 @@ impl Bridge {
             }
         }
         Ok(Preview {
+            attendees: calendar.port.attendees(),
             rows,
             faults,
             waits: record.frozen.map(|frozen| frozen.why),

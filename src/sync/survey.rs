@@ -9,7 +9,7 @@ use super::reading::{Content, Readings};
 use super::{Bridge, PassError, Report, Watched};
 use crate::calendar::{Found, Known, Resource, Scope, SyncToken};
 use crate::model::{ResourceId, Version};
-use crate::state::{ResourceRecord, StateError};
+use crate::state::{CalendarRecord, Kept, ResourceRecord, StateError};
 
 /// How many resources that need nothing are remembered at once: one transaction is much cheaper than
 /// many. What a crash takes is decided again.
@@ -33,6 +33,8 @@ pub(super) struct Survey {
     unreadable: Vec<ResourceId>,
     /// Whether anything was new, changed or gone.
     pub(super) changed: bool,
+    /// What the calendar is known to keep of a link.
+    pub(super) kept: Kept,
     /// From where the next pass may go on.
     pub(super) token: Option<SyncToken>,
     /// What was counted.
@@ -51,8 +53,12 @@ impl Bridge {
         &self,
         calendar: &Watched,
         scope: &Scope,
+        record: &CalendarRecord,
     ) -> Result<Survey, PassError> {
-        let mut survey = Survey::default();
+        let mut survey = Survey {
+            kept: record.kept.clone(),
+            ..Survey::default()
+        };
         let known = match scope {
             Scope::All => self.state.settled(&calendar.name, self.clock.now())?,
             Scope::News(_) | Scope::Only(_) => Known::default(),
@@ -82,7 +88,7 @@ impl Bridge {
             }
         }
         self.state.put_resources(&calendar.name, &survey.settled)?;
-        self.look_again(calendar, &survey)?;
+        self.look_again(calendar, record, &survey)?;
         if complete {
             Ok(survey)
         } else {
@@ -92,12 +98,17 @@ impl Bridge {
 
     /// What could not be read is read again: by the next listing, or after a while where changes are
     /// told once only.
-    fn look_again(&self, calendar: &Watched, survey: &Survey) -> Result<(), StateError> {
+    fn look_again(
+        &self,
+        calendar: &Watched,
+        record: &CalendarRecord,
+        survey: &Survey,
+    ) -> Result<(), StateError> {
         if survey.unreadable.is_empty() {
             return Ok(());
         }
         let (name, now) = (&calendar.name, self.clock.now());
-        let told_once = survey.token.is_some() || self.state.calendar(name)?.token.is_some();
+        let told_once = survey.token.is_some() || record.token.is_some();
         for id in &survey.unreadable {
             if told_once {
                 let record = ResourceRecord {
@@ -128,7 +139,7 @@ impl Bridge {
         survey.report.read += 1;
         survey.touched.insert(resource.id.clone());
         self.troubles.readable(&calendar.name, &resource.id);
-        let mut understood = self.decide_all(calendar, resource, content)?;
+        let mut understood = self.decide_all(calendar, resource, content, &mut survey.kept)?;
         self.remember(calendar, &understood, &mut survey.report)?;
         survey.unsettled += understood.unsettled();
         let losing = !understood.losses.is_empty();

@@ -1,14 +1,15 @@
 //! Bytes → events → decisions, for one resource.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
+use super::keeps::learn;
 use super::losses;
 use super::reading::{self, Content};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
-use crate::ical::event::{Event, Provider};
+use crate::ical::event::{Event, Place, Provider};
 use crate::ical::write;
 use crate::log;
 use crate::meeting::{Details, Meeting};
@@ -16,7 +17,7 @@ use crate::model::{CalendarName, ExternalId, JoinUrl, ResourceId, Uid};
 use crate::plan::{
     Ask, Decided, Decision, Why, assumed_span, decide, key_of, marked_generation, stamp, subject,
 };
-use crate::state::{Link, MeetingRecord, Phase, ResourceRecord, StateError};
+use crate::state::{Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
 /// How many conference links of an event are looked up among the known meetings.
 const LOOKED_UP: usize = 8;
@@ -110,20 +111,23 @@ impl Bridge {
     ) -> Result<Understood, PassError> {
         let bytes = resource.bytes.clone();
         let content = reading::read_one(bytes, calendar.zone, self.clock.now()).await;
-        Ok(self.decide_all(calendar, resource, content)?)
+        let mut kept = self.state.calendar(&calendar.name)?.kept;
+        Ok(self.decide_all(calendar, resource, content, &mut kept)?)
     }
 
-    /// Decides each event of a resource that was read. Changes nothing.
+    /// Decides each event of a resource that was read, and learns from it what the calendar keeps.
+    /// Changes nothing else.
     pub(super) fn decide_all(
         &self,
         calendar: &Watched,
         resource: Resource,
         content: Content,
+        kept: &mut Kept,
     ) -> Result<Understood, StateError> {
         let Content { events, faults } = content;
         let now = self.clock.now();
         let remembered = self.state.resource(&calendar.name, &resource.id)?;
-        let first_seen = match remembered {
+        let first_seen = match &remembered {
             Some(known) if known.version == resource.version => known.first_seen,
             _ => now,
         };
@@ -142,7 +146,11 @@ impl Bridge {
                 .max(event.last_modified.filter(past));
             // A version known for longer than its time says got that time from our own write.
             let since = changed.map_or(first_seen, |changed| changed.min(first_seen));
-            planned.push(self.plan_event(calendar, &resource.id, event, link, since, now)?);
+            let mut one = self.find(calendar, event, link, since)?;
+            let decided = remembered.as_ref().map(|known| &known.version);
+            learn(calendar, &resource, decided, &one, kept);
+            self.plan_event(calendar, &resource.id, &mut one, &kept.drops(), now)?;
+            planned.push(one);
         }
         let mut understood = Understood {
             resource,
@@ -155,16 +163,13 @@ impl Bridge {
         Ok(understood)
     }
 
-    /// Decides one event. An event that carries our link while nothing is remembered of it is decided
-    /// as if it were remembered.
-    fn plan_event(
+    /// An event with its link and its meeting, as far as they are known. Not decided yet.
+    fn find(
         &self,
         calendar: &Watched,
-        resource: &ResourceId,
         event: Event,
         link: Option<Link>,
         unchanged_since: DateTime<Utc>,
-        now: DateTime<Utc>,
     ) -> Result<Planned, StateError> {
         let meeting = match &link {
             Some(link) => self.state.meeting(&link.organizer, &link.external_id)?,
@@ -177,19 +182,32 @@ impl Bridge {
                 }
             },
         };
-        let own = meeting.as_ref().map(|m| &m.meeting.join_url);
-        let another = self.meeting_in(&event, own, |known| known.uid != event.uid)?;
-        let foreign_meeting = another.map(|known| known.meeting.join_url);
-        let mut planned = Planned {
+        Ok(Planned {
             event,
             decided: Decided::default(),
             link,
             meeting,
             adopted: false,
             unchanged_since,
-        };
+        })
+    }
+
+    /// Decides one event. An event that carries our link while nothing is remembered of it is decided
+    /// as if it were remembered.
+    fn plan_event(
+        &self,
+        calendar: &Watched,
+        resource: &ResourceId,
+        planned: &mut Planned,
+        drops: &BTreeSet<Place>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StateError> {
+        let (event, own) = (&planned.event, planned.meeting.as_ref());
+        let own = own.map(|m| &m.meeting.join_url);
+        let another = self.meeting_in(event, own, |known| known.uid != event.uid)?;
+        let foreign_meeting = another.map(|known| known.meeting.join_url);
         planned.decided = {
-            let ask = self.ask(calendar, &planned, foreign_meeting.as_ref(), now);
+            let ask = self.ask(calendar, planned, foreign_meeting.as_ref(), drops, now);
             decide(&ask)
         };
         if let Decision::Adopt {
@@ -197,7 +215,7 @@ impl Bridge {
             join_url,
         } = planned.decided.what.clone()
         {
-            let ask = self.ask(calendar, &planned, None, now);
+            let ask = self.ask(calendar, planned, None, drops, now);
             let mut key = key_of(&ask, generation);
             if let Some(known) = &planned.meeting {
                 key.organizer = known.organizer.clone();
@@ -221,9 +239,9 @@ impl Bridge {
                 planned.meeting = Some(found_meeting(&planned.event, join_url, &key, now));
             }
             planned.adopted = true;
-            planned.decided = decide(&self.ask(calendar, &planned, None, now));
+            planned.decided = decide(&self.ask(calendar, planned, None, drops, now));
         }
-        Ok(planned)
+        Ok(())
     }
 
     pub(super) fn ask<'a>(
@@ -231,6 +249,7 @@ impl Bridge {
         calendar: &'a Watched,
         planned: &'a Planned,
         foreign_meeting: Option<&'a JoinUrl>,
+        drops: &'a BTreeSet<Place>,
         now: DateTime<Utc>,
     ) -> Ask<'a> {
         Ask {
@@ -238,6 +257,7 @@ impl Bridge {
             event: &planned.event,
             rules: &calendar.rules,
             location: calendar.location,
+            drops,
             tenant: &self.tenant,
             organizer: &calendar.organizer,
             link: planned.link.as_ref(),

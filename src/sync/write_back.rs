@@ -1,22 +1,24 @@
 //! Writes the links of a resource, in one write, with the intent remembered before and the outcome
 //! after.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
 use super::act::Ready;
+use super::keeps::Keeps;
 use super::losses::ends;
 use super::understand::tally;
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::{Resource, WriteRefusal, Written};
 use crate::ical::document::Document;
 use crate::ical::edit::Edits;
-use crate::ical::event::Event;
+use crate::ical::event::{Event, Place};
 use crate::ical::{read, write};
 use crate::log;
 use crate::model::{CalendarName, MeetingKey, Uid};
-use crate::plan::{Decision, Why};
+use crate::plan::kept::lacking;
+use crate::plan::{Decision, Why, is_same};
 use crate::state::{Link, Phase, ResourceRecord};
 
 /// How long a write that failed is put off.
@@ -43,6 +45,7 @@ impl Bridge {
     pub(super) async fn write_back(
         &self,
         calendar: &Watched,
+        keeps: &Keeps,
         resource: Resource,
         ready: Vec<Ready>,
         mut record: ResourceRecord,
@@ -60,7 +63,9 @@ impl Bridge {
             .iter()
             .map(|r| (r.planned.event.uid.clone(), Cause::of(r)))
             .collect();
-        let edited = self.edit(calendar, &resource, ready, links, now).await;
+        let edited = self
+            .edit(calendar, keeps, &resource, ready, links, now)
+            .await;
         for (uid, reason) in edited.unfit {
             report.failed += 1;
             report.count("not-understood");
@@ -105,6 +110,9 @@ impl Bridge {
                             log::event!(LINK_WRITTEN, calendar = %name, resource = %id, uid = %link.uid)
                         }
                     }
+                }
+                if self.begin_lesson(name, keeps, id, &version)? {
+                    report.again.insert(id.clone());
                 }
                 record.version = version;
             }
@@ -175,6 +183,7 @@ impl Bridge {
     async fn edit(
         &self,
         calendar: &Watched,
+        keeps: &Keeps,
         resource: &Resource,
         ready: Vec<Ready>,
         links: Vec<Link>,
@@ -185,6 +194,7 @@ impl Bridge {
             show: calendar.show.clone(),
             language: calendar.language.clone(),
             location: calendar.location,
+            drops: keeps.drops(),
             zone: calendar.zone,
             now,
         };
@@ -223,6 +233,7 @@ struct EditContext {
     show: Vec<crate::ical::block::Show>,
     language: String,
     location: write::Location,
+    drops: BTreeSet<Place>,
     zone: chrono_tz::Tz,
     now: DateTime<Utc>,
 }
@@ -246,6 +257,10 @@ fn edit_bytes(bytes: &[u8], ready: &[Ready], links: Vec<Link>, context: &EditCon
     };
     let mut parts = Vec::with_capacity(ready.len());
     for (one, link) in ready.iter().zip(links) {
+        if lacks_only_what_is_dropped(one, context) {
+            edited.whole.push(link);
+            continue;
+        }
         match attach(&document, one, &link, context) {
             Ok(edits) if edits.is_empty() => edited.whole.push(link),
             Ok(edits) => parts.push(Part { one, link, edits }),
@@ -281,6 +296,15 @@ fn edit_bytes(bytes: &[u8], ready: &[Ready], links: Vec<Link>, context: &EditCon
         parts = good;
     }
     edited
+}
+
+/// Whether all that the event lacks is what the calendar would drop again.
+fn lacks_only_what_is_dropped(one: &Ready, context: &EditContext) -> bool {
+    let (event, join_url) = (&one.planned.event, &one.meeting.meeting.join_url);
+    let location = context.location;
+    one.replaces.is_none()
+        && !write::missing(event, join_url, location).is_empty()
+        && lacking(event, join_url, location, &context.drops).is_empty()
 }
 
 fn attach(
@@ -357,7 +381,7 @@ fn intent(calendar: &Watched, resource: &Resource, ready: &Ready, now: DateTime<
         phase: if seen { Phase::Seen } else { Phase::Intended },
         before: content.clone(),
         attempts: known
-            .filter(|l| l.before == *content)
+            .filter(|l| is_same(&ready.planned.event, l))
             .map_or(0, |l| l.attempts),
         written: now,
         ends: ends(&ready.planned.event, known, now),

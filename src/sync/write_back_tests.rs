@@ -18,6 +18,7 @@ fn context() -> EditContext {
         show: Show::DEFAULT.to_vec(),
         language: "en-US".to_owned(),
         location: write::Location::Url,
+        drops: BTreeSet::new(),
         zone: chrono_tz::UTC,
         now: now(),
     }

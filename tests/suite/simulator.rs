@@ -4,11 +4,18 @@
 //! request that is accepted and every answer is held against its schemas; elsewhere that part is
 //! left out, and says so.
 
+mod assertions;
+mod batch;
 mod client;
+mod delegated;
 mod faults;
 mod handle;
+mod life;
+mod manners;
+mod permissions;
 mod shapes;
 mod strictness;
+mod throttling;
 mod tokens;
 
 use std::sync::Arc;
@@ -132,7 +139,7 @@ async fn two_calls_at_once_with_one_new_key_make_one_meeting() {
 
 #[tokio::test]
 async fn an_existing_meeting_takes_the_parameters_where_that_is_chosen() {
-    let (_simulator, client) = start(|settings| settings.existing = Existing::Apply).await;
+    let (_simulator, client) = start(|settings| settings.manners.existing = Existing::Apply).await;
     let path = create_or_get(ORGANIZER);
     client.post(&path, &planning()).await.expect(201);
     let other =
@@ -281,7 +288,10 @@ async fn join_information_speaks_the_language_asked_for() {
     for (language, word) in [
         ("en-US", "Meeting+ID"),
         ("de-DE,en;q=0.5", "Besprechungs-ID"),
-        ("fr", "Meeting+ID"),
+        ("fr", "ID+de+r%C3%A9union"),
+        ("es-MX", "Id.+de+reuni%C3%B3n"),
+        ("ja", "%E4%BC%9A%E8%AD%B0+ID"),
+        ("cy", "Meeting+ID"),
     ] {
         let request = client.request("POST", &create_or_get(ORGANIZER), Some(&planning()));
         let answer = client

@@ -10,41 +10,27 @@
 //! - **What is reported is read**, but what our own last write left, when a report first shows it.
 //! - **What is gone** is asked for by its own href.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use reqwest::StatusCode;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use super::fetch::{Fetch, Got, Stopped};
-use super::href::Named;
 use super::profile::{Changes, EtagOnPut};
-use super::site::{LISTING, Site};
+use super::report::{Report, census, report};
+use super::site::Site;
 use super::token::{Token, went_back};
-use super::version::{self, Stamp};
-use super::xml::{self, Prop, Response};
+use super::version::{self, Stamp, Tag};
+use super::xml::Prop;
 use crate::calendar::{Again, Finding, Found, Known, ReadError, Scope, SyncToken};
 use crate::model::{ResourceId, Version};
 
-/// How many parts of one report are followed; the next read goes on from the last.
-const PARTS: usize = 100;
-/// The most members that one report or listing may name.
-const MEMBERS: usize = 1_000_000;
 /// How long after it was first seen a ctag is trusted: those that count in seconds have moved on.
 const CTAG_SETTLES: Duration = Duration::from_secs(2);
-
-/// What a report says.
-struct Report {
-    /// The members that are there, with their ETags.
-    members: BTreeMap<ResourceId, Option<String>>,
-    /// Those that it calls gone.
-    gone: BTreeSet<ResourceId>,
-    token: String,
-}
 
 /// What is to be done to carry out a read.
 #[derive(Default)]
@@ -59,8 +45,10 @@ struct Plan {
     by_digest: HashMap<ResourceId, Version>,
     unchanged: usize,
     token: Option<Token>,
-    /// It is a whole listing: what it finds tells whether a suspicious report was true.
+    /// It is a whole listing.
     whole: bool,
+    /// Whether that shows anything that no report told; `None` where it is not clear.
+    untold: Option<bool>,
 }
 
 /// How a read ended, for whoever decides when the next one is due.
@@ -183,8 +171,19 @@ async fn all(site: &Site, mut known: Known) -> Result<Plan, ReadError> {
         whole: true,
         ..Plan::default()
     };
+    let (mut untold, mut unclear) = (false, false);
     for (id, etag) in members {
         let version = known.remove(&id);
+        match &version {
+            None => unclear = true,
+            Some(version) => {
+                let seen = Stamp::of(version).is_some_and(|it| matches!(it.tag, Tag::Etag(_)));
+                let same = etag
+                    .as_ref()
+                    .is_some_and(|etag| version::shows(etag, version));
+                untold |= seen && !same;
+            }
+        }
         match (etag, version) {
             (Some(etag), Some(version)) if version::shows(&etag, &version) => {
                 // A listing that shows what we wrote leaves nothing for the next report to confirm.
@@ -203,6 +202,8 @@ async fn all(site: &Site, mut known: Known) -> Result<Plan, ReadError> {
         }
     }
     plan.doubtful = known.into_keys().collect();
+    untold |= !plan.doubtful.is_empty();
+    plan.untold = (untold || !unclear).then_some(untold);
     Ok(plan)
 }
 
@@ -281,142 +282,6 @@ fn suspicious(site: &Site, from: &str, to: &str) -> bool {
     went_back(from, to) || !site.profile.ask(|profile| profile.token_moves())
 }
 
-/// Lists the collection by PROPFIND.
-async fn census(site: &Site) -> Result<Vec<(ResourceId, Option<String>)>, ReadError> {
-    let props = [Prop::Etag, Prop::ResourceType, Prop::ContentType];
-    let reply = site
-        .propfind(site.base.url(), "1", &props, LISTING)
-        .await
-        .map_err(|error| error.into_read_error(&site.what))?;
-    let answer = site.multistatus(&reply)?;
-    let mut members = BTreeMap::new();
-    let mut itself = false;
-    for row in answer.responses {
-        match site.base.named(&reply.url, &row.href) {
-            Named::Collection => match row.status {
-                None | Some(200) if row.errors.is_empty() => itself = true,
-                _ => return Err(site.nonsense("is cut short")),
-            },
-            Named::Member(id) if counts(&id, &row) => {
-                members.insert(id, row.found.etag);
-            }
-            Named::Member(_) => {}
-            Named::Elsewhere => {
-                debug!(calendar = site.what, "a listed href is not of the calendar")
-            }
-        }
-        if members.len() > MEMBERS {
-            return Err(site.nonsense("names more than 1,000,000 members"));
-        }
-    }
-    if !itself {
-        return Err(site.nonsense("does not tell of the calendar that was listed"));
-    }
-    Ok(members.into_iter().collect())
-}
-
-/// Whether a listed member is a calendar object, as far as its row says.
-fn counts(id: &ResourceId, row: &Response) -> bool {
-    if matches!(row.status, Some(404 | 410)) || row.found.is("collection") {
-        return false;
-    }
-    let kind = row.found.content_type.as_deref().unwrap_or("text/calendar");
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("text/calendar") || id.as_str().to_ascii_lowercase().ends_with(".ics")
-}
-
-/// What changed since `token`; without one, everything.
-///
-/// # Errors
-/// [`ReadError::Expired`] when the server does not take the token, or the report.
-async fn report(site: &Site, token: Option<&str>) -> Result<Report, ReadError> {
-    let mut report = Report {
-        members: BTreeMap::new(),
-        gone: BTreeSet::new(),
-        token: token.unwrap_or_default().to_owned(),
-    };
-    for part in 0..PARTS {
-        let from = (part > 0 || token.is_some()).then_some(report.token.as_str());
-        let reply = site
-            .report("0", xml::sync_collection(from), LISTING)
-            .await
-            .map_err(|error| error.into_read_error(&site.what))?;
-        match reply.status.as_u16() {
-            207 => {}
-            // Said in many ways: 403, 409 or 412 with valid-sync-token, 400, 410. What it was, the
-            // listing that follows will tell.
-            400 | 403 | 405 | 409..=412 | 415 | 422 | 501 => return Err(ReadError::Expired),
-            _ => return Err(site.refused(&reply)),
-        }
-        let answer = site.multistatus(&reply)?;
-        let Some(next) = answer.sync_token else {
-            return Err(ReadError::Expired);
-        };
-        let cut = report.add(site, &reply.url, answer.responses)?;
-        let went_on = next != report.token;
-        report.token = next;
-        if !cut {
-            return Ok(report);
-        }
-        if !went_on {
-            return Err(site.nonsense("is cut short and goes on with where it began"));
-        }
-    }
-    if token.is_none() {
-        return Err(site.nonsense("comes in more parts than are followed"));
-    }
-    // The rest is news of the next read.
-    Ok(report)
-}
-
-impl Report {
-    /// Adds one part; gives whether the server cut it (RFC 6578, 3.6).
-    fn add(
-        &mut self,
-        site: &Site,
-        reply: &url::Url,
-        rows: Vec<Response>,
-    ) -> Result<bool, ReadError> {
-        let mut cut = false;
-        for row in rows {
-            match site.base.named(reply, &row.href) {
-                Named::Collection => match row.status {
-                    Some(507) => cut = true,
-                    _ if row
-                        .errors
-                        .iter()
-                        .any(|e| e == "number-of-matches-within-limits") =>
-                    {
-                        cut = true;
-                    }
-                    Some(404 | 410) => {
-                        return Err(site.status(StatusCode::NOT_FOUND, &site.what));
-                    }
-                    _ => {}
-                },
-                Named::Member(id) if matches!(row.status, Some(404 | 410)) => {
-                    self.members.remove(&id);
-                    self.gone.insert(id);
-                }
-                Named::Member(id) => {
-                    self.gone.remove(&id);
-                    self.members.insert(id, row.found.etag);
-                }
-                Named::Elsewhere => {
-                    debug!(
-                        calendar = site.what,
-                        "a reported href is not of the calendar"
-                    );
-                }
-            }
-            if self.members.len() + self.gone.len() > MEMBERS {
-                return Err(site.nonsense("names more than 1,000,000 members"));
-            }
-        }
-        Ok(cut)
-    }
-}
-
 /// Why a read was cut short.
 enum Cut {
     /// Whoever asked has gone.
@@ -482,7 +347,7 @@ async fn carry_out(site: &Site, mut plan: Plan, sink: &Sink) -> Result<bool, Cut
         }
         send(sink, found).await?;
     }
-    complete(site, plan, changes, sink).await?;
+    complete(site, plan, sink).await?;
     Ok(changes)
 }
 
@@ -501,23 +366,20 @@ async fn settled<T>(result: Result<T, Stopped>, sink: &Sink) -> Result<T, Cut> {
     }
 }
 
-async fn complete(site: &Site, plan: Plan, changes: bool, sink: &Sink) -> Result<(), Cut> {
+async fn complete(site: &Site, plan: Plan, sink: &Sink) -> Result<(), Cut> {
     let token = plan.token.as_ref().and_then(Token::token);
     let end = Found::Complete {
         unchanged: plan.unchanged,
         token,
     };
     send(sink, vec![end]).await?;
-    let suspect = {
-        let mut memory = site.memory();
-        if let Some(Token::Sync(token)) = plan.token {
-            memory.token = Some(token);
-        }
-        plan.whole && std::mem::take(&mut memory.suspect)
-    };
-    if suspect {
-        site.profile
-            .learn(|profile| profile.saw_token_move(changes));
+    let mut memory = site.memory();
+    if let Some(Token::Sync(token)) = plan.token {
+        memory.token = Some(token);
+    }
+    let suspect = plan.whole && std::mem::take(&mut memory.suspect);
+    if suspect && let Some(untold) = plan.untold {
+        site.profile.learn(|profile| profile.saw_token_move(untold));
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 //! - [`connection`]: requests of one account: signing in, redirects, Retry-After, faults in words.
 //! - [`xml`]: requests and multistatus answers as XML.
 //! - [`discover`]: from a URL to the account's calendars.
-//! - `list`: what changed, and its bytes; `fetch`: in chunks that the server takes.
+//! - `list`: what changed, and its bytes; `report`: what the server says of its members; `fetch`:
+//!   their bytes, in chunks that the server takes.
 //! - `write`: one conditional PUT; `reason`: why it was refused, in words.
 //! - [`profile`]: what is learned of a server.
 //! - [`poll`]: when an account is looked at.
@@ -17,6 +18,7 @@ mod list;
 pub mod poll;
 pub mod profile;
 mod reason;
+mod report;
 mod site;
 mod token;
 mod version;
@@ -191,7 +193,7 @@ impl CalDav {
                 let wait = pace.due().saturating_sub(now);
                 if wait.is_zero() {
                     // What this look finds makes the next one sooner, see `noted`.
-                    pace.quiet(now, self.random.next());
+                    pace.begins(now, self.random.next());
                     return;
                 }
                 wait
@@ -208,7 +210,7 @@ impl CalDav {
             let (now, random) = (clock.elapsed(), random.next());
             let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
             match ended {
-                list::Ended::Quiet => {}
+                list::Ended::Quiet => pace.answered(),
                 list::Ended::Changes => pace.changed(now, random),
                 list::Ended::Failed(again) => poll::rest(&mut pace, again, &*clock, now, random),
             }
@@ -242,6 +244,18 @@ impl Calendar for CalDav {
         }
         self.alone().await;
         Scope::News(None)
+    }
+
+    fn confirms_absence(&self) -> bool {
+        true
+    }
+
+    fn may_alter(&self) -> bool {
+        true
+    }
+
+    fn became(&self, written: &Version, read: &Version) -> bool {
+        version::became(written, read)
     }
 
     fn attendees(&self) -> Attendees {

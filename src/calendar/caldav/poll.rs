@@ -56,15 +56,27 @@ impl Pace {
         self.due
     }
 
-    /// A look found nothing: the next is half as much later again.
-    pub fn quiet(&mut self, now: Duration, random: u64) {
+    /// A look begins, and nobody knows how it will end: the next is half as much later again.
+    pub fn begins(&mut self, now: Duration, random: u64) {
         let interval = self.interval + self.interval / 2;
         self.next(interval, now, random);
     }
 
+    /// A look found nothing: the next is half as much later again.
+    pub fn quiet(&mut self, now: Duration, random: u64) {
+        self.answered();
+        self.begins(now, random);
+    }
+
     /// A look found a change: the next is soon.
     pub fn changed(&mut self, now: Duration, random: u64) {
+        self.answered();
         self.next(self.fastest, now, random);
+    }
+
+    /// The server answered: the next failure is the first.
+    pub fn answered(&mut self) {
+        self.rest = REST.0;
     }
 
     /// A look failed: nothing is asked before `until`, or for a rest that doubles.
@@ -80,10 +92,14 @@ impl Pace {
         self.failed(None, now, random);
     }
 
+    /// Whether the next failure is followed by the longest rest.
+    fn rests_longest(&self) -> bool {
+        self.rest == REST.1
+    }
+
     /// Up to a tenth early, so that accounts do not march in step, and never late.
     fn next(&mut self, interval: Duration, now: Duration, random: u64) {
         self.interval = interval.clamp(self.fastest, self.slowest);
-        self.rest = REST.0;
         self.due = now + self.interval - share(self.interval / 10, random);
     }
 }
@@ -167,9 +183,15 @@ impl Looks {
         }
     }
 
-    /// A look failed. All calendars look for themselves once, so that each says that it is failing.
+    /// Whether an earlier look told something.
+    fn told_before(&self) -> bool {
+        self.members.values().any(|member| member.mark.is_some())
+    }
+
+    /// A look failed. All calendars look for themselves once, so that each says that it is failing;
+    /// and again with every longest rest, for it may be the home set alone that fails.
     fn failed(&mut self) {
-        if !std::mem::replace(&mut self.failing, true) {
+        if !std::mem::replace(&mut self.failing, true) || self.pace.rests_longest() {
             for member in self.members.values_mut() {
                 member.news += 1;
             }
@@ -240,7 +262,10 @@ impl Home {
             }
             let _looking = self.looking.lock().await;
             // Somebody else may have looked meanwhile.
-            if self.looks().pace.due() <= self.clock.elapsed() && self.tell(key, told).is_none() {
+            if let Some(told) = self.tell(key, told) {
+                return told;
+            }
+            if self.looks().pace.due() <= self.clock.elapsed() {
                 self.look().await;
             }
         }
@@ -301,6 +326,11 @@ impl Home {
             .filter(|(_, mark)| *mark != Mark::default())
             .collect();
         if !looks.members.keys().any(|key| shown.contains_key(key)) {
+            if looks.told_before() {
+                looks.failed();
+                looks.pace.failed(None, now, random);
+                return;
+            }
             debug!(
                 host = self.connection.host(),
                 "the home set does not tell what changed"

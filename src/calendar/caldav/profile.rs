@@ -38,6 +38,8 @@ pub struct Profile {
     /// What its answer to PUT says of the ETag.
     #[serde(deserialize_with = "lenient")]
     pub etag_on_put: EtagOnPut,
+    /// Its ETags are the SHA-256 of what it stores, so that each tells whether that was rewritten.
+    pub etag_is_digest: bool,
     /// What it takes as the condition of a write.
     #[serde(deserialize_with = "lenient")]
     pub condition: Condition,
@@ -139,6 +141,11 @@ pub enum Changes {
 }
 
 impl Profile {
+    /// What is kept of an account in `notes`; `None` where nothing is.
+    pub fn noted(account: &str, notes: &dyn Notes) -> Option<Self> {
+        notes.load(&key(account)).map(|text| Self::parse(&text))
+    }
+
     /// Reads stored text.
     fn parse(text: &str) -> Self {
         if text.len() > LONGEST {
@@ -258,6 +265,12 @@ impl Profile {
         }
         match self.etag_on_put {
             EtagOnPut::Unknown => {}
+            EtagOnPut::Yes if self.etag_is_digest => {
+                line(
+                    "etag of a write",
+                    "told at once: the digest of what is stored",
+                );
+            }
             EtagOnPut::Yes => line("etag of a write", "told at once"),
             EtagOnPut::No => line("etag of a write", "not told, so read"),
             EtagOnPut::Later => line("etag of a write", "told, and changed later"),
@@ -289,6 +302,11 @@ impl Profile {
     }
 }
 
+/// Where an account's profile is kept.
+fn key(account: &str) -> String {
+    format!("caldav:{account}")
+}
+
 /// A profile that is learned by many and kept.
 pub(super) struct Learned {
     key: String,
@@ -299,12 +317,11 @@ pub(super) struct Learned {
 impl Learned {
     /// Begins with what is kept of the account.
     pub(super) fn new(account: &str, notes: Arc<dyn Notes>) -> Self {
-        let key = format!("caldav:{account}");
-        let profile = notes.load(&key).map(|text| Profile::parse(&text));
+        let profile = Profile::noted(account, &*notes).unwrap_or_default();
         Self {
-            key,
+            key: key(account),
             notes,
-            profile: Mutex::new(profile.unwrap_or_default()),
+            profile: Mutex::new(profile),
         }
     }
 

@@ -91,6 +91,18 @@ pub(super) fn shows(etag: &str, known: &Version) -> bool {
     matches!(Stamp::of(known), Some(Stamp { tag: Tag::Etag(seen), .. }) if same(etag, &seen))
 }
 
+/// Whether what was read in one version is what became of a write that left the other: it has the ETag
+/// that the write left, or, where there is none, the very bytes.
+pub(super) fn became(written: &Version, read: &Version) -> bool {
+    let (Some(written), Some(read)) = (Stamp::of(written), Stamp::of(read)) else {
+        return false;
+    };
+    match (&written.tag, &read.tag) {
+        (Tag::Etag(left) | Tag::Written(left), Tag::Etag(seen)) => same(left, seen),
+        _ => written.digest == read.digest,
+    }
+}
+
 /// Whether two ETags stand for the same content: whoever compresses on the way marks a tag as weak, or
 /// appends to it, in one place and not in another.
 pub(super) fn same(a: &str, b: &str) -> bool {
@@ -106,6 +118,11 @@ pub(super) fn strong(etag: &str) -> String {
 /// Whether a tag is in that form already.
 pub(super) fn is_strong(etag: &str) -> bool {
     etag.len() > 2 && etag == strong(etag)
+}
+
+/// Whether an ETag is the SHA-256 of these bytes, in hex: then it says by itself what is stored.
+pub(super) fn is_digest(etag: &str, bytes: &[u8]) -> bool {
+    is_strong(etag) && opaque(etag).eq_ignore_ascii_case(&hex(&sha256([bytes])))
 }
 
 /// What stands for the bytes: half of their SHA-256, in hex.
@@ -177,5 +194,29 @@ mod tests {
         let written = Stamp::written(b"x", Some("\"1\"")).version();
         assert!(shows("W/\"1\"", &read) && !shows("\"2\"", &read));
         assert!(!shows("\"1\"", &written) && !shows("", &Version::new("?")));
+    }
+
+    #[test]
+    fn a_write_became_what_has_its_etag_or_its_bytes() {
+        let read = |bytes: &[u8], etag| Stamp::read(bytes, etag, None).version();
+        let written = |bytes: &[u8], etag| Stamp::written(bytes, etag).version();
+        for (left, seen, expected) in [
+            (
+                written(b"a", Some("\"1\"")),
+                read(b"b", Some("\"1\"")),
+                true,
+            ),
+            (read(b"a", Some("\"1\"")), read(b"b", Some("W/\"1\"")), true),
+            (
+                written(b"a", Some("\"1\"")),
+                read(b"a", Some("\"2\"")),
+                false,
+            ),
+            (written(b"a", None), read(b"a", Some("\"2\"")), true),
+            (written(b"a", None), read(b"b", Some("\"2\"")), false),
+            (written(b"a", None), Version::new("another port's"), false),
+        ] {
+            assert_eq!(became(&left, &seen), expected, "{left:?} {seen:?}");
+        }
     }
 }

@@ -194,10 +194,18 @@ impl Write<'_> {
                 profile.etag_on_put = EtagOnPut::Yes;
             }
         });
-        match profile.ask(|profile| (profile.bodies, profile.etag_on_put)) {
-            (Bodies::Rewritten, _) | (_, EtagOnPut::Later) => self.left(Some(etag)),
-            (Bodies::Kept, _) => self.stored(etag),
-            (Bodies::Unknown, _) => self.read_back(Some(etag)).await,
+        let digest = version::is_digest(etag, self.bytes);
+        if digest {
+            profile.learn(|profile| profile.etag_is_digest = true);
+        }
+        let (digests, bodies, told) =
+            profile.ask(|learned| (learned.etag_is_digest, learned.bodies, learned.etag_on_put));
+        match bodies {
+            _ if digest => self.stored(etag),
+            _ if digests || told == EtagOnPut::Later => self.left(Some(etag)),
+            Bodies::Kept => self.stored(etag),
+            Bodies::Rewritten => self.left(Some(etag)),
+            Bodies::Unknown => self.read_back(Some(etag)).await,
         }
     }
 
@@ -209,6 +217,11 @@ impl Write<'_> {
             _ => return self.left(told),
         };
         let etag = header(&reply, "etag");
+        if etag.is_some_and(|etag| version::is_digest(etag, &reply.body)) {
+            self.site
+                .profile
+                .learn(|profile| profile.etag_is_digest = true);
+        }
         if reply.body == self.bytes {
             self.learn_bodies(Bodies::Kept);
             let same = |etag: &&str| told.is_some_and(|told| version::same(told, etag));

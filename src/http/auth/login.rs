@@ -24,6 +24,9 @@ use crate::http::oauth::{Grant, RefreshTokens, Token, TokenError};
 use crate::http::{Client, ClientOptions, Windows};
 use crate::secret::SecretSource;
 
+/// How many places in a row may refuse a secret that was accepted before it counts as refused.
+const MOST_PLACES: u8 = 3;
+
 /// How long a refusal is remembered while the secret stays the same.
 const REFUSED: Duration = Duration::from_secs(15 * 60);
 /// How often one request is answered by 401 before it is given up, whatever the answers offer.
@@ -116,6 +119,10 @@ struct Held {
     /// A Digest failed where Basic was let in.
     digest_fails: bool,
     refused: Option<Refusal>,
+    /// The secret was accepted before.
+    let_in: bool,
+    /// How often it was refused since.
+    refusals: u8,
 }
 
 /// A secret that was refused, until when on the monotonic clock, and why.
@@ -248,8 +255,11 @@ impl Login {
 
     /// Takes note that the server let the last try in and did what it asked.
     pub fn accepted(&self, attempt: &Attempt) {
+        let mut held = self.held();
+        held.let_in = true;
+        held.refusals = 0;
         if attempt.fell_back {
-            self.held().digest_fails = true;
+            held.digest_fails = true;
         }
     }
 
@@ -295,6 +305,7 @@ impl Login {
         if attempt.tries < MOST_TRIES {
             if !self.is_oauth2() && held.holds_another(&fresh) {
                 held.secret = Some(fresh);
+                held.let_in = false;
                 attempt.basic_failed = false;
                 attempt.fresh_nonce = false;
                 return Ok(());
@@ -305,11 +316,16 @@ impl Login {
         }
         let why = self.why(source, &offered);
         held.secret = None;
-        held.refused = Some(Refusal {
-            secret: fresh,
-            until: self.clock.elapsed() + REFUSED,
-            why: why.clone(),
-        });
+        held.refusals = held.refusals.saturating_add(1);
+        // Some servers answer 401 for what belongs to somebody else.
+        if !held.let_in || held.refusals >= MOST_PLACES {
+            held.let_in = false;
+            held.refused = Some(Refusal {
+                secret: fresh,
+                until: self.clock.elapsed() + REFUSED,
+                why: why.clone(),
+            });
+        }
         Err(LoginError::Refused(why))
     }
 

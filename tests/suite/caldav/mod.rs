@@ -5,7 +5,10 @@ mod fake;
 
 mod account;
 mod finding;
+mod house;
 mod listing;
+mod passes;
+mod polling;
 mod signing_in;
 mod the_fake;
 mod writing;

@@ -7,7 +7,7 @@ use meetbridge::state::{Frozen, Gone, Link};
 
 use super::scenes::Scene;
 use super::user::{calendar, edit, event};
-use super::world::Faults;
+use super::world::{Faults, Happens};
 
 impl Scene {
     /// With `n` linked events, each in a resource of its own, and each link seen.
@@ -282,6 +282,38 @@ async fn a_listing_that_breaks_off_takes_nothing_away() {
         scene.bridge.pass(&scene.calendar, scope).await.unwrap_err();
     }
     assert_eq!((scene.gone(), scene.frozen()), (vec![], None));
+}
+
+#[tokio::test]
+async fn a_crash_while_a_loss_is_read_hides_none_of_it() {
+    let mut point = 1;
+    loop {
+        let scene = Scene::on_a_server().with(40).await;
+        scene.strip(0..15);
+        scene.delete(15..30);
+        scene.put(40, "20261120T090000Z");
+        scene.world.arm(point, Happens::Crash);
+        tokio::select! {
+            biased;
+            () = scene.world.crashed() => {}
+            _ = scene.news() => {}
+        }
+        let reached = scene.world.reached();
+        scene.world.disarm();
+        let scene = scene.restarted();
+        scene.news().await;
+        let frozen = scene.frozen().expect("it is frozen");
+        assert!(
+            frozen.why.starts_with("30 of its 40"),
+            "{point}: {}",
+            frozen.why
+        );
+        assert!(!scene.world.text("40.ics").unwrap().contains("X-MEETBRIDGE"));
+        if !reached {
+            return assert!(point > 10, "{point}");
+        }
+        point += 3;
+    }
 }
 
 #[tokio::test]

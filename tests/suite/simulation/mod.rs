@@ -1,6 +1,7 @@
 //! A small deterministic simulation: one user, one calendar, ports in memory, and a crash, or an edit
 //! of the user, at every await point in turn. What must hold at rest are promises 1 to 6.
 
+mod keeps;
 mod losses;
 mod scenes;
 mod server;

@@ -62,6 +62,27 @@ impl Scene {
         self.world.text("one.ics").unwrap()
     }
 
+    /// The same after the process has died.
+    pub(super) fn restarted(self) -> Self {
+        let Self {
+            world,
+            bridge,
+            home,
+            ..
+        } = self;
+        let limit = bridge.first_pass_limit;
+        drop(bridge);
+        let (state, _) = State::open(home.path(), world.clock.now()).unwrap();
+        let (mut bridge, calendar) = (world.bridge(Arc::new(state)), watched(&world));
+        bridge.first_pass_limit = limit;
+        Self {
+            world,
+            bridge,
+            calendar,
+            home,
+        }
+    }
+
     /// The same with the state lost.
     pub(super) fn restarted_without_state(self) -> Self {
         let Self { world, home, .. } = self;

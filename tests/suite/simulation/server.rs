@@ -1,12 +1,12 @@
 //! Scenes on a calendar server, which tells what changed since a token.
 
-use meetbridge::calendar::{Scope, SyncToken};
+use meetbridge::calendar::{Attendees, Scope, SyncToken};
 use meetbridge::model::ResourceId;
 use meetbridge::state::Phase;
 use meetbridge::sync::Report;
 
 use super::scenes::Scene;
-use super::user::edit;
+use super::user::{calendar, edit, event};
 use super::world::{Faults, Server};
 
 impl Scene {
@@ -160,4 +160,26 @@ async fn a_pass_that_broke_off_hears_the_same_news_again() {
     assert_eq!(scene.token(), token);
     scene.world.fail(Faults::default());
     assert_eq!(scene.news().await.updated, 1);
+}
+
+#[tokio::test]
+async fn a_preview_says_who_would_be_told_of_what() {
+    let mut scene = Scene::on_a_server();
+    scene.calendar.rules.select = meetbridge::plan::Select::All;
+    let alone = event("two@x", "20261120T090000Z", "Two", "");
+    let alone = alone.replace("ATTENDEE:mailto:bob@x\r\n", "");
+    let one = event("one@x", "20261120T090000Z", "One", "");
+    scene.world.save("one.ics", &calendar(&[one, alone]));
+    let preview = scene.bridge.preview(&scene.calendar).await.unwrap();
+    assert_eq!(preview.attendees, Attendees::Told);
+    let rows: Vec<_> = preview
+        .rows
+        .iter()
+        .map(|row| (row.uid.as_str(), row.decision.name(), row.has_guests))
+        .collect();
+    assert_eq!(rows, [("one@x", "link", true), ("two@x", "link", false)]);
+    assert_eq!(scene.world.effects(), (0, 0));
+    let here = Scene::new();
+    let preview = here.bridge.preview(&here.calendar).await.unwrap();
+    assert_eq!(preview.attendees, Attendees::NotTold);
 }

@@ -70,6 +70,10 @@ pub(super) struct Server {
     pub(super) oldest: u64,
     /// It reports these as deleted, whether they ever were there or not.
     pub(super) phantoms: Vec<&'static str>,
+    /// It drops lines that begin like this from whatever it stores.
+    pub(super) drops: Vec<&'static str>,
+    /// What it stores gets another version a moment after it was written.
+    pub(super) restless: bool,
 }
 
 /// What does not work at the moment.
@@ -187,7 +191,9 @@ impl World {
 
     /// Lets something happen at the `n`th await point from now.
     pub(super) fn arm(&self, n: usize, happens: Happens) {
-        self.inner.lock().unwrap().armed = Some((n, happens));
+        let mut inner = self.inner.lock().unwrap();
+        inner.armed = Some((inner.points + n, happens));
+        inner.reached = false;
     }
 
     pub(super) fn disarm(&self) {
@@ -469,6 +475,26 @@ pub(super) fn watched(world: &Arc<World>) -> Watched {
     }
 }
 
+/// What is left of a calendar without the properties whose lines begin like one of `dropped`.
+fn without(bytes: &[u8], dropped: &[&str]) -> Vec<u8> {
+    if dropped.is_empty() {
+        return bytes.to_vec();
+    }
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let mut kept = String::new();
+    let mut dropping = false;
+    for line in text.split_inclusive("\r\n") {
+        dropping = match line.starts_with(' ') {
+            true => dropping,
+            false => dropped.iter().any(|name| line.starts_with(name)),
+        };
+        if !dropping {
+            kept.push_str(line);
+        }
+    }
+    kept.into_bytes()
+}
+
 /// The calendar's port.
 struct Shelf(Arc<World>, Daemon);
 
@@ -549,9 +575,13 @@ impl Calendar for Shelf {
             inner.writes += 1;
             let stored = inner.versions;
             inner.stored.insert(id.as_str().into(), self.0.clock.now());
-            inner
-                .resources
-                .insert(id.as_str().into(), (stored, bytes.to_vec()));
+            let server = inner.server.clone().unwrap_or_default();
+            let kept = without(bytes, &server.drops);
+            if server.restless {
+                inner.versions += 1;
+            }
+            let version = inner.versions;
+            inner.resources.insert(id.as_str().into(), (version, kept));
             inner.written.insert(id.as_str().into(), (self.1, stored));
             stored
         };
@@ -561,6 +591,17 @@ impl Calendar for Shelf {
 
     fn confirms_absence(&self) -> bool {
         self.0.server().is_some()
+    }
+
+    fn may_alter(&self) -> bool {
+        self.0.server().is_some()
+    }
+
+    fn attendees(&self) -> Attendees {
+        match self.0.server() {
+            Some(_) => Attendees::Told,
+            None => Attendees::NotTold,
+        }
     }
 
     async fn changed(&self) -> Scope {

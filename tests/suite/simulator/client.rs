@@ -96,11 +96,7 @@ impl Client {
     }
 
     pub(super) async fn signed_in_again(&self) -> Self {
-        let token = self.sign_in().await.expect(200);
-        Self {
-            authorization: format!("Bearer {}", token.text("access_token")),
-            ..self.clone()
-        }
+        self.with_token(&self.sign_in().await.expect(200))
     }
 
     /// The documented token request.
@@ -118,22 +114,58 @@ impl Client {
         self.token(TENANT, &form, None).await
     }
 
+    /// A token request of these parameters beside the client id.
+    pub(super) async fn grant(&self, tenant: &str, form: &[(&str, &str)]) -> Answer {
+        let form = with_client_id(form);
+        self.token(tenant, &form, None).await
+    }
+
+    /// A device code for these scopes.
+    pub(super) async fn device_code(&self, tenant: &str, scope: &str) -> Answer {
+        let form = with_client_id(&[("scope", scope)]);
+        self.entra(tenant, "devicecode", &form, None).await
+    }
+
     pub(super) async fn token(
         &self,
         tenant: &str,
         form: &[(String, String)],
         authorization: Option<&str>,
     ) -> Answer {
+        self.entra(tenant, "token", form, authorization).await
+    }
+
+    async fn entra(
+        &self,
+        tenant: &str,
+        endpoint: &str,
+        form: &[(String, String)],
+        authorization: Option<&str>,
+    ) -> Answer {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
-        let url = format!("{}/{tenant}/oauth2/v2.0/token", self.base);
+        let url = format!("{}/{tenant}/oauth2/v2.0/{endpoint}", self.base);
         let mut request = self.http.post(url).body(body);
         request = request.header("content-type", "application/x-www-form-urlencoded");
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);
         }
         self.send(request).await
+    }
+
+    /// The same client with another access token.
+    pub(super) fn with_token(&self, token: &Answer) -> Self {
+        Self {
+            authorization: format!("Bearer {}", token.text("access_token")),
+            ..self.clone()
+        }
+    }
+
+    /// A request that the schemas do not allow, and its answer, unchecked.
+    pub(super) async fn loose(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.send_unchecked(self.request(method, path, Some(body)))
+            .await
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
@@ -229,6 +261,20 @@ impl Answer {
             .as_str()
             .unwrap_or_else(|| panic!("no {name} in {}", self.raw))
     }
+}
+
+fn with_client_id(form: &[(&str, &str)]) -> Vec<(String, String)> {
+    let all = [("client_id", CLIENT_ID)];
+    let all = all.iter().chain(form);
+    all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// What a JWT-shaped token says.
+pub(super) fn claims(token: &str) -> Value {
+    let claims = token.split('.').nth(1).unwrap();
+    let claims = data_encoding::BASE64URL_NOPAD.decode(claims.as_bytes());
+    serde_json::from_slice(&claims.unwrap()).unwrap()
 }
 
 /// Percent-encodes everything but letters and digits.

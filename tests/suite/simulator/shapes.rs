@@ -30,6 +30,9 @@ struct Shared {
     error: SchemaIndex,
     token: SchemaIndex,
     token_error: SchemaIndex,
+    device_code: SchemaIndex,
+    batch: SchemaIndex,
+    batch_answer: SchemaIndex,
 }
 
 fn root() -> Option<PathBuf> {
@@ -75,7 +78,15 @@ fn load() -> Option<Shared> {
         compile("docs-derived/token.success"),
         compile("docs-derived/token.error"),
     );
+    let (device_code, batch, batch_answer) = (
+        compile("docs-derived/devicecode.success"),
+        compile("docs-derived/batch.request"),
+        compile("docs-derived/batch.response"),
+    );
     Some(Shared {
+        device_code,
+        batch,
+        batch_answer,
         create_or_get,
         create,
         patch,
@@ -95,13 +106,21 @@ pub(super) fn check_exchange(request: &Request, answer: &Answer) {
         return;
     };
     let accepted = (200..300).contains(&answer.status);
-    let token = path.ends_with("/token");
+    let token = path.ends_with("/token") || path.ends_with("/devicecode");
     let html = answer
         .headers
         .get("content-type")
         .is_some_and(|kind| kind == "text/html");
     let (sent, got) = match *request.method() {
+        _ if path.ends_with("/devicecode") => (None, Some(shared.device_code)),
         _ if token => (None, Some(shared.token)),
+        Method::POST if path.ends_with("/$batch") => {
+            if accepted {
+                check_parts(shared, &answer.body);
+            }
+            (Some(shared.batch), Some(shared.batch_answer))
+        }
+        _ if !path.contains("/onlineMeetings") => (None, None),
         Method::POST if path.ends_with("createOrGet") => {
             (Some(shared.create_or_get), Some(shared.meeting))
         }
@@ -127,6 +146,20 @@ pub(super) fn check_exchange(request: &Request, answer: &Answer) {
     };
     if let Some(schema) = got.filter(|_| !html) {
         fits(shared, schema, &answer.body, "answer");
+    }
+}
+
+/// The answers inside a batch: meetings and errors.
+fn check_parts(shared: &Shared, answer: &Value) {
+    for part in answer["responses"].as_array().unwrap() {
+        let Some(body) = part.get("body") else {
+            continue;
+        };
+        if part["status"].as_u64().unwrap() >= 400 {
+            fits(shared, shared.error, body, "error in the batch");
+        } else if body.get("joinWebUrl").is_some() {
+            fits(shared, shared.meeting, body, "meeting in the batch");
+        }
     }
 }
 

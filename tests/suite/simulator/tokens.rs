@@ -35,6 +35,12 @@ async fn a_token_is_granted_for_the_documented_request_only() {
         form.push(("client_assertion".into(), "a.b.c".into()));
         form
     };
+    let typed = {
+        let mut form = assertion.clone();
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        form.push(("client_assertion_type".into(), kind.into()));
+        form
+    };
     let mut twice = with("scope", Some(&scope));
     twice.push(("scope".into(), scope.clone()));
     let foreign = "https://graph.microsoft.com/.default";
@@ -51,7 +57,8 @@ async fn a_token_is_granted_for_the_documented_request_only() {
         ("no app", TENANT, with("client_id", None), 400, "invalid_request", 900144),
         ("wrong secret", TENANT, with("client_secret", Some("x")), 401, "invalid_client", 7000215),
         ("no secret", TENANT, with("client_secret", None), 401, "invalid_client", 7000218),
-        ("unknown certificate", TENANT, assertion, 401, "invalid_client", 700027),
+        ("assertion without its type", TENANT, assertion, 400, "invalid_request", 900144),
+        ("assertion that is no JWT", TENANT, typed, 401, "invalid_client", 50027),
         ("no scope", TENANT, with("scope", None), 400, "invalid_request", 900144),
         ("scope without .default", TENANT, with("scope", Some(&unscoped)), 400, "invalid_scope", 70011),
         ("another resource", TENANT, with("scope", Some(foreign)), 400, "invalid_resource", 500011),
@@ -155,4 +162,48 @@ async fn a_token_is_good_in_its_own_tenant_only() {
     .await;
     let path = create_or_get(ORGANIZER_WITHOUT_DIAL_IN);
     client.post(&path, &planning()).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_disabled_application_gets_no_token() {
+    let (simulator, client) = start(|_| {}).await;
+    simulator.change(|settings| settings.app.disabled = true);
+    let answer = client.sign_in().await.expect(400);
+    assert_eq!(answer.body["error_codes"], json!([7000112]));
+    simulator.change(|settings| settings.app.disabled = false);
+    client.sign_in().await.expect(200);
+}
+
+#[tokio::test]
+async fn an_access_token_tells_whose_it_is() {
+    let (simulator, client) = start(|_| {}).await;
+    let token = client.sign_in().await.expect(200);
+    let claims = super::client::claims(token.text("access_token"));
+    assert_eq!(claims["tid"], TENANT);
+    assert_eq!(claims["appid"], CLIENT_ID);
+    assert_eq!(claims["aud"], simulator.graph_url());
+    assert_eq!(
+        claims["exp"].as_i64().unwrap() - claims["nbf"].as_i64().unwrap(),
+        3599
+    );
+    let roles = claims["roles"].as_array().unwrap();
+    assert!(roles.contains(&json!("OnlineMeetings.ReadWrite.All")));
+    assert_eq!(claims.get("scp"), None);
+}
+
+#[tokio::test]
+async fn tokens_can_be_short_lived_and_revoked_in_mid_run() {
+    let clock = clock();
+    let (simulator, client) = start_with(Arc::clone(&clock), |settings| {
+        settings.token_lifetime = Duration::from_secs(60);
+    })
+    .await;
+    let path = create_or_get(ORGANIZER);
+    client.post(&path, &planning()).await.expect(201);
+    simulator.revoke_access_tokens();
+    client.post(&path, &planning()).await.expect(401);
+    let client = client.signed_in_again().await;
+    client.post(&path, &planning()).await.expect(200);
+    clock.advance(Duration::from_secs(60));
+    client.post(&path, &planning()).await.expect(401);
 }

@@ -253,6 +253,11 @@ impl Editor {
         world.serial += 1;
     }
 
+    /// What the server calls itself.
+    pub fn server(&self) -> &'static str {
+        self.0.world().quirks.server
+    }
+
     /// Moves the server's clock on.
     pub fn advance(&self, seconds: i64) {
         let mut world = self.0.world();

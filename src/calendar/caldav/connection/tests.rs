@@ -341,6 +341,32 @@ async fn a_password_that_changed_on_both_sides_is_read_anew_within_the_request()
 }
 
 #[tokio::test]
+async fn a_401_for_what_belongs_to_another_does_not_shut_the_account_out() {
+    let shut = Arc::new(Mutex::new(false));
+    let now = Arc::clone(&shut);
+    let world = World::new(move |_| match *now.lock().unwrap() {
+        true => answer(401, &[ASK_BASIC], ""),
+        false => answer(207, &[], ""),
+    });
+    for _ in 0..5 {
+        *shut.lock().unwrap() = false;
+        assert_eq!(
+            world.status().await,
+            207,
+            "a refusal elsewhere changes nothing"
+        );
+        *shut.lock().unwrap() = true;
+        world.refused(&[]).await;
+    }
+    // One refusal after another is no such thing.
+    world.refused(&[]).await;
+    world.refused(&[]).await;
+    world.server.count();
+    world.refused(&[]).await;
+    assert_eq!(world.server.count(), 0);
+}
+
+#[tokio::test]
 async fn many_requests_with_a_wrong_password_do_not_multiply_the_tries() {
     let world = World::new(|_| answer(401, &[&format!("{ASK_DIGEST}\"n\""), ASK_BASIC], ""));
     let first = world.ask().await;

@@ -175,7 +175,6 @@ impl Finder<'_> {
             let name = self.connection.addresses_hint();
             way.addresses.extend(name.and_then(read::address));
         }
-        self.owners(&mut way).await?;
         let place = way
             .homes
             .first()
@@ -183,6 +182,8 @@ impl Finder<'_> {
         if let Some(url) = place.cloned() {
             way.headers.extend(self.options(url).await?);
         }
+        // Last: a server may answer 401 for what is somebody else's.
+        self.owners(&mut way).await?;
         Ok(Discovery {
             host: self.host(),
             server: product(&way.headers),
@@ -197,6 +198,8 @@ impl Finder<'_> {
     /// Says whose each calendar is, and how its owner is addressed.
     async fn owners(&self, way: &mut Way) -> Result<(), Failure> {
         let mut known: Vec<(Url, BTreeSet<String>)> = Vec::new();
+        // Whoever is refused again and again looks like somebody who tries passwords.
+        let mut refused = false;
         if let Some(principal) = &way.principal {
             known.push((principal.clone(), way.addresses.clone()));
         }
@@ -211,8 +214,10 @@ impl Finder<'_> {
             let at = known.iter().position(|(url, _)| same_place(url, owner));
             collection.addresses = match at.and_then(|at| known.get(at)) {
                 Some((_, addresses)) => addresses.clone(),
-                None if known.len() <= MAX_OWNERS => {
+                None if known.len() <= MAX_OWNERS && !refused => {
                     let addresses = self.addresses_of(owner).await?;
+                    refused = addresses.is_none();
+                    let addresses = addresses.unwrap_or_default();
                     known.push((owner.clone(), addresses.clone()));
                     addresses
                 }
@@ -225,11 +230,13 @@ impl Finder<'_> {
         Ok(())
     }
 
-    /// How a principal is addressed; nothing where the server does not tell this account.
-    async fn addresses_of(&self, owner: &Url) -> Result<BTreeSet<String>, Failure> {
+    /// How a principal is addressed: nothing where the server does not tell, `None` where it refuses
+    /// the account's credentials there.
+    async fn addresses_of(&self, owner: &Url) -> Result<Option<BTreeSet<String>>, Failure> {
         match self.there(owner, &[Prop::CalendarUserAddressSet]).await {
-            Ok(there) => Ok(read::addresses(&there.more.calendar_user_address_set)),
-            Err(failure) if failure.is_local() => Ok(BTreeSet::new()),
+            Ok(there) => Ok(Some(read::addresses(&there.more.calendar_user_address_set))),
+            Err(Failure::Dav(DavError::Credentials { .. })) => Ok(None),
+            Err(failure) if failure.is_local() => Ok(Some(BTreeSet::new())),
             Err(failure) => Err(failure),
         }
     }

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-use reqwest::Method;
 use url::Url;
 
 use super::connection::{Connection, ConnectionSettings};
@@ -125,7 +124,6 @@ struct World {
     server: Server,
     clock: Arc<Timeless>,
     notes: Arc<Kept>,
-    connection: Arc<Connection>,
     site: Arc<Site>,
 }
 
@@ -163,7 +161,7 @@ impl World {
         let (clock, notes) = (Arc::new(Timeless::default()), Arc::new(Kept::default()));
         let connection = Arc::new(connect(&server.url, &clock));
         let mut site = Site::new(
-            Arc::clone(&connection),
+            connection,
             Arc::new(Learned::new("alice", notes.clone())),
             clock.clone(),
             "alice at host".to_owned(),
@@ -174,7 +172,6 @@ impl World {
             server,
             clock,
             notes,
-            connection,
             site: Arc::new(site),
         }
     }

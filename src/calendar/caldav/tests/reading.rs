@@ -152,7 +152,7 @@ async fn other_refusals_of_a_report_are_errors() {
         (status(507), "cut"),
         (
             answer(200, &[], "<html>Sign in</html>"),
-            "not a WebDAV answer",
+            "web page",
         ),
         (answer(207, &[], "<html>Sign in</html>"), "web page"),
         (

@@ -90,6 +90,29 @@ async fn the_first_write_shows_what_a_server_makes_of_it() {
 }
 
 #[tokio::test]
+async fn an_etag_that_is_a_digest_tells_of_each_write_whether_it_was_rewritten() {
+    let tag = |text: &str| {
+        let digest = crate::model::sha256([text.as_bytes()]);
+        format!("\"{}\"", crate::model::hex(&digest))
+    };
+    let (kept, rewritten) = (tag(&linked("a.ics")), tag(&linked("other")));
+    let world = World::new(&[
+        ("PUT a.ics if \"1\"", put(&kept)),
+        ("PUT a.ics if \"1\"", put(&rewritten)),
+        ("PUT a.ics if \"1\"", put(&kept)),
+    ]);
+    for expected in [
+        Tag::Etag(kept.clone()),
+        Tag::Written(rewritten),
+        Tag::Etag(kept),
+    ] {
+        let (written, asked) = world.write("a.ics", Some("\"1\""), &linked("a.ics")).await;
+        assert_eq!(stored(&written), expected);
+        assert_eq!(asked.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_without_etag_is_followed_by_a_read() {
     for (found, expected) in [
         (linked("a.ics"), Tag::Etag("\"2\"".to_owned())),

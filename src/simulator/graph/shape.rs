@@ -106,6 +106,24 @@ pub(super) const PATCH: Fields = &[
     ("watermarkProtection", WATERMARK),
 ];
 
+/// The properties of a meeting that no PATCH can change.
+pub(super) const FIXED: &[&str] = &[
+    "id",
+    "meetingType",
+    "isBroadcast",
+    "joinWebUrl",
+    "audioConferencing",
+    "joinInformation",
+    "joinMeetingIdSettings",
+    "chatInfo",
+    "videoTeleconferenceId",
+    "externalId",
+    "creationDateTime",
+    "expiryDateTime",
+    "meetingOptionsWebUrl",
+    "autoAdmittedUsers",
+];
+
 /// The properties that a plain create takes beside those of [`PATCH`].
 pub(super) const CREATE_ONLY: Fields = &[
     ("allowParticipantsToChangeName", Bool),

@@ -115,7 +115,7 @@ impl AsyncWrite for Stream {
 }
 
 /// Where the simulator listens, once it does.
-pub(super) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if !address.ip().is_loopback() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,

@@ -1,4 +1,4 @@
-//! `joinInformation`: the text people would see, in English or German. Pure.
+//! `joinInformation`: the text people would see, in a few languages. Pure.
 
 use std::fmt::Write as _;
 
@@ -9,6 +9,9 @@ use url::form_urlencoded;
 pub(super) enum Language {
     English,
     German,
+    French,
+    Spanish,
+    Japanese,
 }
 
 impl Language {
@@ -23,6 +26,9 @@ impl Language {
             let known = match primary.map(str::to_ascii_lowercase).as_deref() {
                 Some("en") => Self::English,
                 Some("de") => Self::German,
+                Some("fr") => Self::French,
+                Some("es") => Self::Spanish,
+                Some("ja") => Self::Japanese,
                 _ => continue,
             };
             if quality > best.0 {
@@ -36,6 +42,9 @@ impl Language {
         match self {
             Self::English => "en-US",
             Self::German => "de-DE",
+            Self::French => "fr-FR",
+            Self::Spanish => "es-ES",
+            Self::Japanese => "ja-JP",
         }
     }
 
@@ -62,6 +71,39 @@ impl Language {
                 conference: "Telefonkonferenz-ID:",
                 video: "Video-ID:",
                 options: "Besprechungsoptionen",
+            },
+            Self::French => Words {
+                title: "Réunion Microsoft Teams",
+                join: "Rejoindre la réunion",
+                meeting_id: "ID de réunion :",
+                passcode: "Code secret :",
+                dial_in: "Participer par téléphone",
+                numbers: "Trouver un numéro local",
+                conference: "ID de conférence téléphonique :",
+                video: "ID vidéo :",
+                options: "Options de réunion",
+            },
+            Self::Spanish => Words {
+                title: "Reunión de Microsoft Teams",
+                join: "Unirse a la reunión",
+                meeting_id: "Id. de reunión:",
+                passcode: "Código de acceso:",
+                dial_in: "Llamar por teléfono",
+                numbers: "Buscar un número local",
+                conference: "Id. de conferencia:",
+                video: "Id. de vídeo:",
+                options: "Opciones de la reunión",
+            },
+            Self::Japanese => Words {
+                title: "Microsoft Teams 会議",
+                join: "会議に参加する",
+                meeting_id: "会議 ID:",
+                passcode: "パスコード:",
+                dial_in: "電話で参加",
+                numbers: "市内番号を検索",
+                conference: "電話会議 ID:",
+                video: "ビデオ ID:",
+                options: "会議のオプション",
             },
         }
     }
@@ -154,9 +196,11 @@ mod tests {
         let cases = [
             ("", English),
             ("de-DE", German),
-            ("fr, de;q=0.5, en;q=0.3", German),
+            ("cy, de;q=0.5, en;q=0.3", German),
             ("de;q=0.2, en-GB", English),
-            ("fr", English),
+            ("cy", English),
+            ("fr-CA", French),
+            ("ja;q=0.9, es", Spanish),
             ("de;q=x", English),
         ];
         for (header, expected) in cases {

@@ -6,32 +6,41 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::reply::instant;
-use super::settings::{Organizer, UrlShape};
 use super::wording::{DialIn, Invitation, Language, join_information};
+use crate::simulator::manners::{Expiry, Spelling};
+use crate::simulator::reply::instant;
+use crate::simulator::settings::{Organizer, UrlShape};
 
 /// How long after its end, or its last update, a meeting lives (graph-api.md, section 8).
 const LIFE: TimeDelta = TimeDelta::days(60);
 
 /// A meeting. Its invented parts follow from the seed and the key alone.
 #[derive(Clone, Debug)]
-pub(super) struct Record {
-    pub(super) id: String,
-    pub(super) organizer: Organizer,
+pub(crate) struct Record {
+    pub(crate) id: String,
+    /// Directory id.
+    pub(crate) tenant: String,
+    /// Object id.
+    pub(crate) organizer: String,
     /// `None` for a plain create.
-    pub(super) external_id: Option<String>,
-    pub(super) subject: Option<String>,
-    pub(super) start: DateTime<Utc>,
-    pub(super) end: DateTime<Utc>,
-    pub(super) expires: DateTime<Utc>,
-    pub(super) created: DateTime<Utc>,
-    pub(super) attendees: Vec<Value>,
+    pub(crate) external_id: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) start: DateTime<Utc>,
+    pub(crate) end: DateTime<Utc>,
+    pub(crate) expires: DateTime<Utc>,
+    pub(crate) created: DateTime<Utc>,
+    pub(crate) attendees: Vec<Value>,
     /// What was set by create or PATCH, over the defaults.
-    pub(super) options: Map<String, Value>,
-    pub(super) long_url: String,
-    pub(super) short_url: String,
-    pub(super) join_meeting_id: String,
-    pub(super) passcode: Option<String>,
+    pub(crate) options: Map<String, Value>,
+    pub(crate) long_url: String,
+    pub(crate) short_url: String,
+    pub(crate) join_meeting_id: String,
+    pub(crate) passcode: Option<String>,
+    /// The number of the last request that had come in when this meeting was made.
+    pub(crate) born: u64,
+    pub(crate) deleted: bool,
+    /// Whether somebody is in it.
+    pub(crate) in_progress: bool,
     thread: String,
     conference_id: String,
     dial_in_config: Uuid,
@@ -47,10 +56,14 @@ pub(super) struct New<'a> {
     pub(super) external_id: Option<&'a str>,
     /// How many meetings were made for this key (or, without one, at all) before.
     pub(super) earlier: u64,
+    /// The number of the last request that has come in.
+    pub(super) born: u64,
     pub(super) start: DateTime<Utc>,
     pub(super) end: DateTime<Utc>,
     pub(super) now: DateTime<Utc>,
     pub(super) shape: UrlShape,
+    /// Of the join URL.
+    pub(super) host: &'a str,
 }
 
 impl Record {
@@ -80,15 +93,16 @@ impl Record {
         let name = BASE64_NOPAD.encode(guid("thread").to_string().as_bytes());
         let thread = format!("19:meeting_{name}@thread.v2");
         let (oid, tid) = (&organizer.id, &organizer.tenant);
+        let host = new.host;
         let join_meeting_id = digits(&invent("meeting id"), 13);
         Self {
             id: BASE64.encode(format!("1*{oid}*0**{thread}").as_bytes()),
             long_url: format!(
-                "https://teams.microsoft.com/l/meetup-join/19%3ameeting_{name}%40thread.v2/0\
+                "https://{host}/l/meetup-join/19%3ameeting_{name}%40thread.v2/0\
                  ?context=%7b%22Tid%22%3a%22{tid}%22%2c%22Oid%22%3a%22{oid}%22%7d"
             ),
             short_url: format!(
-                "https://teams.microsoft.com/meet/{join_meeting_id}?p={}",
+                "https://{host}/meet/{join_meeting_id}?p={}",
                 letters(&invent("hashed passcode"), 18)
             ),
             passcode: Some(letters(&invent("passcode"), 8)),
@@ -98,7 +112,11 @@ impl Record {
             fraction: invent("fraction")[0].is_multiple_of(2),
             join_meeting_id,
             thread,
-            organizer: organizer.clone(),
+            tenant: tid.clone(),
+            organizer: oid.clone(),
+            born: new.born,
+            deleted: false,
+            in_progress: false,
             external_id: new.external_id.map(str::to_owned),
             subject: None,
             start: new.start,
@@ -112,7 +130,7 @@ impl Record {
     }
 
     /// The URL by which this meeting shows itself, except in answers of the filter.
-    pub(super) fn join_web_url(&self) -> &str {
+    pub(crate) fn join_web_url(&self) -> &str {
         match self.shape {
             UrlShape::Long => &self.long_url,
             UrlShape::Short => &self.short_url,
@@ -127,6 +145,33 @@ impl Record {
     /// An update puts the expiry off.
     pub(super) fn updated(&mut self, now: DateTime<Utc>) {
         self.expires = self.expires.max(expiry(self.end, now));
+    }
+
+    /// Whether it is still found: neither deleted nor, where all of it ends then, expired.
+    pub(crate) fn is_alive(&self, now: DateTime<Utc>, expiry: Expiry) -> bool {
+        !self.deleted && (expiry == Expiry::DialIn || now < self.expires)
+    }
+
+    /// A deleted or expired meeting is as good as before.
+    pub(super) fn revive(&mut self, now: DateTime<Utc>) {
+        self.deleted = false;
+        self.updated(now);
+    }
+
+    /// Somebody opens the join URL, which brings a deleted meeting back; whether that works: not once
+    /// the URL has expired.
+    pub(crate) fn join(&mut self, now: DateTime<Utc>, expiry: Expiry) -> bool {
+        if expiry == Expiry::Everything && self.expires <= now {
+            return false;
+        }
+        self.revive(now);
+        self.in_progress = true;
+        true
+    }
+
+    /// Everybody has left.
+    pub(crate) fn leave(&mut self) {
+        self.in_progress = false;
     }
 
     /// Sets one option; objects are merged, so that a part can be set alone.
@@ -144,10 +189,10 @@ impl Record {
     }
 
     /// The whole onlineMeeting, without `@odata.context`.
-    pub(super) fn show(&self, view: &View) -> Map<String, Value> {
+    pub(super) fn show(&self, view: &View<'_>) -> Map<String, Value> {
         let Organizer {
             id, tenant, upn, ..
-        } = &self.organizer;
+        } = view.organizer;
         let organizer = json!({
             "upn": upn,
             "role": "presenter",
@@ -169,8 +214,8 @@ impl Record {
             options_url: &options_url,
             meeting_id: &self.join_meeting_id,
             passcode: self.passcode.as_deref(),
-            dial_in: self.dial_in_facts(),
-            video: self.video(),
+            dial_in: self.dial_in_facts(view),
+            video: self.video(view),
         };
         let body = json!({
             "id": self.id,
@@ -184,7 +229,7 @@ impl Record {
             "isBroadcast": false,
             "autoAdmittedUsers": "EveryoneInCompany",
             "meetingOptionsWebUrl": options_url,
-            "videoTeleconferenceId": self.video(),
+            "videoTeleconferenceId": self.video(view),
             "participants": {"organizer": organizer, "attendees": self.attendees,
                              "producers": [], "contributors": []},
             "joinMeetingIdSettings": {
@@ -192,7 +237,7 @@ impl Record {
                 "joinMeetingId": self.join_meeting_id,
                 "passcode": self.passcode,
             },
-            "audioConferencing": self.dial_in(),
+            "audioConferencing": self.dial_in(view),
             "chatInfo": {"threadId": self.thread, "messageId": "0", "replyChainMessageId": null},
             "joinInformation": {
                 "content": join_information(&invitation, view.language),
@@ -208,23 +253,26 @@ impl Record {
         if !view.unknown_enum_members {
             hide_unknown_members(&mut shown);
         }
+        shown.retain(|name, _| !view.absent.contains(name));
         shown
     }
 
     /// `videoTeleconferenceId`, with Cloud Video Interop.
-    fn video(&self) -> Option<&str> {
-        self.organizer
-            .video_interop
-            .then_some(self.video_id.as_str())
+    fn video(&self, view: &View<'_>) -> Option<&str> {
+        (view.organizer.video_interop && view.now < self.expires).then_some(self.video_id.as_str())
     }
 
     /// `audioConferencing`: `null` without a licence.
-    fn dial_in(&self) -> Value {
-        let Some(dial_in) = self.dial_in_facts() else {
+    fn dial_in(&self, view: &View<'_>) -> Value {
+        let Some(dial_in) = self.dial_in_facts(view) else {
             return Value::Null;
         };
+        let conference_id = match view.spelling {
+            Spelling::Metadata => "conferenceId",
+            Spelling::Documentation => "ConferenceId",
+        };
         json!({
-            "conferenceId": dial_in.conference_id,
+            conference_id: dial_in.conference_id,
             "tollNumber": dial_in.toll,
             "tollFreeNumber": dial_in.toll_free,
             "tollNumbers": [dial_in.toll, "+49 69 5550 0101"],
@@ -233,9 +281,10 @@ impl Record {
         })
     }
 
-    /// What the dial-in consists of, with a licence.
-    fn dial_in_facts(&self) -> Option<DialIn<'_>> {
-        self.organizer.dial_in.then(|| DialIn {
+    /// What the dial-in consists of, with a licence that has spread, until the meeting expires.
+    fn dial_in_facts(&self, view: &View<'_>) -> Option<DialIn<'_>> {
+        let licensed = view.organizer.dial_in && view.organizer.dial_in_from <= view.now;
+        (licensed && view.now < self.expires).then(|| DialIn {
             conference_id: &self.conference_id,
             toll: "+1 555-555-0100",
             toll_free: "+1 800-555-0199",
@@ -249,13 +298,19 @@ impl Record {
 
 /// How an answer shows a meeting.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct View {
+pub(super) struct View<'a> {
+    /// The meeting's organizer as they are now.
+    pub(super) organizer: &'a Organizer,
+    pub(super) now: DateTime<Utc>,
     /// Of the join information.
     pub(super) language: Language,
     /// Whether the client asked for enum members added later.
     pub(super) unknown_enum_members: bool,
     /// Show the long join URL whatever the meeting's shape.
     pub(super) long_url: bool,
+    pub(super) spelling: Spelling,
+    /// Properties to leave out.
+    pub(super) absent: &'a [String],
 }
 
 fn expiry(end: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
