@@ -45,6 +45,12 @@ def shown(event):
     return {"url": str(event.url), "etag": event.etag, "ics": event.data, "events": found}
 
 
+def outrun(fault):
+    """Whether a write failed because somebody else wrote: Xandikos says 423 or 500 to those who come at once."""
+    mismatch = isinstance(fault, (error.ETagMismatchError, error.ScheduleTagMismatchError))
+    return mismatch or fault.status in (412, 423, 500)
+
+
 def edited(calendar, uid, change):
     """Changes the master of an event and stores it."""
     for _ in range(TRIES):
@@ -54,7 +60,9 @@ def edited(calendar, uid, change):
             change(component)
         try:
             event.save()
-        except (error.ETagMismatchError, error.ScheduleTagMismatchError):
+        except error.DAVError as fault:
+            if not outrun(fault):
+                raise
             continue
         return {"url": str(event.url)}
     raise SystemExit(f"{uid}: somebody else writes it all the time")
@@ -122,7 +130,9 @@ def override(calendar, a):
                 put(component, "SUMMARY", a.summary)
             try:
                 event.save()
-            except (error.ETagMismatchError, error.ScheduleTagMismatchError):
+            except error.DAVError as fault:
+                if not outrun(fault):
+                    raise
                 break
             return {"url": str(event.url)}
         else:

@@ -126,13 +126,9 @@ impl Place {
         Ok(read)
     }
 
-    #[track_caller]
-    fn read(&self, scope: Scope, known: Known) -> impl Future<Output = Read> {
-        async move {
-            self.try_read(&scope, known)
-                .await
-                .unwrap_or_else(|e| panic!("{}: {e}", self.kind.name()))
-        }
+    async fn read(&self, scope: Scope, known: Known) -> Read {
+        let read = self.try_read(&scope, known).await;
+        read.unwrap_or_else(|e| panic!("{} {scope:?}: {e}", self.kind.name()))
     }
 
     /// One resource as it is.

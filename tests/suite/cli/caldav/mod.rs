@@ -1,12 +1,16 @@
 //! Real CalDAV servers, the real binary, and a person's client that was written by others.
 
 mod account;
+mod killed;
 mod person;
 mod together;
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use meetbridge::clock::Clock as _;
+use meetbridge::daemon::clock::SystemClock;
 use meetbridge::simulator::Endpoint;
 use serde_json::Value;
 
@@ -15,6 +19,9 @@ use crate::servers::harness::{ALICE, Client, Kind, Tap};
 
 /// What a person's edit may cost us on the server.
 const ONE_WRITE: usize = 1;
+
+/// How long daemons may take that are in each other's way.
+const LONG: Duration = Duration::from_secs(180);
 
 /// A calendar on a server, a person's client of it, and a world that is configured for it.
 struct Scene {
@@ -172,6 +179,15 @@ fn configure(world: &World, kind: Kind, tap: &Tap, more: &str) {
         rest: &table,
         ..Setup::default()
     });
+}
+
+/// Waits longer than it takes until a write that met a lock is tried again.
+fn wait_long(what: &str, mut condition: impl FnMut() -> bool) {
+    let clock = SystemClock::new();
+    while !condition() {
+        assert!(clock.elapsed() < LONG, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// An instant so many hours ahead, as the client takes it.

@@ -169,3 +169,54 @@ fn an_attendee_s_copy_is_left_alone_on_radicale() {
 fn an_attendee_s_copy_is_left_alone_on_xandikos() {
     invited(Kind::Xandikos);
 }
+
+/// A person who does not wait for the daemon: nothing of it is lost, and after a pass each event has
+/// its link and each meeting its event's time and title.
+fn in_a_hurry(kind: Kind) {
+    let mut scene = Scene::new(kind, "Hurry");
+    let mut daemon = scene.world.start(&["run"]);
+    daemon.wait_log("calendar.pass");
+    let title = format!("{TITLE} mit Speck");
+    let uids: Vec<_> = (0..5).map(|n| format!("hurry-{n}@example.org")).collect();
+    for (uid, hours) in uids.iter().zip(24..) {
+        scene.create(uid, hours);
+        scene.person(&["rename", uid, &title]);
+    }
+    wait_until("links, in the middle of it", || scene.puts() > 0);
+    for (uid, hours) in uids.iter().zip(48..) {
+        scene.person(&["move", uid, &instant(hours)]);
+        scene.person(&["retext", uid, "Agenda", "Programme"]);
+    }
+    // A write that met a lock is tried again by the daemon only after a while.
+    daemon.terminate().says(0, &["daemon.stopped"]);
+    scene.world.sync();
+    for (uid, hours) in uids.iter().zip(48..) {
+        assert!(scene.is_linked(uid), "{uid}");
+        assert_eq!(scene.begins(uid), hour_after(hours));
+        let snapshot = scene.world.snapshot();
+        let meeting = snapshot.meeting(uid).unwrap().current.clone().unwrap();
+        assert_eq!(meeting.subject.as_ref(), Some(&title));
+        let lines = scene.lines(uid).concat();
+        let has = |start: &str| lines.iter().any(|line| line.starts_with(start));
+        assert!(
+            has("DESCRIPTION:Programme") && has(&format!("SUMMARY:{title}")),
+            "{lines:#?}"
+        );
+        let moved = hour_after(hours)
+            .format("DTSTART:%Y%m%dT%H%M%SZ")
+            .to_string();
+        assert!(has(&moved), "{lines:#?}");
+    }
+    scene.is_quiet();
+    scene.has_one_meeting_each(&uids);
+}
+
+#[test]
+fn edits_that_come_fast_are_not_lost_on_radicale() {
+    in_a_hurry(Kind::Radicale);
+}
+
+#[test]
+fn edits_that_come_fast_are_not_lost_on_xandikos() {
+    in_a_hurry(Kind::Xandikos);
+}

@@ -1,7 +1,7 @@
 //! Two meetbridges, each with its own state, look after one calendar.
 
 use super::super::support::{hour_after, wait_until};
-use super::{Scene, Second, instant};
+use super::{Scene, Second, instant, wait_long};
 use crate::servers::harness::Kind;
 
 /// Two that know nothing of each other, one pass at a time.
@@ -56,7 +56,7 @@ fn at_once(kind: Kind) {
     for (uid, hours) in uids.iter().zip(24..) {
         scene.create(uid, hours);
     }
-    wait_until("the links", || uids.iter().all(|uid| scene.is_linked(uid)));
+    wait_long("the links", || uids.iter().all(|uid| scene.is_linked(uid)));
     scene.person(&["move", &uids[0], &instant(48)]);
     wait_until("the meeting to follow", || {
         scene.begins(&uids[0]) == hour_after(48)
