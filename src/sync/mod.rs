@@ -212,8 +212,9 @@ impl Bridge {
                 .confirm_written(&calendar.name, &survey.touched, self.clock.now())?;
         }
         let mut record = self.state.calendar(&calendar.name)?;
-        // What is empty may be a directory that is not mounted or filled yet.
-        let empty = survey.touched.is_empty() && survey.report.unchanged == 0;
+        // What is empty may be a directory that is not mounted or filled yet; a server is believed.
+        let nothing = survey.touched.is_empty() && survey.report.unchanged == 0;
+        let empty = nothing && !calendar.port.confirms_absence();
         let first =
             *scope == Scope::All && !record.first_pass_done && record.frozen.is_none() && !empty;
         let token = survey.token.as_ref().or(record.token.as_ref()).cloned();

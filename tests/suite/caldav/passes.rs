@@ -25,11 +25,9 @@ async fn come_to_rest(house: &House, room: &Room, label: &str) {
 
     // A neighbour is told again by a server that does so.
     let server = house.fake.server();
-    // An empty calendar is listed each time, for it may be one that was not filled yet.
-    let empty = house.fake.names(&room.path).is_empty();
     let most = match server {
         "DAViCal" => 3,
-        _ => 1 + 2 * usize::from(empty),
+        _ => 1,
     };
     let calls = house.service.calls();
     let before = house.fake.traffic().requests;
