@@ -173,11 +173,13 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.alive.take());
-        for _ in 0..500 {
+        // It clears its storage away first.
+        let step = Duration::from_millis(10);
+        for _ in 0..PATIENCE.as_millis() / step.as_millis() {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(step);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
