@@ -8,8 +8,10 @@
 //!
 //! Nothing is ever deleted or made anew, and nothing is sent twice whose outcome is unknown.
 
-use reqwest::Method;
+use std::time::Duration;
+
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH};
+use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::connection::{DavError, Reply, Request};
@@ -30,6 +32,15 @@ const OURS: [&str; 6] = [
     "URL",
     "X-MEETBRIDGE-MEETING",
     "X-MICROSOFT-SKYPETEAMSMEETINGURL",
+];
+
+/// How long a lock is waited out, each time (RFC 4918, 11.3): some servers lock a whole calendar while
+/// somebody saves an event in it.
+const UNLOCK: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(900),
+    Duration::from_millis(2_700),
 ];
 
 /// What a PUT is conditional on.
@@ -151,6 +162,13 @@ impl Write<'_> {
             identity: true,
             repeatable: false,
         };
+        for wait in UNLOCK {
+            let reply = self.site.connection.send(&request).await?;
+            if reply.status != StatusCode::LOCKED {
+                return Ok(reply);
+            }
+            self.site.clock.sleep(wait).await;
+        }
         self.site.connection.send(&request).await
     }
 
