@@ -1,7 +1,7 @@
 //! CalDAV, against a server that does whatever it is told to.
 
 #[path = "../../support/caldav/mod.rs"]
-mod fake;
+pub(crate) mod fake;
 
 mod account;
 mod finding;

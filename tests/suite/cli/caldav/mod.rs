@@ -1,6 +1,7 @@
 //! Real CalDAV servers, the real binary, and a person's client that was written by others.
 
 mod account;
+mod faults;
 mod killed;
 mod person;
 mod together;
