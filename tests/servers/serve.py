@@ -4,9 +4,9 @@
     serve.py radicale|xandikos < PIPE
 
 The standard input holds one line of JSON first: `{"name": "password", ...}`. Xandikos knows each user by the address
-name@example.org; Radicale knows no addresses. Once the server takes connections, one
-line with its port is printed. It ends, and its storage with it, when the standard input ends: so it never outlives the
-process that started it, however that ends.
+name@example.org; Radicale knows no addresses. Once the server takes connections, one line with its port and the
+directory of its storage is printed. It ends, and its storage with it, when the standard input ends: so it never outlives
+the process that started it, however that ends.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ import tempfile
 import threading
 
 
-def announce(port):
-    print(port, flush=True)
+def announce(port, directory):
+    print(port, os.path.join(directory, "data"), flush=True)
 
 
 def radicale(directory, htpasswd, _users):
@@ -32,7 +32,7 @@ def radicale(directory, htpasswd, _users):
         def __init__(self, configuration, family, address, handler):
             # The configuration takes no port 0.
             super().__init__(configuration, family, (address[0], 0), handler)
-            announce(self.server_address[1])
+            announce(self.server_address[1], directory)
 
     server.ParallelHTTPServer = Announced
     configuration = config.load()
@@ -75,7 +75,7 @@ def xandikos(directory, htpasswd, users):
         runner = web.AppRunner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        announce(runner.addresses[0][1])
+        announce(runner.addresses[0][1], directory)
         await asyncio.Event().wait()
 
     asyncio.run(serve())

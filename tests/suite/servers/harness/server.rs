@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
@@ -67,6 +68,7 @@ impl Kind {
 pub(crate) struct Server {
     pub(crate) kind: Kind,
     port: u16,
+    storage: PathBuf,
     child: Child,
     alive: Option<ChildStdin>,
     said: Arc<Mutex<Vec<u8>>>,
@@ -112,15 +114,16 @@ impl Server {
         let mut server = Self {
             kind,
             port: 0,
+            storage: PathBuf::new(),
             child,
             alive: Some(alive),
             said,
         };
         let line = announced.recv_timeout(PATIENCE).unwrap_or_default();
-        server.port = line
-            .trim()
-            .parse()
-            .unwrap_or_else(|_| panic!("{} does not start:\n{}", kind.name(), server.said()));
+        let place = line.trim_end().split_once(' ');
+        let place = place.and_then(|(port, storage)| Some((port.parse().ok()?, storage.into())));
+        (server.port, server.storage) =
+            place.unwrap_or_else(|| panic!("{} does not start:\n{}", kind.name(), server.said()));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port));
         TcpStream::connect_timeout(&address, PATIENCE)
             .unwrap_or_else(|e| panic!("{} takes no connection: {e}", kind.name()));
@@ -149,6 +152,11 @@ impl Server {
     /// Where a user's calendar of this name is, or would be made.
     pub(crate) fn calendar_url(&self, user: User, name: &str) -> String {
         format!("{}{name}/", self.home_url(user))
+    }
+
+    /// The directory in which it keeps everything.
+    pub(crate) fn storage(&self) -> &Path {
+        &self.storage
     }
 
     /// The last that the server said on standard error.

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Server;
@@ -11,37 +12,56 @@ use super::Server;
 pub(crate) struct Tap {
     port: u16,
     seen: Arc<Mutex<Vec<(String, String)>>>,
+    bytes: Arc<AtomicU64>,
 }
 
 impl Tap {
     pub(crate) fn new(server: &Server) -> Self {
+        Self::to(server.port())
+    }
+
+    /// The same, for any server on loopback.
+    pub(crate) fn to(to: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::<Mutex<Vec<_>>>::default();
-        let (note, to) = (seen.clone(), server.port());
+        let bytes = Arc::<AtomicU64>::default();
+        let (note, count) = (seen.clone(), bytes.clone());
         // It ends with the process.
         std::thread::spawn(move || {
             while let Ok((client, _)) = listener.accept() {
                 let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)) else {
                     continue;
                 };
-                let (back, note) = (
-                    (server.try_clone().unwrap(), client.try_clone().unwrap()),
-                    note.clone(),
-                );
-                std::thread::spawn(move || pass_on(back.0, back.1, |_| {}));
+                // What comes in small parts goes on at once.
+                client.set_nodelay(true).unwrap();
+                server.set_nodelay(true).unwrap();
+                let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                let (note, there, here) = (note.clone(), count.clone(), count.clone());
+                let add = |count: &AtomicU64, bytes: &[u8]| {
+                    count.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                };
+                std::thread::spawn(move || pass_on(back.0, back.1, |bytes| add(&here, bytes)));
                 let mut requests = Requests::default();
                 std::thread::spawn(move || {
-                    pass_on(client, server, |bytes| requests.read(bytes, &note));
+                    pass_on(client, server, |bytes| {
+                        add(&there, bytes);
+                        requests.read(bytes, &note);
+                    });
                 });
             }
         });
-        Self { port, seen }
+        Self { port, seen, bytes }
     }
 
     /// The server by this way.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port)
+    }
+
+    /// The bytes of all requests and answers so far, heads and bodies as they went by.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Method and path of every request so far.
