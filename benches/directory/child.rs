@@ -3,13 +3,13 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use meetbridge::calendar::Scope;
-use serde::{Deserialize, Serialize};
 
-use crate::measure::{cpu, ms, peak_memory, percentile};
-use crate::{Result, world};
+use crate::folder;
+use crate::support::Result;
+use crate::support::measure::percentile;
+use crate::support::passes::{Cost, settle};
 
 /// The first argument of a child.
 pub(crate) const FLAG: &str = "--child";
@@ -22,25 +22,8 @@ const PASSES: usize = 20;
 pub(crate) enum Task {
     /// Pass until nothing is left to be done at once.
     Link,
-    /// Pass again and again with nothing changed.
+    /// Pass again and again with nothing changed; CPU and wall time are the median's.
     Quiet,
-}
-
-/// What it took.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Cost {
-    /// In milliseconds; of [`Task::Quiet`] the median of the passes.
-    pub(crate) cpu: f64,
-    /// The same.
-    pub(crate) wall: f64,
-    /// VmHWM in MiB.
-    pub(crate) memory: f64,
-    /// Resources that were read.
-    pub(crate) read: usize,
-    /// Resources that were written.
-    pub(crate) written: usize,
-    /// What the last pass found unchanged.
-    pub(crate) unchanged: usize,
 }
 
 /// Starts a child and waits for what it tells.
@@ -67,52 +50,29 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         if *task == format!("{:?}", Task::Quiet) {
             quiet(home).await
         } else {
-            link(home).await
+            let (bridge, calendar) = folder::open(home)?;
+            settle(&bridge, &calendar, Scope::All).await
         }
     })?;
     println!("{}", serde_json::to_string(&cost)?);
     Ok(())
 }
 
-async fn link(home: &Path) -> Result<Cost> {
-    let (bridge, calendar) = world::assemble(home)?;
-    let (began, spent) = (bridge.clock.elapsed(), cpu());
-    let mut total = bridge.pass(&calendar, Scope::All).await?;
-    while !total.again.is_empty() {
-        let again = std::mem::take(&mut total.again);
-        total.merge(bridge.pass(&calendar, Scope::Only(again)).await?);
-    }
-    if total.failed > 0 {
-        return Err(format!("{} failed", total.failed).into());
-    }
-    Ok(Cost {
-        cpu: ms(cpu() - spent),
-        wall: ms(bridge.clock.elapsed() - began),
-        memory: peak_memory("self").unwrap_or_default(),
-        read: total.read,
-        written: total.written,
-        unchanged: total.unchanged,
-    })
-}
-
 async fn quiet(home: &Path) -> Result<Cost> {
-    let (bridge, calendar) = world::assemble(home)?;
+    let (bridge, calendar) = folder::open(home)?;
     // The first of a process confirms what had been written, and fills its caches.
-    let first = bridge.pass(&calendar, Scope::All).await?;
-    let (mut cpus, mut walls, mut read) = (Vec::new(), Vec::new(), first.read);
+    let mut all = settle(&bridge, &calendar, Scope::All).await?;
+    let (mut cpus, mut walls) = (Vec::new(), Vec::new());
     for _ in 0..PASSES {
-        let (began, spent): (Duration, Duration) = (bridge.clock.elapsed(), cpu());
-        let report = bridge.pass(&calendar, Scope::All).await?;
-        cpus.push(ms(cpu() - spent));
-        walls.push(ms(bridge.clock.elapsed() - began));
-        read += report.read;
+        let cost = settle(&bridge, &calendar, Scope::All).await?;
+        cpus.push(cost.cpu);
+        walls.push(cost.wall);
+        all.read += cost.read;
+        all.memory = cost.memory;
     }
     Ok(Cost {
         cpu: percentile(&mut cpus, 0.5),
         wall: percentile(&mut walls, 0.5),
-        memory: peak_memory("self").unwrap_or_default(),
-        read,
-        written: 0,
-        unchanged: first.unchanged,
+        ..all
     })
 }

@@ -10,14 +10,15 @@
 #![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
 
 mod child;
-mod measure;
+mod folder;
 mod operations;
-mod world;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::process::ExitCode;
 
-/// What can go wrong ends the bench with its text.
-type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+use support::Result;
+use support::measure::Figure;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,10 +39,7 @@ fn bench(arguments: &[String]) -> Result<()> {
     let json = arguments.iter().any(|a| a == "--json");
     let words: Vec<_> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     if !json {
-        println!(
-            "{:<52} {:<16} {:>11} {:>11}",
-            "operation", "figure", "value", "budget"
-        );
+        println!("{}", Figure::head());
     }
     for (name, measure) in operations::ALL {
         if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {

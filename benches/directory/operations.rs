@@ -12,10 +12,13 @@ use meetbridge::ical::read;
 use meetbridge::simulator::Endpoint;
 use tokio::runtime::Runtime;
 
-use crate::Result;
-use crate::child::{Cost, Task, measure};
-use crate::measure::{Figure, cpu, ms, peak_memory, percentile};
-use crate::world::{World, calendar, config_file};
+use crate::child::{Task, measure};
+use crate::folder::Folder;
+use crate::support::events::calendar;
+use crate::support::measure::{Figure, cpu, ms, peak_memory, percentile};
+use crate::support::passes::Cost;
+use crate::support::world::config_file;
+use crate::support::{Result, expect};
 
 /// An operation: its name, and what measures it.
 type Operation = (&'static str, fn() -> Result<Vec<Figure>>);
@@ -57,7 +60,7 @@ fn runtime() -> Result<Runtime> {
 
 fn saved() -> Result<Vec<Figure>> {
     let runtime = runtime()?;
-    let world = runtime.block_on(World::new(Duration::ZERO))?;
+    let world = runtime.block_on(Folder::new(Duration::ZERO))?;
     let daemon = Daemon::start(world.home())?;
     let clock = SystemClock::new();
     // The first shows that the watch is up, and gets the token and the connections.
@@ -89,12 +92,12 @@ fn saved() -> Result<Vec<Figure>> {
 fn unselected() -> Result<Vec<Figure>> {
     const FILES: usize = 10_000;
     let runtime = runtime()?;
-    let world = runtime.block_on(World::new(Duration::ZERO))?;
+    let world = runtime.block_on(Folder::new(Duration::ZERO))?;
     world.fill(FILES, false)?;
     let mut firsts = Vec::new();
     for n in 0..FIRST_PASSES {
         if n > 0 {
-            std::fs::remove_dir_all(world.home().join("state"))?;
+            world.forget()?;
         }
         let first = measure(Task::Link, world.home())?;
         expect("read", first.read, FILES)?;
@@ -117,7 +120,7 @@ fn unselected() -> Result<Vec<Figure>> {
 
 fn link_files() -> Result<Vec<Figure>> {
     let runtime = runtime()?;
-    let world = runtime.block_on(World::new(Duration::from_millis(100)))?;
+    let world = runtime.block_on(Folder::new(Duration::from_millis(100)))?;
     world.fill(1_000, true)?;
     let cost = measure(Task::Link, world.home())?;
     expect("written", cost.written, 1_000)?;
@@ -126,7 +129,7 @@ fn link_files() -> Result<Vec<Figure>> {
 
 fn link_file() -> Result<Vec<Figure>> {
     let runtime = runtime()?;
-    let world = runtime.block_on(World::new(Duration::from_millis(100)))?;
+    let world = runtime.block_on(Folder::new(Duration::from_millis(100)))?;
     let path = world.calendar().join("all.ics");
     std::fs::write(&path, calendar(0..1_000, true))?;
     let cost = measure(Task::Link, world.home())?;
@@ -139,7 +142,7 @@ fn link_file() -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn linking(world: &World, cost: &Cost) -> Result<Vec<Figure>> {
+fn linking(world: &Folder, cost: &Cost) -> Result<Vec<Figure>> {
     let snapshot = world.simulator.snapshot();
     let requests: u64 = snapshot.requests.values().sum();
     expect(
@@ -160,7 +163,7 @@ fn linking(world: &World, cost: &Cost) -> Result<Vec<Figure>> {
 fn million() -> Result<Vec<Figure>> {
     const FILES: usize = 1_000;
     let runtime = runtime()?;
-    let world = runtime.block_on(World::new(Duration::ZERO))?;
+    let world = runtime.block_on(Folder::new(Duration::ZERO))?;
     world.fill(FILES, true)?;
     measure(Task::Link, world.home())?;
     multiply(&world.home().join("state/state.db"), 1_000_000 / FILES)?;
@@ -269,15 +272,6 @@ fn hostile() -> Result<Vec<Figure>> {
         worst = worst.max(percentile(&mut times, 0.5));
     }
     Ok(vec![Figure::new("worst, CPU", worst, "ms").within(50.0)])
-}
-
-/// A figure is worth nothing when the work was not done.
-fn expect(what: &str, found: usize, expected: usize) -> Result<()> {
-    if found == expected {
-        Ok(())
-    } else {
-        Err(format!("{what}: {found} instead of {expected}").into())
-    }
 }
 
 /// `meetbridge run`; it ends with this value.

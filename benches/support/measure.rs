@@ -1,12 +1,17 @@
 //! Figures, and where they come from.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// How wide the first columns of the table are.
+const OPERATION: usize = 52;
+const NAME: usize = 24;
+
 /// One measured figure of an operation.
 pub(crate) struct Figure {
-    name: &'static str,
+    name: Cow<'static, str>,
     value: f64,
     unit: &'static str,
     /// The most it may be; `None`: told for information.
@@ -15,9 +20,9 @@ pub(crate) struct Figure {
 
 impl Figure {
     /// A figure that is told for information.
-    pub(crate) fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, value: f64, unit: &'static str) -> Self {
         Self {
-            name,
+            name: name.into(),
             value,
             unit,
             budget: None,
@@ -48,7 +53,7 @@ impl Figure {
             ),
             _ => (String::new(), ""),
         };
-        format!("{operation:<52} {name:<16} {value:>11} {budget:>11} {verdict}")
+        format!("{operation:<OPERATION$} {name:<NAME$} {value:>11} {budget:>11} {verdict}")
             .trim_end()
             .to_owned()
     }
@@ -64,6 +69,14 @@ impl Figure {
             "met": self.met(),
         })
         .to_string()
+    }
+
+    /// The head of the table.
+    pub(crate) fn head() -> String {
+        format!(
+            "{:<OPERATION$} {:<NAME$} {:>11} {:>11}",
+            "operation", "figure", "value", "budget"
+        )
     }
 
     fn met(&self) -> Option<bool> {
