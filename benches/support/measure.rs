@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// How wide the first columns of the table are.
 const OPERATION: usize = 52;
-const NAME: usize = 22;
+const NAME: usize = 24;
 
 /// One measured figure of an operation.
 pub(crate) struct Figure {

@@ -322,5 +322,7 @@ fn connect(path: &Path, query: &str, access: OpenFlags) -> rusqlite::Result<Conn
     let connection = Connection::open_with_flags(format!("file:{path}{query}"), flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Else SQLite looks at the values of some statements to plan them, and does so anew for each call.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }

@@ -208,6 +208,22 @@ impl Rule {
         self.months.is_empty() || holds(&self.months, date.month())
     }
 
+    /// Whether it names one weekday of one month, such as the last Sunday of March, of every year.
+    pub(super) fn is_once_a_year(&self) -> bool {
+        let others = [
+            &self.month_days,
+            &self.year_days,
+            &self.weeks,
+            &self.positions,
+        ];
+        self.frequency == Frequency::Yearly
+            && self.interval == 1
+            && self.months.len() == 1
+            // Not every month has a fifth.
+            && matches!(self.weekdays[..], [(-4..=-1 | 1..=4, _)])
+            && others.iter().all(|list| list.is_empty())
+    }
+
     /// Whether the day is one of its days.
     pub(super) fn takes_day(&self, date: NaiveDate) -> bool {
         self.takes_month(date)

@@ -46,8 +46,12 @@ impl Onsets {
         Some(Self { rule, start, time })
     }
 
-    /// Whether it has a clock's number of onsets. Walks over [`MAX_SILENT`] years and one.
+    /// Whether it has a clock's number of onsets. Walks over [`MAX_SILENT`] years and one, unless it is
+    /// one that every year has once.
     pub(super) fn fits(&self) -> bool {
+        if self.rule.is_once_a_year() {
+            return true;
+        }
         let first = self.start.year();
         let sample = first..=first.saturating_add(MAX_SILENT);
         let onsets: Vec<usize> = sample.map(|year| self.all(year).len()).collect();
