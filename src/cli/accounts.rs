@@ -6,11 +6,12 @@ use async_trait::async_trait;
 
 use super::assemble::watched;
 use crate::calendar::caldav::connection::ConnectionSettings;
-use crate::calendar::caldav::discover::Collection;
+use crate::calendar::caldav::discover::{Collection, Discovery};
 use crate::calendar::caldav::{self, AccountSettings};
 use crate::calendar::{Notes, ReadError};
 use crate::clock::{Clock, Random};
 use crate::config::{self, Config};
+use crate::daemon::account::Found;
 use crate::daemon::{self, Kept};
 use crate::http::client::Identity;
 use crate::http::{ClientError, ClientOptions, Windows};
@@ -90,6 +91,28 @@ impl Account {
         })
     }
 
+    /// The calendars that are wanted, and why one of them is not there; the others go on.
+    fn choose<'d>(&self, discovery: &'d Discovery) -> (Vec<&'d Collection>, Option<ReadError>) {
+        if self.collections.is_empty() {
+            return match discovery.chosen(&[]) {
+                Ok(chosen) => (chosen, None),
+                Err(error) => (Vec::new(), Some(error)),
+            };
+        }
+        let (mut chosen, mut missing) = (Vec::<&Collection>::new(), None);
+        for name in &self.collections {
+            match discovery.chosen(std::slice::from_ref(name)) {
+                Ok(found) => {
+                    let new = |one: &&Collection| chosen.iter().all(|c| c.url != one.url);
+                    let found: Vec<_> = found.into_iter().filter(new).collect();
+                    chosen.extend(found);
+                }
+                Err(error) => missing = missing.or(Some(error)),
+            }
+        }
+        (chosen, missing)
+    }
+
     /// A collection as a calendar that is watched.
     fn kept(&self, collection: &Collection) -> Kept {
         let name = collection.name_in(self.table.name.as_str());
@@ -114,9 +137,15 @@ impl daemon::Account for Account {
         self.table.name.as_str()
     }
 
-    async fn calendars(&self) -> Result<Vec<Kept>, ReadError> {
+    async fn calendars(&self) -> Result<Found, ReadError> {
         let discovery = self.account.discover().await?;
-        let chosen = discovery.chosen(&self.collections)?;
-        Ok(chosen.into_iter().map(|one| self.kept(one)).collect())
+        let (chosen, missing) = self.choose(&discovery);
+        match missing {
+            Some(missing) if chosen.is_empty() => Err(missing),
+            missing => Ok(Found {
+                calendars: chosen.into_iter().map(|one| self.kept(one)).collect(),
+                missing,
+            }),
+        }
     }
 }

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::accounts::{Account, Shared};
 use super::{Context, Exit, output};
-use crate::calendar::Calendar;
 use crate::calendar::directory::Directory;
+use crate::calendar::{Calendar, ReadError};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::daemon::{Kept, Source};
@@ -140,11 +140,13 @@ impl Parts {
             match source {
                 Source::Calendar(kept) => all.push(kept.clone()),
                 Source::Account(account) => match account.calendars().await {
-                    Ok(found) => all.extend(found),
-                    Err(error) => {
-                        output::say(&format!("{}: {}", account.name(), log::Chain(&error)));
-                        exit = Exit::Failed;
+                    Ok(found) => {
+                        all.extend(found.calendars);
+                        if let Some(error) = found.missing {
+                            exit = missing(account.name(), &error);
+                        }
                     }
+                    Err(error) => exit = missing(account.name(), &error),
                 },
             }
         }
@@ -165,6 +167,11 @@ impl Parts {
         }
         (all, exit)
     }
+}
+
+fn missing(account: &str, error: &ReadError) -> Exit {
+    output::say(&format!("{account}: {}", log::Chain(error)));
+    Exit::Failed
 }
 
 /// Whether `name` is the calendar or account `of`, or a calendar of the account `of`.

@@ -32,8 +32,16 @@ pub trait Account: Send + Sync {
     /// Its calendars that are to be watched.
     ///
     /// # Errors
-    /// When the server does not tell, or does not have what is configured.
-    async fn calendars(&self) -> Result<Vec<Kept>, ReadError>;
+    /// When the server does not tell, or has nothing of what is configured.
+    async fn calendars(&self) -> Result<Found, ReadError>;
+}
+
+/// What an account has of the calendars that are wanted.
+pub struct Found {
+    /// Those that are there.
+    pub calendars: Vec<Kept>,
+    /// Why another one is not.
+    pub missing: Option<ReadError>,
 }
 
 /// Watches the calendars of `account` until `stop`.
@@ -48,19 +56,24 @@ pub(super) async fn keep(shared: Shared, account: Arc<dyn Account>, stop: Cancel
             found = account.calendars() => found,
         };
         let wait = match found {
-            Ok(found) => {
-                if trouble.works(&()) {
-                    log::event!(ACCOUNT_RECOVERED, account = account.name());
-                }
-                follow(&shared, found, &mut watching, &stop);
+            Ok(Found { calendars, missing }) => {
+                follow(&shared, calendars, &mut watching, &stop);
                 retry = RETRY.0;
-                ANEW
+                match missing {
+                    None => {
+                        if trouble.works(&()) {
+                            log::event!(ACCOUNT_RECOVERED, account = account.name());
+                        }
+                        ANEW
+                    }
+                    Some(error) => {
+                        fails(&trouble, account.name(), &error);
+                        SLOWLY
+                    }
+                }
             }
             Err(error) => {
-                let text = Chain(&error).to_string();
-                if trouble.fails((), text.clone()) {
-                    log::event!(ACCOUNT_FAILING, account = account.name(), error = %text);
-                }
+                fails(&trouble, account.name(), &error);
                 let wait = wait_after(&error, clock.now(), retry);
                 retry = (retry * 2).min(RETRY.1);
                 wait
@@ -70,6 +83,14 @@ pub(super) async fn keep(shared: Shared, account: Arc<dyn Account>, stop: Cancel
             () = stop.cancelled() => return,
             () = clock.sleep(wait) => {}
         }
+    }
+}
+
+/// Says so where it is news.
+fn fails(trouble: &Lasting<()>, account: &str, error: &ReadError) {
+    let text = Chain(error).to_string();
+    if trouble.fails((), text.clone()) {
+        log::event!(ACCOUNT_FAILING, account = account, error = %text);
     }
 }
 

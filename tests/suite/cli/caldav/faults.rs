@@ -151,3 +151,25 @@ fn an_emptied_calendar_freezes_and_goes_on_when_it_is_resumed() {
     assert!(is_linked(&fake, "new.ics"));
     world.run(&["status"]).says(0, &[]);
 }
+
+#[test]
+fn a_calendar_that_is_not_there_does_not_stop_the_others_of_its_account() {
+    let runtime = runtime();
+    let fake = runtime.block_on(Fake::start(Quirks::default()));
+    fake.put("alice/work", "a.ics", invitation("a@x", 24));
+    let world = world(&fake, "alice-secret");
+    let line = "addresses = [\"alice@example.org\"]\n";
+    let more = format!("{line}collections = [\"nowhere\", \"work\"]\n");
+    world.reconfigure(line, &more);
+    let sync = world.run(&["sync"]);
+    sync.says(1, &["no calendar there is named \"nowhere\""]);
+    assert!(is_linked(&fake, "a.ics"));
+
+    let mut daemon = world.start(&["run"]);
+    daemon.wait_log("account.failing");
+    fake.put("alice/work", "b.ics", invitation("b@x", 24));
+    wait_until("the link", || is_linked(&fake, "b.ics"));
+    fake.calendar("alice/nowhere");
+    let log = daemon.terminate().err;
+    assert_eq!(log.matches("account.failing").count(), 1, "{log}");
+}
