@@ -218,10 +218,7 @@ fn again(error: &PassError) -> Again {
 }
 
 fn summarise(bridge: &Bridge, calendar: &Watched) {
-    let Ok(overview) = bridge.state.overview() else {
-        return;
-    };
-    let Some(own) = overview.into_iter().find(|o| o.calendar == calendar.name) else {
+    let Ok(Some(own)) = bridge.state.overview_of(&calendar.name) else {
         return;
     };
     let outcome: Vec<String> = own

@@ -97,20 +97,40 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub fn overview(&self) -> Result<Vec<Overview>> {
+        self.overviews(None)
+    }
+
+    /// The same of one calendar; `None` when it has neither. It reads that one's resources and links.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn overview_of(&self, calendar: &CalendarName) -> Result<Option<Overview>> {
+        Ok(self.overviews(Some(calendar))?.pop())
+    }
+
+    fn overviews(&self, only: Option<&CalendarName>) -> Result<Vec<Overview>> {
+        // By name, so that each question is answered from the calendar's part of an index.
+        let (and, r#where) = match only {
+            Some(_) => ("AND calendar = ?1", "WHERE calendar = ?1"),
+            None => ("", ""),
+        };
+        let name = only.map(CalendarName::as_str);
+        let bound = || rusqlite::params_from_iter(name);
         self.read(|c| {
             let c = c.transaction()?; // one moment for all three questions
             let mut records: BTreeMap<String, CalendarRecord> = c
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "SELECT calendar, first_pass_done, consented, frozen_since, frozen_why,
-                     last_pass, failing, rules, token, kept FROM calendars",
-                )?
-                .query_map([], read_calendar)?
+                     last_pass, failing, rules, token, kept FROM calendars {where}"
+                ))?
+                .query_map(bound(), read_calendar)?
                 .collect::<rusqlite::Result<_>>()?;
             let mut outcomes: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
-            let mut grouped = c.prepare_cached(
-                "SELECT calendar, outcome, COUNT(*) FROM resources GROUP BY calendar, outcome",
-            )?;
-            let mut rows = grouped.query([])?;
+            let mut grouped = c.prepare_cached(&format!(
+                "SELECT calendar, outcome, COUNT(*) FROM resources {where}
+                 GROUP BY calendar, outcome"
+            ))?;
+            let mut rows = grouped.query(bound())?;
             while let Some(row) = rows.next()? {
                 let sums = outcomes.entry(row.get(0)?).or_default();
                 let times = count(row, 2)?;
@@ -120,13 +140,13 @@ impl State {
                 }
             }
             let mut links: BTreeMap<String, [u32; 3]> = BTreeMap::new();
-            let mut grouped = c.prepare_cached(
+            let mut grouped = c.prepare_cached(&format!(
                 "SELECT calendar, COUNT(*) FILTER (WHERE phase = 0),
                  COUNT(*) FILTER (WHERE phase = 1), COUNT(*) FILTER (WHERE phase = 2)
-                 FROM links JOIN resources USING (calendar, resource) WHERE gone IS NULL
-                 GROUP BY calendar",
-            )?;
-            let mut rows = grouped.query([])?;
+                 FROM links JOIN resources USING (calendar, resource) WHERE gone IS NULL {and}
+                 GROUP BY calendar"
+            ))?;
+            let mut rows = grouped.query(bound())?;
             while let Some(row) = rows.next()? {
                 links.insert(
                     row.get(0)?,

@@ -533,6 +533,12 @@ fn the_overview_sums_outcomes_and_phases_per_calendar() {
     let gone = ResourceId::new("b");
     state.forget_resource(&team(), &gone).unwrap();
     assert_eq!(state.overview().unwrap()[1].links, [0, 1, 1]);
+    for one in state.overview().unwrap() {
+        let alone = state.overview_of(&one.calendar).unwrap();
+        assert_eq!(alone, Some(one), "one calendar is told as among all");
+    }
+    let nobody = CalendarName::new("nobody");
+    assert_eq!(state.overview_of(&nobody).unwrap(), None);
     assert_eq!(state.links(&team(), &gone).unwrap().len(), 1);
 }
 
