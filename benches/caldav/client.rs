@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
                         runtime.spawn(watch(bridge.clone(), calendar.clone()));
                     }
                 }
-                runtime.block_on(wait())
+                runtime.block_on(wait(&bridge))
             }
             _ => return Err("there is no such step".into()),
         };
@@ -112,10 +112,10 @@ async fn watch(bridge: Arc<Bridge>, calendar: Arc<Watched>) {
 }
 
 /// Lets what is watched go on for two seconds; `read` is the number of passes.
-async fn wait() -> Cost {
+async fn wait(bridge: &Bridge) -> Cost {
     let (spent, passes) = (cpu(), PASSES.load(Ordering::Relaxed));
     let time = Duration::from_secs(2);
-    tokio::time::sleep(time).await;
+    bridge.clock.sleep(time).await;
     Cost {
         cpu: ms(cpu() - spent),
         wall: ms(time),

@@ -95,7 +95,7 @@ impl Minimal {
                         <c:getctag/><sync-token/></prop></propfind>";
             for _ in 0..WATCH.as_millis() / POLL.as_millis() {
                 self.ask("PROPFIND", &self.calendars, "1", body).await?;
-                tokio::time::sleep(POLL).await;
+                SystemClock::new().sleep(POLL).await;
             }
             return Ok(cost);
         }

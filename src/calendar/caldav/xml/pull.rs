@@ -84,6 +84,9 @@ pub(super) struct Pull<'x> {
     elements: usize,
     /// An element `<like-this/>` waits for its [`Token::Close`].
     empty: bool,
+    /// A text in the making that comes in several tokens: an escaped iCalendar text has two for each
+    /// line.
+    parts: String,
 }
 
 impl<'x> Pull<'x> {
@@ -96,6 +99,7 @@ impl<'x> Pull<'x> {
             depth: 0,
             elements: 0,
             empty: false,
+            parts: String::new(),
         }
     }
 
@@ -184,13 +188,20 @@ impl<'x> Pull<'x> {
 
     /// The text of the element that is open, to its end; elements within are passed over.
     pub(super) fn text(&mut self) -> Result<Cow<'x, str>, XmlError> {
-        let mut all = Cow::Borrowed("");
+        let mut first = Cow::Borrowed("");
+        self.parts.clear();
         loop {
             match self.next()? {
-                Token::Text(text) if all.is_empty() => all = text,
-                Token::Text(text) => all.to_mut().push_str(&text),
+                Token::Text(text) if first.is_empty() => first = text,
+                Token::Text(text) => {
+                    if self.parts.is_empty() {
+                        self.parts.push_str(&first);
+                    }
+                    self.parts.push_str(&text);
+                }
                 Token::Open(_) => self.skip()?,
-                Token::Close => return Ok(all),
+                Token::Close if self.parts.is_empty() => return Ok(first),
+                Token::Close => return Ok(Cow::Owned(self.parts.clone())),
                 Token::End => return Err(XmlError::Truncated),
             }
         }

@@ -151,3 +151,38 @@ impl Onsets {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn onsets(rule: &str) -> Onsets {
+        let start = NaiveDate::from_ymd_opt(1970, 1, 1).unwrap();
+        let start = start.and_hms_opt(2, 0, 0).unwrap();
+        Onsets::parse(rule, start, FixedOffset::east_opt(3600).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_taken_to_come_once_a_year_does() {
+        for (month, day) in (1..=12).flat_map(|m| ["MO", "TH", "SU"].map(|d| (m, d))) {
+            for n in [-4, -1, 1, 4] {
+                let own = onsets(&format!("FREQ=YEARLY;BYMONTH={month};BYDAY={n}{day}"));
+                assert!(own.rule.is_once_a_year());
+                // The first year may lack one before the start.
+                assert!((1971..2040).all(|year| own.year(year).len() == 1));
+            }
+        }
+        for other in [
+            "FREQ=YEARLY;BYMONTH=3;BYDAY=5SU",
+            "FREQ=YEARLY;BYMONTH=3;BYDAY=SU",
+            "FREQ=YEARLY;BYMONTH=3,10;BYDAY=-1SU",
+            "FREQ=YEARLY;BYDAY=-1SU",
+            "FREQ=YEARLY;INTERVAL=2;BYMONTH=3;BYDAY=-1SU",
+            "FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU;BYMONTHDAY=25",
+            "FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU;BYSETPOS=2",
+            "FREQ=MONTHLY;BYMONTH=3;BYDAY=-1SU",
+        ] {
+            assert!(!onsets(other).rule.is_once_a_year(), "{other}");
+        }
+    }
+}
