@@ -147,6 +147,7 @@ pub(crate) fn watched(
     port: Arc<dyn Calendar>,
 ) -> Watched {
     Watched {
+        style: table.style.within(&name),
         name,
         port,
         organizer: table.organizer.clone(),

@@ -227,6 +227,7 @@ pub(super) fn watched(
     port: Arc<dyn Calendar>,
 ) -> Watched {
     Watched {
+        style: calendar.style.within(&name),
         name,
         port,
         organizer: calendar.organizer.clone(),

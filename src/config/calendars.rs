@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+use super::meetings::MeetingKeys;
 use super::table::{NOT_SUPPORTED, Table, Wrong};
 use super::{Budget, Calendar, Machine, Source, caldav, value};
 use crate::ical::block::Show;
@@ -71,6 +72,7 @@ pub(super) struct Settings {
     transparent: Option<bool>,
     private: Option<bool>,
     events_with_attendees: Option<EventsWithAttendees>,
+    pub(super) style: MeetingKeys,
 }
 
 impl Settings {
@@ -95,6 +97,7 @@ impl Settings {
                 "events-with-attendees",
                 value::choice(EVENTS_WITH_ATTENDEES),
             ),
+            style: MeetingKeys::read(table),
         }
     }
 }
@@ -113,6 +116,8 @@ pub(super) struct Context<'m> {
     pub(super) allow_http: bool,
     /// Whether UTC stands in for the system's zone anywhere.
     pub(super) time_zone_assumed: bool,
+    /// Older names of lobbies that were used, with the present ones.
+    pub(super) old_lobby_names: BTreeSet<(&'static str, &'static str)>,
 }
 
 impl Context<'_> {
@@ -178,6 +183,7 @@ fn calendar(
     let own = Settings::read(&mut table);
     let time_zone = own.time_zone.or(context.defaults.time_zone);
     let time_zone = time_zone.unwrap_or_else(|| context.system_zone());
+    context.old_lobby_names.extend(own.style.old_lobby_name);
     let defaults = &context.defaults;
     if !own.has_organizer && !defaults.has_organizer {
         table.missing(
@@ -213,6 +219,7 @@ fn calendar(
             transparent: own.transparent.or(defaults.transparent).unwrap_or(false),
             private: own.private.or(defaults.private).unwrap_or(false),
         },
+        style: own.style.or(&defaults.style),
         time_zone,
         location: own.location.or(defaults.location).unwrap_or_default(),
         show: own

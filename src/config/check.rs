@@ -65,6 +65,12 @@ pub fn check(config: &Config) -> Vec<Finding> {
             "set time-zone in [meeting], such as \"Europe/Berlin\"",
         );
     }
+    for (old, new) in &config.old_lobby_names {
+        findings.warn(
+            format!("lobby = \"{old}\" is an older name (of autoAdmittedUsers)"),
+            format!("write lobby = \"{new}\", which means the same"),
+        );
+    }
     overlaps(config, &mut findings);
     findings.0
 }

@@ -9,12 +9,14 @@ mod calendars;
 pub mod check;
 mod fault;
 mod machine;
+mod meetings;
 mod read;
 mod scan;
 mod secrets;
 mod table;
 mod value;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -30,6 +32,7 @@ use crate::http::Credentials;
 use crate::ical::block::Show;
 use crate::ical::write::Location;
 use crate::model::{CalendarName, OrganizerId};
+use crate::plan::Style;
 use crate::plan::select::Rules;
 use crate::secret::SecretSource;
 
@@ -53,6 +56,9 @@ pub struct Config {
     pub calendars: Vec<Calendar>,
     /// Some calendar relies on the system's time zone, and that is not known: UTC stands in.
     pub time_zone_assumed: bool,
+    /// Words of `lobby` by their older names, which are taken all the same: the older name, and the one
+    /// to write.
+    pub old_lobby_names: BTreeSet<(&'static str, &'static str)>,
 }
 
 /// How Microsoft Graph is reached.
@@ -120,6 +126,8 @@ pub struct Calendar {
     pub language: String,
     /// Which of its events get a link.
     pub rules: Rules,
+    /// What its meetings are like.
+    pub style: Style,
     /// The zone of times that name none.
     pub time_zone: Tz,
     /// What goes into an empty LOCATION.

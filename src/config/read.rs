@@ -120,12 +120,14 @@ fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -
     let mut meeting = file.table("meeting");
     let defaults = Settings::read(&mut meeting);
     meeting.finish();
+    let old_lobby_names = defaults.style.old_lobby_name.into_iter().collect();
     let mut context = Context {
         defaults,
         budget,
         machine,
         allow_http: network.allow_http,
         time_zone_assumed: false,
+        old_lobby_names,
     };
     let has_calendars = file.has("calendar");
     let calendars = calendars::calendars(file.table("calendar"), &mut context);
@@ -144,6 +146,7 @@ fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -
         log,
         calendars,
         time_zone_assumed: context.time_zone_assumed,
+        old_lobby_names: context.old_lobby_names,
     })
 }
 

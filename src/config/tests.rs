@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::meeting::{Chat, LobbyScope, Presenters, Setting, Settings};
+use crate::plan::Template;
 use crate::plan::select::{EventsWithAttendees, Select};
 
 /// The tables that every configuration needs.
@@ -86,6 +88,82 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(calendar.location, Location::Url);
     assert_eq!(calendar.new_links_per_day, 500);
     assert!(!config.time_zone_assumed);
+}
+
+#[test]
+fn meetings_are_set_by_calendar_and_by_nobody_where_nothing_is_said() {
+    let text = r#"
+[meeting]
+organizer = "11111111-1111-1111-1111-111111111111"
+lobby = "organization-excluding-guests"
+lobby-dial-in-bypass = true
+attendee-camera = false
+participants = "attendees"
+subject = "Meeting of {calendar}"
+[[calendar.file]]
+name = "one"
+path = "/srv/one.ics"
+[[calendar.file]]
+name = "two"
+path = "/srv/two.ics"
+lobby = "EveryoneInSameAndFederatedCompany"
+presenters = "organizer"
+chat = "limited"
+entry-announcement = true
+record-automatically = true
+attendee-camera = true
+attendee-microphone = false
+participants = "none"
+subject = "{title}"
+"#;
+    let config = good(&[GRAPH, text].concat());
+    let [one, two] = config.calendars.as_slice() else {
+        panic!("{config:?}");
+    };
+    let lobby = |scope| Setting::Lobby {
+        scope: Some(scope),
+        dial_in_bypass: Some(true),
+    };
+    assert_eq!(
+        one.style,
+        Style {
+            subject: Template::parse("Meeting of {calendar}").unwrap(),
+            settings: Settings(vec![
+                lobby(LobbyScope::OrganizationExcludingGuests),
+                Setting::AttendeeCamera(false)
+            ]),
+            participants: true,
+        }
+    );
+    assert_eq!(
+        two.style,
+        Style {
+            subject: Template::default(),
+            settings: Settings(vec![
+                lobby(LobbyScope::OrganizationAndFederated),
+                Setting::Presenters(Presenters::Organizer),
+                Setting::Chat(Chat::Limited),
+                Setting::EntryAnnouncement(true),
+                Setting::RecordAutomatically(true),
+                Setting::AttendeeCamera(true),
+                Setting::AttendeeMicrophone(false),
+            ]),
+            participants: false,
+        }
+    );
+    let old = (
+        "EveryoneInSameAndFederatedCompany",
+        "organization-and-federated",
+    );
+    assert_eq!(config.old_lobby_names, BTreeSet::from([old]));
+    let hinted = check::check(&config);
+    let about = |finding: &&check::Finding| finding.what.contains("EveryoneInSame");
+    let hint = &hinted.iter().find(about).unwrap().hint;
+    assert!(hint.contains("lobby = \"organization-and-federated\""));
+    let plain = good(&[GRAPH, MEETING, CALENDAR].concat());
+    assert_eq!(plain.calendars[0].style, Style::default());
+    assert!(plain.calendars[0].style.settings.is_empty());
+    assert_eq!(plain.old_lobby_names, BTreeSet::new());
 }
 
 #[test]
@@ -382,6 +460,46 @@ fn every_mistake_has_its_place_and_hint() {
             meeting("addresses = [\"a@b\", \"alice\"]"),
             "2:21: `addresses`: not a mail address",
             "alice@example.org",
+        ),
+        (
+            meeting("lobby = \"invite\""),
+            "2:9: `lobby`: unknown word",
+            "did you mean \"invited\"",
+        ),
+        (
+            meeting("lobby = true"),
+            "2:9: `lobby`: expected a string",
+            "write a string",
+        ),
+        (
+            meeting("presenters = \"roleIsPresenter\""),
+            "2:14: `presenters`: presenters cannot be named",
+            "in Teams",
+        ),
+        (
+            meeting("chat = true"),
+            "2:8: `chat`: expected a string",
+            "write a string",
+        ),
+        (
+            meeting("attendee-camera = \"no\""),
+            "2:19: `attendee-camera`: expected true or false",
+            "without quotes",
+        ),
+        (
+            meeting("participants = \"all\""),
+            "2:16: `participants`: unknown word",
+            "\"attendees\"",
+        ),
+        (
+            meeting("subject = \"{titel}\""),
+            "2:11: `subject`: unknown word in braces",
+            "{title}",
+        ),
+        (
+            meeting("subject = \"a } b\""),
+            "2:11: `subject`: unknown word in braces",
+            "{calendar}",
         ),
         (
             meeting("all-day = \"yes\""),

@@ -305,6 +305,7 @@ mod tests {
             port: Arc::new(Nothing),
             organizer: OrganizerId::new("11111111-1111-1111-1111-111111111111").unwrap(),
             language: "en-US".to_owned(),
+            style: Default::default(),
             rules: Rules {
                 select: crate::plan::Select::All,
                 horizon: SETTLE,

@@ -1,8 +1,11 @@
 //! The join block: the fenced text at the end of DESCRIPTION (field-notes.md, 3.4, says why it looks
 //! the way it does). Everything but the join URL is foreign text and is checked before it is shown.
 
+mod labels;
+
 use std::ops::Range;
 
+pub(super) use self::labels::Labels;
 use crate::meeting::{Details, DialIn};
 use crate::model::{Escaped, JoinUrl};
 
@@ -37,60 +40,6 @@ impl Show {
         Self::DialinUrl,
         Self::VideoDeviceId,
     ];
-}
-
-/// The words of the join block in one language. None holds a colon, a comma, a semicolon or a quote:
-/// some also stand in a LABEL parameter.
-#[derive(Debug)]
-pub(super) struct Labels {
-    title: &'static str,
-    join: &'static str,
-    meeting_id: &'static str,
-    passcode: &'static str,
-    dial_in: &'static str,
-    dial_in_free: &'static str,
-    local_numbers: &'static str,
-    video_device: &'static str,
-    chat: &'static str,
-    options: &'static str,
-    /// LABEL of the CONFERENCE to join by audio and video.
-    pub(super) conference: &'static str,
-    /// LABEL of the CONFERENCE with a telephone number. Tells our lines from those of others.
-    pub(super) conference_phone: &'static str,
-    /// LABEL of the CONFERENCE with the page of local numbers. Tells our lines from those of others.
-    pub(super) conference_numbers: &'static str,
-}
-
-/// By BCP 47 primary language; the first is the one for every other language.
-pub(super) const LABELS: [(&str, Labels); 1] = [(
-    "en",
-    Labels {
-        title: "Microsoft Teams meeting",
-        join: "Join",
-        meeting_id: "Meeting ID",
-        passcode: "Passcode",
-        dial_in: "Dial in",
-        dial_in_free: "Dial in toll-free",
-        local_numbers: "Find a local number",
-        video_device: "Video conferencing device ID",
-        chat: "Meeting chat",
-        options: "Meeting options",
-        conference: "Join Microsoft Teams meeting",
-        conference_phone: "Dial in to Microsoft Teams meeting",
-        conference_numbers: "Find a local number for Microsoft Teams meeting",
-    },
-)];
-
-impl Labels {
-    /// The words for a BCP 47 language tag.
-    pub(super) fn of(language: &str) -> &'static Self {
-        let primary = language.split(['-', '_']).next().unwrap_or_default();
-        let [(_, fallback), ..] = &LABELS;
-        LABELS
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(primary))
-            .map_or(fallback, |(_, labels)| labels)
-    }
 }
 
 /// The line above and below the block: clients find it by exactly this.
@@ -282,11 +231,10 @@ pub(super) fn shown(description: &str) -> Option<&str> {
         let mut inside = lines.clone().filter(|line| !line.is_empty());
         let title = inside.next()?;
         let url = inside.next()?;
-        let labels = LABELS.iter().find(|(_, labels)| labels.title == title);
-        if let Some((_, labels)) = labels
-            && let Some(url) = url.strip_prefix(labels.join)
-            && let Some(url) = url.strip_prefix(':')
-        {
+        let ours = labels::ALL.iter().filter(|labels| labels.title == title);
+        let mut joins = ours.filter_map(|labels| url.strip_prefix(labels.join.trim_end()));
+        let join = joins.find_map(|rest| rest.trim_start().strip_prefix(':'));
+        if let Some(url) = join {
             return Some(url.trim());
         }
     }
@@ -295,7 +243,14 @@ pub(super) fn shown(description: &str) -> Option<&str> {
 
 /// The LABEL of the CONFERENCE that we write, in any language.
 pub(super) fn is_conference_label(label: &str) -> bool {
-    LABELS.iter().any(|(_, labels)| label == labels.conference)
+    labels::ALL.iter().any(|labels| label == labels.conference)
+}
+
+/// The LABEL of a CONFERENCE for joining by telephone that we write, in any language.
+pub(super) fn is_telephone_label(label: &str) -> bool {
+    labels::ALL
+        .iter()
+        .any(|labels| label == labels.conference_phone || label == labels.conference_numbers)
 }
 
 /// Whether the text holds the URL, as itself and not as the beginning of a longer one.
@@ -486,16 +441,18 @@ mod tests {
     }
 
     #[test]
-    fn labels_need_no_quotes() {
-        for (language, labels) in &LABELS {
-            for label in [
-                labels.conference,
-                labels.conference_phone,
-                labels.conference_numbers,
-            ] {
-                assert!(!label.contains([':', ';', ',', '"']), "{language}: {label}");
+    fn the_block_is_ours_in_every_language() {
+        for labels in &labels::ALL {
+            let block = render(&url(), &details(), &ALL, labels.tags[0]);
+            assert_eq!(find(&block, &url()), Some(0..block.len()), "{block}");
+            assert_eq!(super::shown(&block), Some(URL), "{block}");
+            assert_eq!(block.lines().count(), 13);
+            let join = format!("{}: {URL}", labels.join);
+            assert_eq!(block.lines().nth(2), Some(join.as_str()));
+            for label in [labels.conference_phone, labels.conference_numbers] {
+                assert!(is_telephone_label(label) && !is_conference_label(label));
             }
+            assert!(is_conference_label(labels.conference));
         }
-        assert!(std::ptr::eq(Labels::of("xx-YY"), Labels::of("EN_us")));
     }
 }

@@ -193,6 +193,16 @@ catalogue! {
         ["calendar", "uid", "organizer", "error"]
         "The request for this event cannot succeed as it is; the event is left until it changes."
         do: "Do what the error says."
+    SETTINGS_REFUSED "settings.refused" WARN "Graph refuses a calendar's meeting settings"
+        ["calendar", "organizer", "error"]
+        "The organizer's meetings are made and linked without them: a policy or licence of the \
+         organizer does not allow one, or this cloud does not know it."
+        do: "Change lobby, presenters, chat and their kin in the configuration, or the organizer's \
+             policy. Meetings that are there get settings again when a value changes."
+    SETTINGS_TAKEN "settings.taken" INFO "Graph takes a calendar's meeting settings again"
+        ["calendar", "organizer"]
+        "What `settings.refused` reported is over."
+        do: "Nothing."
     WRITE_CHANGED "write.changed" DEBUG "an event changed while its link was being written"
         ["calendar", "resource"]
         "The change wins; the event is decided again."

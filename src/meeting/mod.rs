@@ -1,11 +1,13 @@
 //! The port to meetings: `Wanted` in, `Meeting` out.
 
 pub mod graph;
+mod settings;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use self::settings::{Applied, Chat, LobbyScope, Presenters, Setting, Settings};
 use crate::model::{ExternalId, JoinUrl, MeetingId, OrganizerId, Span};
 
 /// The meeting an event should have.
@@ -124,4 +126,15 @@ pub trait Meetings: Send + Sync {
     /// # Errors
     /// [`MeetingError::Gone`] when the meeting is not there any more.
     async fn update(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError>;
+
+    /// Applies settings to a known meeting, and nothing else: what is refused here concerns them alone.
+    ///
+    /// # Errors
+    /// [`MeetingError::Request`] when the service does not take them.
+    async fn apply(
+        &self,
+        meeting: &Meeting,
+        wanted: &Wanted,
+        settings: &Settings,
+    ) -> Result<(), MeetingError>;
 }

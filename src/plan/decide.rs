@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::kept::lacking;
 use super::select::{Rules, examine, horizon_reaches, not_organized, settled_at, skips};
+use super::style::Style;
 use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
 use super::why::Why;
 use crate::ical::event::{Event, Next, Place, Provider};
@@ -52,7 +53,7 @@ pub enum Decision {
         /// A link of another event that was copied in and goes in the same write.
         replaces: Option<JoinUrl>,
     },
-    /// The event shows the link; the meeting's times or title are behind.
+    /// The event shows the link; the meeting's times, title or settings are behind.
     Update {
         /// When the meeting takes place.
         span: Span,
@@ -110,6 +111,8 @@ pub struct Ask<'a> {
     pub event: &'a Event,
     /// The calendar's rules.
     pub rules: &'a Rules,
+    /// What its meetings are like.
+    pub style: &'a Style,
     /// What it writes into LOCATION.
     pub location: Location,
     /// The places of a link that it drops.
@@ -169,13 +172,6 @@ pub fn key_of(ask: &Ask<'_>, generation: Generation) -> MeetingKey {
         organizer,
         external_id,
     }
-}
-
-/// The meeting's title: the event's, without control characters and at most 255 characters long.
-pub fn subject(event: &Event) -> Option<String> {
-    let title = event.summary.as_deref()?.trim();
-    let clean = title.chars().map(|c| if c.is_control() { ' ' } else { c });
-    (!title.is_empty()).then(|| clean.take(255).collect())
 }
 
 /// When the meeting of a series has to be moved on to a later occurrence, given the one it has.
@@ -446,11 +442,11 @@ pub fn is_same(event: &Event, link: &Link) -> bool {
 
 /// Whether the meeting has other times or another title than the event, or has to be moved on before
 /// it expires.
-pub fn is_behind(event: &Event, record: &MeetingRecord, now: DateTime<Utc>) -> bool {
+pub fn is_behind(event: &Event, record: &MeetingRecord, style: &Style, now: DateTime<Utc>) -> bool {
     let meeting = &record.meeting;
     let roll = meeting.span.and_then(|held| roll_at(event, held));
     record.schedule != event.schedule
-        || meeting.subject != subject(event)
+        || meeting.subject != style.subject(event)
         || roll.is_some_and(|at| now >= at)
 }
 
@@ -460,9 +456,10 @@ pub fn in_progress_until(record: &MeetingRecord, now: DateTime<Utc>) -> Option<D
     (held.start <= now && now < held.end).then_some(held.end)
 }
 
-/// The meeting against the event: title, times, and how long it will live.
+/// The meeting against the event: title, times, how long it will live, and what is set of it.
 fn up_to_date(ask: &Ask<'_>, record: &MeetingRecord, span: Span) -> Decided {
-    if !is_behind(ask.event, record, ask.now) {
+    let behind = is_behind(ask.event, record, ask.style, ask.now);
+    if !behind && !ask.style.is_lacking(ask.event, record) {
         let held = record.meeting.span;
         return Decided {
             what: Decision::Leave(Why::InStep),

@@ -6,6 +6,7 @@
 pub mod decide;
 pub mod kept;
 pub mod select;
+pub mod style;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,8 @@ mod why;
 
 pub use decide::{
     Ask, Decided, Decision, assumed_span, decide, in_progress_until, is_behind, is_same, key_of,
-    marked_generation, roll_at, stamp, subject,
+    marked_generation, roll_at, stamp,
 };
 pub use select::{EventsWithAttendees, Rules, Select, Verdict, examine, has_guests};
+pub use style::{Style, Template};
 pub use why::Why;

@@ -152,6 +152,7 @@ fn meeting() -> MeetingRecord {
             details: Details::default(),
         },
         schedule: "s1".into(),
+        settings: Default::default(),
         created: at(1, 0),
     }
 }
@@ -171,6 +172,7 @@ struct Case {
     now: DateTime<Utc>,
     event: Event,
     rules: Rules,
+    style: Style,
     link: Option<Link>,
     meeting: Option<MeetingRecord>,
     copied: Option<JoinUrl>,
@@ -189,6 +191,7 @@ impl Case {
             meeting,
             copied,
             since: at(1, 0),
+            style: Style::default(),
             drops: BTreeSet::new(),
         }
     }
@@ -206,6 +209,7 @@ impl Case {
             now: self.now,
             event: &self.event,
             rules: &self.rules,
+            style: &self.style,
             location: Location::Url,
             drops: &self.drops,
             tenant: TENANT,
@@ -930,6 +934,7 @@ fn a_copied_link_is_replaced() {
 fn the_subject_is_clean_and_bounded() {
     let mut event = event();
     event.summary = Some(format!("a\u{7}b{}", "x".repeat(300)));
+    let subject = |event: &Event| Style::default().subject(event);
     assert_eq!(subject(&event).unwrap().chars().count(), 255);
     assert!(subject(&event).unwrap().starts_with("a b"));
     event.summary = Some("  ".into());
@@ -946,4 +951,82 @@ fn explain_shows_every_rule_and_no_title() {
             .iter()
             .all(|v| !v.saw.contains("Planning") && !v.saw.contains('@'))
     );
+}
+
+#[test]
+fn a_template_names_the_title_and_the_calendar() {
+    let mut event = event();
+    event.summary = Some(" Budget {calendar} ".into());
+    let subject = |template: &str, event: &Event| {
+        let style = Style {
+            subject: Template::parse(template).unwrap(),
+            ..Style::default()
+        };
+        let name = crate::model::CalendarName::new("alice/{title}");
+        style.within(&name).subject(event)
+    };
+    for (template, expected) in [
+        ("{title}", Some("Budget {calendar}")),
+        ("Meeting", Some("Meeting")),
+        (
+            "{calendar}: {title}!",
+            Some("alice/{title}: Budget {calendar}!"),
+        ),
+        ("{title}{title}", Some("Budget {calendar}Budget {calendar}")),
+        (" ", None),
+    ] {
+        assert_eq!(subject(template, &event).as_deref(), expected, "{template}");
+    }
+    event.summary = None;
+    assert_eq!(subject("{title}", &event), None);
+    assert_eq!(
+        subject("In {calendar}: {title}", &event).as_deref(),
+        Some("In alice/{title}:")
+    );
+    for no in ["{", "}", "{Title}", "{organizer}", "{title", "{{title}}"] {
+        assert_eq!(Template::parse(no), None, "{no}");
+    }
+}
+
+#[test]
+fn a_meeting_is_told_who_is_invited_but_not_of_whom_else() {
+    let mut event = event();
+    event.organizer = Some("boss@example.org".into());
+    event.attendees = [
+        "boss@example.org",
+        "a@example.org",
+        "tel:+1",
+        "@x",
+        "a@",
+        "b c@d",
+        "z@x",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let style = Style {
+        participants: true,
+        ..Style::default()
+    };
+    let told = |event: &Event| match style.settings(event).0.as_slice() {
+        [crate::meeting::Setting::Participants(who)] => who.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(&event), ["a@example.org", "z@x"]);
+    event.attendees = (0..1000).map(|n| format!("{n}@example.org")).collect();
+    assert_eq!(told(&event).len(), 300);
+    assert!(Style::default().settings(&event).is_empty());
+}
+
+#[test]
+fn a_meeting_that_lacks_settings_is_brought_up_to_date_once() {
+    use crate::meeting::{Chat, Setting, Settings};
+    let mut case = Case::remembered(linked(), Phase::Seen);
+    assert_eq!(case.decide().what, no(Why::InStep));
+    case.style.settings = Settings(vec![Setting::Chat(Chat::Disabled)]);
+    assert!(matches!(case.decide().what, Decision::Update { .. }));
+    let meeting = case.meeting.as_mut().unwrap();
+    meeting.settings = meeting.settings.with(&case.style.settings);
+    assert_eq!(case.decide().what, no(Why::InStep));
+    case.style.settings = Settings::default();
+    assert_eq!(case.decide().what, no(Why::InStep), "nothing is taken back");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::route::Endpoint;
 
@@ -87,4 +88,8 @@ pub struct Current {
     pub end_date_time: String,
     /// Expiry, RFC 3339.
     pub expiry_date_time: String,
+    /// Its participants, but for the organizer.
+    pub attendees: Vec<Value>,
+    /// The options that were set of it.
+    pub options: Map<String, Value>,
 }

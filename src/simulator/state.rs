@@ -288,5 +288,7 @@ fn current(meeting: &Record) -> Current {
         start_date_time: text(meeting.start),
         end_date_time: text(meeting.end),
         expiry_date_time: text(meeting.expires),
+        attendees: meeting.attendees.clone(),
+        options: meeting.options.clone(),
     }
 }

@@ -161,7 +161,8 @@ impl State {
     ) -> Result<Option<MeetingRecord>> {
         self.read(|c| {
             c.prepare_cached(
-                "SELECT organizer, external_id, uid, meeting, schedule, created FROM meetings
+                "SELECT organizer, external_id, uid, meeting, schedule, settings, created
+                 FROM meetings
                  WHERE organizer = ?1 AND external_id = ?2",
             )?
             .query_row((organizer.as_str(), external_id.as_str()), read_meeting)
@@ -177,7 +178,8 @@ impl State {
     pub fn meeting_with_url(&self, url: &JoinUrl) -> Result<Option<MeetingRecord>> {
         self.read(|c| {
             c.prepare_cached(
-                "SELECT organizer, external_id, uid, meeting, schedule, created FROM meetings
+                "SELECT organizer, external_id, uid, meeting, schedule, settings, created
+                 FROM meetings
                  WHERE url_sha256 = ?1 ORDER BY created, organizer, external_id LIMIT 1",
             )?
             .query_row([url_hash(url)], read_meeting)
@@ -201,17 +203,19 @@ impl State {
                 meeting.as_str(),
                 hash,
                 record.schedule.as_str(),
+                record.settings.as_str(),
                 record.created.timestamp_micros(),
             );
             put(
                 c,
                 "SELECT 1 FROM meetings WHERE organizer = ?1 AND external_id = ?2 AND uid = ?3
-                 AND meeting = ?4 AND url_sha256 = ?5 AND schedule = ?6 AND created = ?7",
+                 AND meeting = ?4 AND url_sha256 = ?5 AND schedule = ?6 AND settings = ?7
+                 AND created = ?8",
                 "INSERT INTO meetings
-                 (organizer, external_id, uid, meeting, url_sha256, schedule, created)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 (organizer, external_id, uid, meeting, url_sha256, schedule, settings, created)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT (organizer, external_id) DO UPDATE SET uid = ?3, meeting = ?4,
-                 url_sha256 = ?5, schedule = ?6, created = ?7",
+                 url_sha256 = ?5, schedule = ?6, settings = ?7, created = ?8",
                 std::iter::once(row),
             )
         })

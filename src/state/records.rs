@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::calendar::SyncToken;
 use crate::ical::event::Place;
-use crate::meeting::Meeting;
+use crate::meeting::{Applied, Meeting};
 use crate::model::{CalendarName, ExternalId, Generation, OrganizerId, ResourceId, Uid, Version};
 
 /// How far the write-back of a link is known to have come.
@@ -87,6 +87,8 @@ pub struct MeetingRecord {
     pub meeting: Meeting,
     /// [`crate::ical::event::Event::schedule`] that the span was computed from.
     pub schedule: String,
+    /// Which settings it was last given.
+    pub settings: Applied,
     /// When it was first remembered.
     pub created: DateTime<Utc>,
 }

@@ -10,7 +10,7 @@ use super::records::{
 };
 use crate::calendar::SyncToken;
 use crate::ical::event::Place;
-use crate::meeting::Meeting;
+use crate::meeting::{Applied, Meeting};
 use crate::model::{CalendarName, ExternalId, OrganizerId, ResourceId, Uid, Version};
 
 pub(super) fn read_resource(row: &Row<'_>) -> rusqlite::Result<ResourceRecord> {
@@ -69,7 +69,8 @@ pub(super) fn read_meeting(row: &Row<'_>) -> rusqlite::Result<MeetingRecord> {
         uid: uid(row, 2)?,
         meeting,
         schedule: row.get(4)?,
-        created: time(row, 5)?,
+        settings: Applied::stored(row.get::<_, String>(5)?),
+        created: time(row, 6)?,
     })
 }
 

@@ -96,6 +96,9 @@ pub(super) const STEPS: &[&str] = &[
         text TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE meetings ADD COLUMN settings TEXT NOT NULL DEFAULT '';
+",
 ];
 
 /// Every table of the newest version.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::calendar::{Notes as _, SyncToken};
 use crate::ical::event::Place;
-use crate::meeting::{Details, DialIn, Meeting};
+use crate::meeting::{Applied, Details, DialIn, Meeting};
 use crate::model::{CalendarName, ExternalId, JoinUrl, MeetingId, OrganizerId, ResourceId};
 use crate::model::{Span, Uid, Version};
 
@@ -66,6 +66,7 @@ fn every_record_comes_back_as_it_was_put() {
             uid: Uid::new(format!("u{text}")).unwrap(),
             meeting: full_meeting(text),
             schedule: text.to_owned(),
+            settings: Applied::stored("chat=012345"),
             created: at(3),
         };
         state.put_meeting(&meeting).unwrap();
@@ -1045,7 +1046,10 @@ fn a_file_of_version_1_is_brought_up_to_date_and_keeps_what_it_knows() {
         "INSERT INTO calendars VALUES ('team', 1, 1, 'rules', 5, 'why', 6, 'failing');
          INSERT INTO resources VALUES ('team', 'a.ics', '1', 7, 8, '[[\"in-step\",1]]');
          INSERT INTO links VALUES ('team', 'a.ics', 'u', '00000000-0000-0000-0000-000000000001',
-             'u', 0, 2, 'c', 1, 9);",
+             'u', 0, 2, 'c', 1, 9);
+         INSERT INTO meetings VALUES ('00000000-0000-0000-0000-000000000001', 'u', 'u',
+             '{\"id\":null,\"join_url\":\"https://x/\",\"span\":null,\"subject\":null,\"expires\":null,\"details\":{}}',
+             x'00', 's', 9);",
     )
     .unwrap();
     drop(old);
@@ -1061,6 +1065,9 @@ fn a_file_of_version_1_is_brought_up_to_date_and_keeps_what_it_knows() {
     assert_eq!(resource.outcome, [("in-step".to_owned(), 1)]);
     let links = state.links(&team(), &id).unwrap();
     assert_eq!((links.len(), links[0].phase), (1, Phase::Seen));
+    let meeting = state.meeting(&links[0].organizer, &links[0].external_id);
+    let meeting = meeting.unwrap().unwrap();
+    assert_eq!(meeting.settings.as_str(), "", "nothing was set of it");
     assert_eq!((links[0].ends, links[0].gone), (None, None));
     assert_eq!(record.rules, "", "every event is decided again");
     drop(state);
@@ -1433,6 +1440,7 @@ fn meeting_record(uid: &str) -> MeetingRecord {
         uid: Uid::new(uid).unwrap(),
         meeting: full_meeting(uid),
         schedule: "0123456789abcdef".into(),
+        settings: Default::default(),
         created: at(0),
     }
 }

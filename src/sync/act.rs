@@ -16,7 +16,7 @@ use crate::calendar::{Found, Known, Scope};
 use crate::log;
 use crate::meeting::{Ensured, MeetingError, Wanted};
 use crate::model::{JoinUrl, Span};
-use crate::plan::{Decision, in_progress_until, is_behind, key_of, roll_at, subject};
+use crate::plan::{Decision, Style, in_progress_until, is_behind, key_of, roll_at};
 use crate::state::{MeetingRecord, StateError};
 
 /// How many meetings are got for a resource before it is written.
@@ -170,7 +170,7 @@ impl Bridge {
             report.merge(part);
             match acted {
                 Some(Acted::Ready(one)) => {
-                    let again = self.looked_at_again(&one.planned, &one.meeting);
+                    let again = self.looked_at_again(calendar, &one.planned, &one.meeting);
                     record.due = sooner(record.due, again);
                     ready.push(*one);
                 }
@@ -202,10 +202,19 @@ impl Bridge {
         Ok(report)
     }
 
-    /// When an event is decided again whose link is written: its meeting may have kept other times.
-    fn looked_at_again(&self, planned: &Planned, meeting: &MeetingRecord) -> Option<DateTime<Utc>> {
+    /// When an event is decided again whose link is written: its meeting may have kept other times, or
+    /// may not have its settings yet.
+    fn looked_at_again(
+        &self,
+        calendar: &Watched,
+        planned: &Planned,
+        meeting: &MeetingRecord,
+    ) -> Option<DateTime<Utc>> {
         let (event, now) = (&planned.event, self.clock.now());
-        if is_behind(event, meeting, now) {
+        if calendar.style.is_lacking(event, meeting) {
+            return Some(now + RETRY_FAULT);
+        }
+        if is_behind(event, meeting, &calendar.style, now) {
             return in_progress_until(meeting, now).or(Some(now + RETRY_REQUEST));
         }
         let held = meeting.meeting.span?;
@@ -291,7 +300,7 @@ impl Bridge {
                 {
                     return Ok(Acted::Done(why.name(), due));
                 }
-                let meeting = match known.filter(|m| !behind(m, &planned, span)) {
+                let meeting = match known.filter(|m| !behind(m, &planned, &calendar.style, span)) {
                     Some(known) => known,
                     None => self.ensure(calendar, &planned, span, report).await?,
                 };
@@ -305,7 +314,7 @@ impl Bridge {
                 let now = self.clock.now();
                 let current = |known: &MeetingRecord| {
                     known.meeting.id.is_some()
-                        && (!is_behind(&planned.event, known, now)
+                        && (!is_behind(&planned.event, known, &calendar.style, now)
                             || in_progress_until(known, now).is_some())
                 };
                 let meeting = match known {
@@ -354,10 +363,45 @@ impl Bridge {
                 .count_creation(&calendar.name, &wanted.organizer, today)?;
             log::event!(LINK_CREATED, calendar = %calendar.name, uid = %planned.event.uid, organizer = %wanted.organizer);
         }
+        if let Err(error) = self.apply(calendar, planned, &wanted, &mut record).await {
+            // The link is as good without them; they are tried again.
+            match error {
+                Failure::Meeting(error) => {
+                    self.troubles.meeting_failed(&wanted.organizer, &error);
+                }
+                state => return Err(state),
+            }
+        }
         Ok(record)
     }
 
-    /// Brings the meeting's times and title up to date. A meeting that is gone is got anew.
+    /// Gives the meeting the settings that it lacks. Those that are refused count as applied: the next
+    /// meeting, or another value, tries again.
+    async fn apply(
+        &self,
+        calendar: &Watched,
+        planned: &Planned,
+        wanted: &Wanted,
+        record: &mut MeetingRecord,
+    ) -> Result<(), Failure> {
+        let lacking = calendar.style.lacking(&planned.event, &record.settings);
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let (name, organizer) = (&calendar.name, &wanted.organizer);
+        match self.meetings.apply(&record.meeting, wanted, &lacking).await {
+            Ok(()) => self.troubles.settings_taken(name, organizer),
+            Err(MeetingError::Request(why)) => {
+                self.troubles.settings_refused(name, organizer, &why);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        record.settings = record.settings.with(&lacking);
+        self.state.put_meeting(record)?;
+        Ok(())
+    }
+
+    /// Brings the meeting's times, title and settings up to date. A meeting that is gone is got anew.
     async fn update(
         &self,
         calendar: &Watched,
@@ -369,12 +413,21 @@ impl Bridge {
             return Ok(Acted::Done("in-step", None));
         };
         let wanted = self.wanted(calendar, &planned, span);
-        match self.meetings.update(&known.meeting, &wanted).await {
+        let behind = is_behind(&planned.event, known, &calendar.style, self.clock.now());
+        let updated = match behind {
+            true => self.meetings.update(&known.meeting, &wanted).await,
+            false => Ok(known.meeting.clone()),
+        };
+        match updated {
             Ok(meeting) => {
-                self.troubles.meeting_made(&wanted.organizer);
-                let mut record = self.record_of(&planned, &wanted, meeting);
+                let mut record = match behind {
+                    true => self.record_of(&planned, &wanted, meeting),
+                    false => known.clone(),
+                };
                 record.created = known.created;
                 self.state.put_meeting(&record)?;
+                self.apply(calendar, &planned, &wanted, &mut record).await?;
+                self.troubles.meeting_made(&wanted.organizer);
                 report.updated += 1;
                 log::event!(MEETING_UPDATED, calendar = %calendar.name, uid = %planned.event.uid);
                 Ok(Acted::Done("in-step", roll_at(&planned.event, span)))
@@ -409,7 +462,7 @@ impl Bridge {
         Wanted {
             organizer,
             external_id,
-            subject: subject(&planned.event),
+            subject: calendar.style.subject(&planned.event),
             span,
             language,
         }
@@ -434,12 +487,16 @@ impl Bridge {
             subject: wanted.subject.clone(),
             ..meeting
         };
+        let known = planned.meeting.as_ref();
+        let same = known.filter(|known| known.meeting.join_url == asked.join_url);
+        let settings = same.map(|known| known.settings.clone()).unwrap_or_default();
         MeetingRecord {
             organizer: wanted.organizer.clone(),
             external_id: wanted.external_id.clone(),
             uid: planned.event.uid.clone(),
             meeting: asked,
             schedule,
+            settings,
             created: self.clock.now(),
         }
     }
@@ -464,10 +521,10 @@ impl From<StateError> for Failure {
 }
 
 /// Whether a known meeting has other times or another title than the event wants.
-fn behind(known: &MeetingRecord, planned: &Planned, span: Span) -> bool {
+fn behind(known: &MeetingRecord, planned: &Planned, style: &Style, span: Span) -> bool {
     known.meeting.id.is_none()
         || known.schedule != planned.event.schedule
-        || known.meeting.subject != subject(&planned.event)
+        || known.meeting.subject != style.subject(&planned.event)
         || known.meeting.span != Some(span)
 }
 

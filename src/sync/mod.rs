@@ -31,7 +31,7 @@ use crate::ical::write::Location;
 use crate::log;
 use crate::meeting::Meetings;
 use crate::model::{CalendarName, OrganizerId, ResourceId};
-use crate::plan::Rules;
+use crate::plan::{Rules, Style};
 use crate::state::{CalendarRecord, State, StateError};
 use act::Halt;
 pub use preview::{Preview, Row};
@@ -73,6 +73,8 @@ pub struct Watched {
     pub language: String,
     /// Which events get a link.
     pub rules: Rules,
+    /// What its meetings are like.
+    pub style: Style,
     /// The zone of floating times.
     pub zone: chrono_tz::Tz,
     /// What goes into an empty LOCATION.
@@ -242,11 +244,12 @@ impl Watched {
     /// decided again.
     fn fingerprint(&self, meetings_per_month: u32) -> String {
         let all = format!(
-            "{} {:?} {} {} {:?} {:?} {:?} {} {}",
+            "{} {:?} {} {} {:?} {:?} {:?} {:?} {} {}",
             env!("CARGO_PKG_VERSION"),
             self.rules,
             self.organizer,
             self.language,
+            self.style,
             self.zone,
             self.location,
             self.show,

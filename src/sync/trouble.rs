@@ -34,6 +34,7 @@ enum Trouble {
     State,
     Graph,
     Organizer(OrganizerId),
+    Settings(CalendarName, OrganizerId),
     Calendar(CalendarName),
     Reading(CalendarName, ResourceId),
     Writing(CalendarName, ResourceId),
@@ -207,6 +208,27 @@ impl Troubles {
         let own = self.lasting.works(&Trouble::Organizer(organizer.clone()));
         if graph || own {
             log::event!(GRAPH_RECOVERED, organizer = %organizer);
+        }
+    }
+
+    /// Notes that an organizer's meeting did not take the settings of a calendar.
+    pub(super) fn settings_refused(
+        &self,
+        calendar: &CalendarName,
+        organizer: &OrganizerId,
+        why: &str,
+    ) {
+        let what = Trouble::Settings(calendar.clone(), organizer.clone());
+        if self.lasting.fails(what, why) {
+            log::event!(SETTINGS_REFUSED, calendar = %calendar, organizer = %organizer, error = why);
+        }
+    }
+
+    /// Notes that it did.
+    pub(super) fn settings_taken(&self, calendar: &CalendarName, organizer: &OrganizerId) {
+        let what = Trouble::Settings(calendar.clone(), organizer.clone());
+        if self.lasting.works(&what) {
+            log::event!(SETTINGS_TAKEN, calendar = %calendar, organizer = %organizer);
         }
     }
 

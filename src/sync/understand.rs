@@ -12,10 +12,10 @@ use crate::calendar::Resource;
 use crate::ical::event::{Event, Place, Provider};
 use crate::ical::write;
 use crate::log;
-use crate::meeting::{Details, Meeting};
+use crate::meeting::{Applied, Details, Meeting};
 use crate::model::{CalendarName, ExternalId, JoinUrl, ResourceId, Uid};
 use crate::plan::{
-    Ask, Decided, Decision, Why, assumed_span, decide, key_of, marked_generation, stamp, subject,
+    Ask, Decided, Decision, Style, Why, assumed_span, decide, key_of, marked_generation, stamp,
 };
 use crate::state::{Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
@@ -236,7 +236,13 @@ impl Bridge {
                 gone: None,
             });
             if planned.meeting.is_none() {
-                planned.meeting = Some(found_meeting(&planned.event, join_url, &key, now));
+                planned.meeting = Some(found_meeting(
+                    &planned.event,
+                    join_url,
+                    &key,
+                    &calendar.style,
+                    now,
+                ));
             }
             planned.adopted = true;
             planned.decided = decide(&self.ask(calendar, planned, None, drops, now));
@@ -256,6 +262,7 @@ impl Bridge {
             now,
             event: &planned.event,
             rules: &calendar.rules,
+            style: &calendar.style,
             location: calendar.location,
             drops,
             tenant: &self.tenant,
@@ -390,12 +397,13 @@ impl Bridge {
     }
 }
 
-/// What an event tells of the meeting whose link it carries. Its schedule is taken to be right: it
-/// was when the link was written, and a later change shows.
+/// What an event tells of the meeting whose link it carries. Its schedule and settings are taken to be
+/// right: they were when the link was written, and a later change shows.
 fn found_meeting(
     event: &Event,
     join_url: JoinUrl,
     key: &crate::model::MeetingKey,
+    style: &Style,
     now: DateTime<Utc>,
 ) -> MeetingRecord {
     MeetingRecord {
@@ -406,11 +414,12 @@ fn found_meeting(
             id: None,
             join_url,
             span: assumed_span(event, now),
-            subject: subject(event),
+            subject: style.subject(event),
             expires: None,
             details: Details::default(),
         },
         schedule: event.schedule.clone(),
+        settings: Applied::default().with(&style.settings(event)),
         created: now,
     }
 }

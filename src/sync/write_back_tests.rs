@@ -50,6 +50,7 @@ fn ready(bytes: &[u8]) -> Vec<Ready> {
                 details: Details::default(),
             },
             schedule: event.schedule.clone(),
+            settings: Default::default(),
             created: now(),
         };
         let planned = Planned {

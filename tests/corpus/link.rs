@@ -616,6 +616,7 @@ fn watched(name: &str, port: Arc<dyn Calendar>) -> Watched {
         port,
         organizer: OrganizerId::new(ORGANIZER).unwrap(),
         language: "en-US".into(),
+        style: Default::default(),
         rules: Rules {
             select: Select::All,
             horizon: Duration::from_secs(10_000 * 365 * 86_400),

@@ -14,7 +14,10 @@ use futures_util::future::{BoxFuture, join_all};
 use meetbridge::clock::{Clock, Random};
 use meetbridge::http::{Client, ClientOptions, WindowStore, Windows};
 use meetbridge::meeting::graph::{GraphMeetings, GraphSettings};
-use meetbridge::meeting::{Meeting, MeetingError, Meetings, Wanted};
+use meetbridge::meeting::{
+    Chat, LobbyScope, Meeting, MeetingError, Meetings, Presenters, Setting, Settings as Options,
+    Wanted,
+};
 use meetbridge::model::{ExternalId, OrganizerId, Span};
 use meetbridge::secret::SecretSource;
 use meetbridge::simulator::{
@@ -139,6 +142,63 @@ async fn a_meeting_is_updated_by_its_id_or_found_by_its_url() {
             (2, 1)
         );
     }
+}
+
+#[tokio::test]
+async fn settings_are_applied_alone_and_their_refusal_concerns_nothing_else() {
+    let world = World::new().await;
+    let graph = world.graph();
+    let made = graph.ensure(&wanted("a")).await.unwrap().meeting;
+    let options = Options(vec![
+        Setting::Lobby {
+            scope: Some(LobbyScope::Invited),
+            dial_in_bypass: None,
+        },
+        Setting::Presenters(Presenters::Organizer),
+        Setting::Chat(Chat::Limited),
+        Setting::EntryAnnouncement(true),
+        Setting::RecordAutomatically(true),
+        Setting::AttendeeCamera(false),
+        Setting::AttendeeMicrophone(false),
+        Setting::Participants(vec!["alice@example.org".into()]),
+    ]);
+    graph.apply(&made, &wanted("a"), &options).await.unwrap();
+    let held = || {
+        let snapshot = world.simulator.snapshot();
+        snapshot.meeting("a").unwrap().current.clone().unwrap()
+    };
+    let before = held();
+    assert_eq!(before.options["lobbyBypassSettings"]["scope"], "invited");
+    assert_eq!(before.options["allowMeetingChat"], "limited");
+    assert_eq!(before.options.len(), 7);
+    assert_eq!(before.attendees[0]["upn"], "alice@example.org");
+    assert_eq!(before.subject.as_deref(), Some("Planning"));
+
+    let open = Options(vec![Setting::Chat(Chat::Enabled)]);
+    for status in [400, 402, 403] {
+        world.script(Endpoint::Patch, Effect::status(status));
+        let refused = graph.apply(&made, &wanted("a"), &open).await;
+        // This simulator's 403 is the one that lacks the access policy.
+        match refused.unwrap_err() {
+            MeetingError::Request(_) if status != 403 => {}
+            MeetingError::Organizer(_) if status == 403 => {}
+            other => panic!("{status}: {other:?}"),
+        }
+    }
+    assert_eq!(held().options, before.options);
+
+    // Without its id it is found by its URL; one setting leaves the others as they are.
+    world.clock.pass(Duration::from_secs(3600));
+    let found = Meeting { id: None, ..made };
+    graph.apply(&found, &wanted("a"), &open).await.unwrap();
+    assert_eq!(world.requests(Endpoint::Filter), 1);
+    assert_eq!(held().options["allowMeetingChat"], "enabled");
+    assert_eq!(held().options.len(), 7);
+    let nowhere = wanted("b");
+    graph.ensure(&nowhere).await.unwrap();
+    world.script(Endpoint::Patch, Effect::status(404));
+    let error = graph.apply(&found, &nowhere, &open).await.unwrap_err();
+    assert!(matches!(error, MeetingError::Gone), "{error:?}");
 }
 
 #[tokio::test]

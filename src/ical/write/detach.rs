@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{LOCATION_LABEL, SKYPE_TEAMS, WriteFault};
-use crate::ical::block::{self, LABELS};
+use crate::ical::block;
 use crate::ical::document::{Component, ContentLine, Document};
 use crate::ical::edit::{Edits, Style, appended_from, column};
 use crate::ical::event::Event;
@@ -150,11 +150,9 @@ fn is_companion(line: &ContentLine<'_>) -> bool {
         return matches!(Mark::parse(&line.value()), Mark::Link { .. });
     }
     line.is("CONFERENCE")
-        && line.param("LABEL").is_some_and(|label| {
-            LABELS.iter().any(|(_, labels)| {
-                label == labels.conference_phone || label == labels.conference_numbers
-            })
-        })
+        && line
+            .param("LABEL")
+            .is_some_and(|label| block::is_telephone_label(&label))
 }
 
 /// A CONFERENCE under our label.

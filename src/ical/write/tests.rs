@@ -48,6 +48,7 @@ struct Case {
     key: MeetingKey,
     details: Details,
     location: Location,
+    language: &'static str,
     replaces: Option<JoinUrl>,
 }
 
@@ -58,6 +59,7 @@ impl Default for Case {
             key: key("a"),
             details: details(),
             location: Location::Url,
+            language: "en-US",
             replaces: None,
         }
     }
@@ -73,7 +75,7 @@ impl Case {
             join_url: &join_url,
             details: &self.details,
             show: &Show::DEFAULT,
-            language: "en-US",
+            language: self.language,
             location: self.location,
         };
         let mut edits = Edits::new();
@@ -618,15 +620,44 @@ fn event() -> impl Strategy<Value = String> {
         })
 }
 
+/// The languages of the labels, one that has none, and none.
+fn language() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(
+        &[
+            "en-US",
+            "de-DE",
+            "fr",
+            "es",
+            "it",
+            "nl",
+            "pl",
+            "pt-BR",
+            "pt-PT",
+            "ru",
+            "uk",
+            "ja",
+            "zh-CN",
+            "zh-TW",
+            "zh-Hant-HK",
+            "eo",
+            "",
+        ][..],
+    )
+}
+
 proptest! {
     #[test]
-    fn attaching_is_additive_idempotent_narrow_and_reversible(before in event()) {
-        let case = Case::default();
+    fn attaching_is_additive_idempotent_narrow_and_reversible(
+        before in event(),
+        (language, later) in (language(), language()),
+    ) {
+        let case = Case { language, ..Case::default() };
         let bytes = before.as_bytes();
         let after = case.attached(bytes);
         let stamped = before.replace("DTSTAMP:20200101T000000Z", "DTSTAMP:20250301T083000Z");
         prop_assert!(is_subsequence(stamped.as_bytes(), &after));
         prop_assert!(verify(&Document::parse(bytes).unwrap(), &after));
+        let case = Case { language: later, ..case };
         prop_assert!(case.edits(&after).unwrap().is_empty());
         assert_narrow(&after, bytes);
         let urls: Vec<_> = {

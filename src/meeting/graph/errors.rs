@@ -22,6 +22,8 @@ pub(super) enum Aim {
     Organizer,
     /// A meeting, by its id or join URL.
     Meeting,
+    /// What is set of a meeting, by its id: to forbid that is not to forbid the meeting.
+    Settings,
 }
 
 /// What to do about a refusal.
@@ -72,6 +74,7 @@ pub(super) fn classify(
     };
     match status.as_u16() {
         401 => Fault::Unauthorized,
+        402 | 403 if aim == Aim::Settings && !report.lacks_policy => Fault::Request(shown),
         402 => Fault::Organizer(format!(
             "organizer {organizer}: Graph asks for a licence that is not paid for ({shown}); give \
              the organizer a Teams licence"
@@ -93,7 +96,7 @@ pub(super) fn classify(
             "organizer {organizer}: Graph finds no such user ({shown}); `organizer` is the object \
              id of a user in this tenant, which `az ad user show --id NAME@DOMAIN --query id` prints"
         )),
-        404 | 410 if aim == Aim::Meeting => Fault::Gone,
+        404 | 410 if aim != Aim::Organizer => Fault::Gone,
         300..=399 => Fault::Credential(format!(
             "Graph answers with a redirect ({shown}), which is not followed; check `graph-url`"
         )),

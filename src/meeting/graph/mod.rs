@@ -27,7 +27,7 @@ use self::keys::Keys;
 use self::online_meeting::Call;
 pub use self::settings::GraphSettings;
 use self::wire::{Change, Found};
-use super::{Ensured, Meeting, MeetingError, Meetings, Wanted};
+use super::{Ensured, Meeting, MeetingError, Meetings, Settings, Wanted};
 use crate::clock::{Clock, Random};
 use crate::http::{Client, Windows};
 use crate::model::MeetingId;
@@ -57,6 +57,27 @@ impl GraphMeetings {
             calls,
             keys: Keys::default(),
         }
+    }
+
+    /// The meeting with its id, which is looked up by the join URL where it is unknown.
+    async fn identified(
+        &self,
+        meeting: &Meeting,
+        wanted: &Wanted,
+    ) -> Result<(Meeting, MeetingId), MeetingError> {
+        let known = match meeting.id {
+            Some(_) => meeting.clone(),
+            None => {
+                let call = Call::find(&self.settings.graph_url, wanted, &meeting.join_url);
+                let found = self.calls.make(&call, wire::collection).await?.read;
+                found.ok_or(MeetingError::Gone)?.over(meeting)
+            }
+        };
+        let id = known
+            .id
+            .clone()
+            .ok_or_else(|| MeetingError::Transient("partial answer".into()))?;
+        Ok((known, id))
     }
 
     /// The meeting after a PATCH of `known`, from the answer or, where that does not tell, read again.
@@ -123,18 +144,7 @@ impl Meetings for GraphMeetings {
     /// Always sends both times, so that an update also puts off the meeting's end of life.
     async fn update(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError> {
         let _key = self.keys.hold(&wanted.organizer, &wanted.external_id).await;
-        let known = match meeting.id {
-            Some(_) => meeting.clone(),
-            None => {
-                let call = Call::find(&self.settings.graph_url, wanted, &meeting.join_url);
-                let found = self.calls.make(&call, wire::collection).await?.read;
-                found.ok_or(MeetingError::Gone)?.over(meeting)
-            }
-        };
-        let id = known
-            .id
-            .clone()
-            .ok_or_else(|| MeetingError::Transient("partial answer".into()))?;
+        let (known, id) = self.identified(meeting, wanted).await?;
         let has = wire::subject(known.subject.as_deref());
         let wants = wire::subject(wanted.subject.as_deref());
         let change = Change {
@@ -147,6 +157,19 @@ impl Meetings for GraphMeetings {
             subject: wanted.subject.clone(),
             ..changed
         })
+    }
+
+    async fn apply(
+        &self,
+        meeting: &Meeting,
+        wanted: &Wanted,
+        settings: &Settings,
+    ) -> Result<(), MeetingError> {
+        let _key = self.keys.hold(&wanted.organizer, &wanted.external_id).await;
+        let (_, id) = self.identified(meeting, wanted).await?;
+        let call = Call::apply(&self.settings.graph_url, wanted, &id, settings);
+        self.calls.make(&call, |_| Some(())).await?;
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::errors::Aim;
 use super::wire::{self, Change};
-use crate::meeting::Wanted;
+use crate::meeting::{Settings, Wanted};
 use crate::model::{JoinUrl, MeetingId, OrganizerId};
 
 /// The header that names one try of a request.
@@ -56,6 +56,15 @@ impl Call {
             Some(wire::patch(change)),
             wanted,
         )
+    }
+
+    /// PATCH of the meeting `id` with settings alone.
+    pub(super) fn apply(root: &Url, wanted: &Wanted, id: &MeetingId, settings: &Settings) -> Self {
+        let (url, body) = (meeting(root, wanted, id), wire::settings(settings));
+        Self {
+            aim: Aim::Settings,
+            ..Self::new(Method::PATCH, url, Some(body), wanted)
+        }
     }
 
     /// GET of the meeting `id`.

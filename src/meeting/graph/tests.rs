@@ -15,7 +15,7 @@ use super::errors::{Aim, Fault, classify};
 use super::online_meeting::Call;
 use super::pace::Busy;
 use super::wire::{self, Change, Found};
-use crate::meeting::{DialIn, Meeting, Wanted};
+use crate::meeting::{Chat, DialIn, LobbyScope, Meeting, Presenters, Setting, Settings, Wanted};
 use crate::model::{ExternalId, JoinUrl, MeetingId, OrganizerId, Span};
 
 const ID: &str = "MSphYWFhYWFhYS1iYmJiLWNjY2MtZGRkZC1lZWVlZWVlZWVlZWUqMCoqMTk6bWVldGluZ19SWGhoYlhCc1pVMWxaWFJwYm1kVWFISmxZV1F3TURBd01EQXdNREF4QHRocmVhZC52Mg==";
@@ -213,7 +213,12 @@ fn bodies_hold_what_is_wanted_and_no_more() {
 fn bodies_are_what_the_schemas_ask_for() {
     let (posts, patches) = bodies();
     let Some(schemas) = schemas() else { return };
-    for (schema, bodies) in [("createOrGet", posts), ("onlineMeeting.patch", patches)] {
+    let set: Vec<_> = settings().iter().map(wire::settings).collect();
+    let patches = [patches.to_vec(), set].concat();
+    for (schema, bodies) in [
+        ("createOrGet", posts.to_vec()),
+        ("onlineMeeting.patch", patches),
+    ] {
         let path = schemas.join(format!("v1.0/{schema}.request.schema.json"));
         let mut compiled = Schemas::new();
         let mut compiler = Compiler::new();
@@ -226,6 +231,88 @@ fn bodies_are_what_the_schemas_ask_for() {
             assert!(compiled.validate(&body, index).is_ok(), "{schema}: {body}");
         }
     }
+}
+
+/// Settings of every kind with every value, in as many bodies as it takes.
+fn settings() -> Vec<Settings> {
+    let lobby = |scope, dial_in_bypass| Setting::Lobby {
+        scope,
+        dial_in_bypass,
+    };
+    let scopes = [
+        LobbyScope::Organizer,
+        LobbyScope::Organization,
+        LobbyScope::OrganizationAndFederated,
+        LobbyScope::OrganizationExcludingGuests,
+        LobbyScope::Invited,
+        LobbyScope::Everyone,
+    ];
+    let presenters = [
+        Presenters::Everyone,
+        Presenters::Organization,
+        Presenters::Organizer,
+    ];
+    let chats = [Chat::Enabled, Chat::Disabled, Chat::Limited];
+    let mut all: Vec<Setting> = scopes.map(|scope| lobby(Some(scope), None)).into();
+    all.extend([lobby(None, Some(true)), lobby(Some(scopes[0]), Some(false))]);
+    all.extend(presenters.map(Setting::Presenters));
+    all.extend(chats.map(Setting::Chat));
+    for on in [true, false] {
+        all.extend([
+            Setting::EntryAnnouncement(on),
+            Setting::RecordAutomatically(on),
+            Setting::AttendeeCamera(on),
+            Setting::AttendeeMicrophone(on),
+        ]);
+    }
+    all.push(Setting::Participants(Vec::new()));
+    all.push(Setting::Participants(vec!["a@example.org".into(); 2]));
+    all.into_iter().map(|one| Settings(vec![one])).collect()
+}
+
+#[test]
+fn settings_are_the_properties_of_a_meeting() {
+    let whole = Settings(vec![
+        Setting::Lobby {
+            scope: Some(LobbyScope::OrganizationAndFederated),
+            dial_in_bypass: Some(true),
+        },
+        Setting::Presenters(Presenters::Organizer),
+        Setting::Chat(Chat::Limited),
+        Setting::EntryAnnouncement(true),
+        Setting::RecordAutomatically(false),
+        Setting::AttendeeCamera(false),
+        Setting::AttendeeMicrophone(true),
+        Setting::Participants(vec!["a@example.org".into()]),
+    ]);
+    let body: Value = serde_json::from_slice(&wire::settings(&whole)).unwrap();
+    assert_eq!(
+        body,
+        json!({
+            "lobbyBypassSettings": {"scope": "organizationAndFederated", "isDialInBypassEnabled": true},
+            "allowedPresenters": "organizer",
+            "allowMeetingChat": "limited",
+            "isEntryExitAnnounced": true,
+            "recordAutomatically": false,
+            "allowAttendeeToEnableCamera": false,
+            "allowAttendeeToEnableMic": true,
+            "participants": {"attendees": [{"upn": "a@example.org", "role": "attendee"}]},
+        })
+    );
+}
+
+#[test]
+fn a_refusal_of_settings_is_none_of_the_organizers() {
+    let of = |status: u16, body: &[u8]| {
+        let status = StatusCode::from_u16(status).unwrap();
+        classify(status, body, None, Aim::Settings, &organizer(), "app")
+    };
+    for status in [400, 402, 403] {
+        assert!(matches!(of(status, b"{}"), Fault::Request(_)), "{status}");
+    }
+    let policy = br#"{"error":{"code":"Forbidden","message":"No application access policy found for this app"}}"#;
+    assert!(matches!(of(403, policy), Fault::Organizer(_)));
+    assert_eq!([of(404, b""), of(410, b"")], [Fault::Gone, Fault::Gone]);
 }
 
 #[test]
@@ -438,6 +525,11 @@ fn requests_go_where_graph_expects_them() {
             ),
             (
                 Call::patch(&root, &wanted(), &id, &change),
+                "PATCH",
+                one.clone(),
+            ),
+            (
+                Call::apply(&root, &wanted(), &id, &Settings::default()),
                 "PATCH",
                 one.clone(),
             ),

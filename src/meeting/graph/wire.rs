@@ -5,10 +5,12 @@
 
 use chrono::{DateTime, Datelike as _, SubsecRound as _, Utc};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::meeting::{Details, DialIn, Meeting, Wanted};
+use crate::meeting::{
+    Chat, Details, DialIn, LobbyScope, Meeting, Presenters, Setting, Settings, Wanted,
+};
 use crate::model::{JoinUrl, MeetingId, Span};
 
 /// The longest URL that is taken from an answer, in bytes.
@@ -121,7 +123,7 @@ impl Found {
 
 /// The body of createOrGet.
 pub(super) fn create_or_get(wanted: &Wanted) -> Vec<u8> {
-    json(&CreateOrGet {
+    written(&CreateOrGet {
         external_id: wanted.external_id.as_str(),
         subject: subject(wanted.subject.as_deref()),
         start_date_time: instant(wanted.span.start),
@@ -131,11 +133,73 @@ pub(super) fn create_or_get(wanted: &Wanted) -> Vec<u8> {
 
 /// The body of a PATCH.
 pub(super) fn patch(change: &Change) -> Vec<u8> {
-    json(&Patch {
+    written(&Patch {
         start_date_time: change.span.map(|span| instant(span.start)),
         end_date_time: change.span.map(|span| instant(span.end)),
         subject: change.subject.as_deref(),
     })
+}
+
+/// The body of a PATCH that applies settings.
+pub(super) fn settings(settings: &Settings) -> Vec<u8> {
+    let mut body = Map::new();
+    for setting in &settings.0 {
+        let (name, value) = property(setting);
+        body.insert(name.to_owned(), value);
+    }
+    written(&body)
+}
+
+/// A setting as a property of an onlineMeeting.
+fn property(setting: &Setting) -> (&'static str, Value) {
+    match setting {
+        Setting::Lobby {
+            scope,
+            dial_in_bypass,
+        } => {
+            let mut lobby = Map::new();
+            if let Some(scope) = scope {
+                let scope = match scope {
+                    LobbyScope::Organizer => "organizer",
+                    LobbyScope::Organization => "organization",
+                    LobbyScope::OrganizationAndFederated => "organizationAndFederated",
+                    LobbyScope::OrganizationExcludingGuests => "organizationExcludingGuests",
+                    LobbyScope::Invited => "invited",
+                    LobbyScope::Everyone => "everyone",
+                };
+                lobby.insert("scope".to_owned(), scope.into());
+            }
+            if let Some(bypass) = dial_in_bypass {
+                lobby.insert("isDialInBypassEnabled".to_owned(), (*bypass).into());
+            }
+            ("lobbyBypassSettings", lobby.into())
+        }
+        Setting::Presenters(who) => {
+            let who = match who {
+                Presenters::Everyone => "everyone",
+                Presenters::Organization => "organization",
+                Presenters::Organizer => "organizer",
+            };
+            ("allowedPresenters", who.into())
+        }
+        Setting::Chat(mode) => {
+            let mode = match mode {
+                Chat::Enabled => "enabled",
+                Chat::Disabled => "disabled",
+                Chat::Limited => "limited",
+            };
+            ("allowMeetingChat", mode.into())
+        }
+        Setting::EntryAnnouncement(on) => ("isEntryExitAnnounced", (*on).into()),
+        Setting::RecordAutomatically(on) => ("recordAutomatically", (*on).into()),
+        Setting::AttendeeCamera(on) => ("allowAttendeeToEnableCamera", (*on).into()),
+        Setting::AttendeeMicrophone(on) => ("allowAttendeeToEnableMic", (*on).into()),
+        Setting::Participants(who) => {
+            let attendee = |upn: &String| json!({ "upn": upn, "role": "attendee" });
+            let attendees: Vec<Value> = who.iter().map(attendee).collect();
+            ("participants", json!({ "attendees": attendees }))
+        }
+    }
 }
 
 /// A subject as it is sent: on one line, at most 255 characters; `None` for an empty one.
@@ -166,7 +230,7 @@ pub(super) fn collection(body: &[u8]) -> Option<Option<Found>> {
     Some(first)
 }
 
-fn json(body: &impl Serialize) -> Vec<u8> {
+fn written(body: &impl Serialize) -> Vec<u8> {
     // Texts alone cannot fail to become JSON; an empty body would be answered with 400.
     serde_json::to_vec(body).unwrap_or_default()
 }

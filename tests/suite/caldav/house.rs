@@ -68,6 +68,15 @@ impl Meetings for Service {
         Ok(Ensured { meeting, created })
     }
 
+    async fn apply(
+        &self,
+        _: &Meeting,
+        _: &Wanted,
+        _: &meetbridge::meeting::Settings,
+    ) -> Result<(), MeetingError> {
+        Ok(())
+    }
+
     async fn update(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError> {
         let mut inner = self.0.lock().unwrap();
         inner.1 += 1;
@@ -160,6 +169,7 @@ impl House {
             port: account.calendar(&collection),
             organizer: OrganizerId::new("11111111-1111-1111-1111-111111111111").unwrap(),
             language: "en-US".into(),
+            style: Default::default(),
             rules: Rules {
                 select: Select::Attendees,
                 horizon: Duration::from_secs(365 * 86_400),

@@ -11,5 +11,6 @@ mod faults;
 mod flow;
 mod kill;
 mod secrets;
+mod settings;
 mod support;
 mod usage;

@@ -458,6 +458,7 @@ pub(super) fn watched(world: &Arc<World>) -> Watched {
         port: Arc::new(Shelf(world.clone(), Daemon::One)),
         organizer: OrganizerId::new(ORGANIZER).unwrap(),
         language: "en-US".into(),
+        style: Default::default(),
         rules: Rules {
             select: Select::Attendees,
             horizon: Duration::from_secs(365 * 86_400),
@@ -638,6 +639,15 @@ impl Meetings for Service {
         };
         self.0.point().await;
         Ok(ensured)
+    }
+
+    async fn apply(
+        &self,
+        _: &Meeting,
+        _: &Wanted,
+        _: &meetbridge::meeting::Settings,
+    ) -> Result<(), MeetingError> {
+        Ok(())
     }
 
     async fn update(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError> {
