@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::meeting::graph::CertificateAlgorithm;
 use crate::plan::select::{EventsWithAttendees, Select};
+use crate::secret::SecretSource;
 
 /// The tables that every configuration needs.
 const GRAPH: &str = r#"
@@ -305,13 +307,28 @@ fn every_mistake_has_its_place_and_hint() {
         ),
         (
             graph("certificate-file = \"/x\""),
-            "2:1: `certificate-file`: not supported",
-            "client-secret-file",
+            "2:20: `certificate-file`: a second way to sign in, beside `client-secret-file`",
+            "keep one",
+        ),
+        (
+            graph("key-file = \"/x\""),
+            "2:12: `key-file`: without certificate-file",
+            "certificate-file",
+        ),
+        (
+            graph("certificate-algorithm = \"RS256\""),
+            "2:25: `certificate-algorithm`: without certificate-file",
+            "certificate-file",
+        ),
+        (
+            graph("certificate-algorithm = \"ES256\""),
+            "2:25: `certificate-algorithm`: unknown word",
+            "\"RS256\"",
         ),
         (
             graph("federated-token-file = \"/x\""),
-            "2:1: `federated-token-file`: not supported",
-            "client-secret-file",
+            "2:24: `federated-token-file`: a second way to sign in, beside `client-secret-file`",
+            "keep one",
         ),
         (
             graph("device-code = true"),
@@ -615,8 +632,55 @@ fn every_mistake_has_its_place_and_hint() {
             "{hint}\n{shown}"
         );
         assert!(!shown.contains("hunter2"), "{shown}");
-        let alone = faults.iter().count() == 1 || text.contains("\nclient-secret-c");
+        let more = ["\nclient-secret-c", "\ncertificate-", "\ndevice-code"];
+        let alone = faults.iter().count() == 1 || more.iter().any(|key| text.contains(key));
         assert!(alone, "only one mistake was made\n{shown}");
+    }
+}
+
+#[test]
+fn a_certificate_has_one_place() {
+    let lines = "certificate-file = \"/x\"\ncertificate-credential = \"x\"";
+    let graph = GRAPH.replace("client-secret-file = \"/etc/meetbridge/graph\"", lines);
+    let faults = bad(&[&graph, MEETING, CALENDAR].concat()).to_string();
+    let expected = "c.toml:6:26: `certificate-credential`: given twice";
+    assert!(faults.starts_with(expected), "{faults}");
+}
+
+#[test]
+fn graph_is_signed_in_to_in_each_way() {
+    let way = |lines: &str| {
+        let graph = GRAPH.replace("client-secret-file = \"/etc/meetbridge/graph\"", lines);
+        good(&[&graph, MEETING, CALENDAR].concat()).graph.sign_in
+    };
+    let file = |path: &str| SecretSource::File(PathBuf::from(path));
+    let named = |name: &str| SecretSource::Credential(name.to_owned());
+    let certificate = |certificate, key, algorithm| SignIn::Certificate {
+        certificate,
+        key,
+        algorithm,
+    };
+    let (new, old) = (CertificateAlgorithm::Ps256, CertificateAlgorithm::Rs256);
+    for (lines, expected) in [
+        ("client-secret-file = \"/s\"", SignIn::Secret(file("/s"))),
+        (
+            "certificate-file = \"/c\"",
+            certificate(file("/c"), None, new),
+        ),
+        (
+            "certificate-file = \"/c\"\nkey-file = \"/k\"\ncertificate-algorithm = \"RS256\"",
+            certificate(file("/c"), Some(file("/k")), old),
+        ),
+        (
+            "certificate-credential = \"c\"\nkey-credential = \"k\"",
+            certificate(named("c"), Some(named("k")), new),
+        ),
+        (
+            "federated-token-file = \"/t\"",
+            SignIn::FederatedToken(file("/t")),
+        ),
+    ] {
+        assert_eq!(way(lines), expected, "{lines}");
     }
 }
 
@@ -1012,6 +1076,26 @@ fn the_example_parses_with_everything_uncommented() {
         (
             vec!["\nclient-secret-file"],
             vec!["\nclient-secret-credential".to_owned()],
+        ),
+        (
+            vec!["\nclient-secret-file"],
+            vec!["\nfederated-token-file".to_owned()],
+        ),
+        (
+            vec!["\nclient-secret-file"],
+            [
+                "\ncertificate-file",
+                "\nkey-file",
+                "\ncertificate-algorithm",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        ),
+        (
+            vec!["\nclient-secret-file"],
+            ["\ncertificate-credential", "\nkey-credential"]
+                .map(str::to_owned)
+                .to_vec(),
         ),
         (
             vec!["\npassword-file"],
