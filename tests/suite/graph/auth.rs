@@ -193,3 +193,178 @@ async fn a_federated_token_is_read_anew_for_each_request() {
         "{text}"
     );
 }
+
+/// What meetbridge does about a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// Asks once, and again in 15 to 30 minutes.
+    Slowly,
+    /// Asks once, and again in an hour.
+    Rarely,
+    /// Asks once, and not again with this credential.
+    Never,
+    /// Reads the credential again and asks a second time; then as [`Then::Slowly`].
+    Twice,
+    /// Asks four times within seconds, and again for the next event.
+    Soon,
+    /// Asks once, and again in five minutes.
+    Later,
+}
+
+/// One row for each AADSTS number of graph-api.md, section 2.6: the numbers, what is done, and what
+/// the person is told to look at.
+const NUMBERS: &[(&[u32], Then, &str)] = &[
+    (&[7_000_215], Then::Slowly, "the secret's value, not its id"),
+    (&[7_000_222], Then::Slowly, "has expired; make a new one"),
+    (&[7_000_218], Then::Slowly, "was shown none"),
+    (
+        &[700_016, 700_011, 70_001],
+        Then::Slowly,
+        "no such application",
+    ),
+    (&[7_000_112], Then::Slowly, "is disabled"),
+    (&[700_025], Then::Slowly, "Allow public client flows"),
+    (&[700_027], Then::Slowly, "add the certificate"),
+    (&[700_024], Then::Twice, "time server"),
+    (
+        &[70_021, 700_211, 700_212, 700_213],
+        Then::Slowly,
+        "some minutes to have an effect",
+    ),
+    (
+        &[50_012, 50_013, 500_133, 50_027],
+        Then::Slowly,
+        "time server",
+    ),
+    (&[50_034], Then::Slowly, "not in this tenant"),
+    (
+        &[50_057, 50_055, 50_126, 50_053],
+        Then::Slowly,
+        "mend the account",
+    ),
+    (
+        &[
+            50_076, 50_079, 50_158, 53_000, 53_001, 53_002, 53_003, 530_032,
+        ],
+        Then::Slowly,
+        "conditional access",
+    ),
+    (&[65_001, 65_004, 90_094], Then::Slowly, "has to consent"),
+    (
+        &[70_000, 70_008, 700_082, 70_043, 50_173, 50_089, 54_005],
+        Then::Never,
+        "expired or was revoked",
+    ),
+    (
+        &[
+            70_011, 28_002, 700_022, 700_023, 500_011, 650_052, 650_057, 50_001,
+        ],
+        Then::Slowly,
+        "does not know the Graph",
+    ),
+    (
+        &[90_002, 50_059, 90_019],
+        Then::Slowly,
+        "there is no tenant",
+    ),
+    (&[90_038, 900_382, 900_432], Then::Slowly, "another cloud"),
+    (&[50_196], Then::Rarely, "loop of identical requests"),
+    (
+        &[
+            50_033, 50_087, 90_006, 90_012, 90_024, 90_033, 90_090, 90_091, 40_010, 80_005,
+        ],
+        Then::Soon,
+        "tried again later",
+    ),
+    (&[90_055], Then::Later, ""),
+    (
+        &[90_036, 90_092, 40_008],
+        Then::Slowly,
+        "does not pass by itself",
+    ),
+];
+
+#[tokio::test]
+async fn each_number_of_entra_is_told_in_words_and_asked_about_as_often_as_it_should() {
+    for (numbers, then, words) in NUMBERS {
+        for number in *numbers {
+            let world = World::new().await;
+            let fault = Fault::next(Endpoint::Token, Effect::Aadsts(*number));
+            world.simulator.script(fault.times(Times::Forever));
+            let graph = world.graph();
+            let error = graph.ensure(&wanted("a")).await.unwrap_err();
+            match (&error, then) {
+                (MeetingError::Credential(text), _) => {
+                    assert!(text.contains(&format!("AADSTS{number}): ")), "{text}");
+                    assert!(!text.contains("Trace ID"), "Entra's own words: {text}");
+                    assert!(text.contains(words), "{number}: {text}");
+                }
+                (MeetingError::Transient(text), Then::Soon) => {
+                    assert!(text.contains(words), "{number}: {text}");
+                }
+                (MeetingError::Throttled { .. }, Then::Later) => {}
+                _ => panic!("{number}: {error:?}"),
+            }
+            // How often it was asked: at once, after so many minutes, and after so many more.
+            let (first, wait, before, more, after) = match then {
+                Then::Slowly => (1, 14, 1, 16, 2),
+                Then::Rarely => (1, 59, 1, 1, 2),
+                Then::Never => (1, 60, 1, 60 * 24 * 365, 1),
+                Then::Twice => (2, 14, 2, 16, 4),
+                Then::Soon => (4, 0, 8, 0, 12),
+                Then::Later => (1, 4, 1, 1, 2),
+            };
+            assert_eq!(world.requests(Endpoint::Token), first, "{number}");
+            for (minutes, requests) in [(wait, before), (more, after)] {
+                world.clock.pass(Duration::from_secs(60 * minutes));
+                let again = graph.ensure(&wanted("b")).await.unwrap_err();
+                let found = world.requests(Endpoint::Token);
+                assert_eq!(found, requests, "{number} after {minutes} min: {again:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_error_of_entra_without_a_known_number_has_its_class() {
+    let slowly: &[(u16, &str, &str)] = &[
+        (401, "invalid_client", "check `client-id`"),
+        (400, "unauthorized_client", "check `client-id`"),
+        (400, "invalid_scope", "graph-url"),
+        (400, "invalid_resource", "graph-url"),
+        (400, "unsupported_grant_type", "authority-url"),
+        (400, "invalid_request", "authority-url"),
+        (400, "invalid_grant", "a person has to act"),
+        (400, "interaction_required", "a person has to act"),
+        (400, "consent_required", "a person has to act"),
+    ];
+    let answer = |status, error: &str| {
+        Effect::Answer(Scripted {
+            status,
+            body: Some(json!({"error": error, "error_description": "private"})),
+            retry_after: None,
+        })
+    };
+    for (status, error, words) in slowly {
+        let world = World::new().await;
+        let fault = Fault::next(Endpoint::Token, answer(*status, error));
+        world.simulator.script(fault.times(Times::Forever));
+        let graph = world.graph();
+        for _ in 0..3 {
+            let text = refusal(graph.ensure(&wanted("a")).await.unwrap_err());
+            assert!(text.contains(words) && !text.contains("private"), "{text}");
+        }
+        assert_eq!(world.requests(Endpoint::Token), 1, "{error}");
+    }
+    for effect in [
+        answer(400, "temporarily_unavailable"),
+        Effect::status(500),
+        Effect::status(503),
+        answer(429, ""),
+    ] {
+        let world = World::new().await;
+        world.script(Endpoint::Token, effect);
+        world.graph().ensure(&wanted("a")).await.unwrap();
+        assert_eq!(world.requests(Endpoint::Token), 2);
+    }
+}
