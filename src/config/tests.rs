@@ -639,6 +639,41 @@ fn every_mistake_has_its_place_and_hint() {
 }
 
 #[test]
+fn a_cloud_is_known_by_its_name() {
+    for (line, graph, authority) in [
+        (
+            "",
+            "https://graph.microsoft.com/",
+            "https://login.microsoftonline.com/",
+        ),
+        (
+            "cloud = \"global\"",
+            "https://graph.microsoft.com/",
+            "https://login.microsoftonline.com/",
+        ),
+        (
+            "cloud = \"us-gov-l4\"",
+            "https://graph.microsoft.us/",
+            "https://login.microsoftonline.us/",
+        ),
+        (
+            "cloud = \"us-gov-l5\"",
+            "https://dod-graph.microsoft.us/",
+            "https://login.microsoftonline.us/",
+        ),
+        (
+            "graph-url = \"https://graph.example\"\nauthority-url = \"https://login.example\"",
+            "https://graph.example/",
+            "https://login.example/",
+        ),
+    ] {
+        let found = good(&format!("{GRAPH}{line}\n{MEETING}{CALENDAR}")).graph;
+        let found = (found.graph_url.as_str(), found.authority_url.as_str());
+        assert_eq!(found, (graph, authority), "{line}");
+    }
+}
+
+#[test]
 fn a_certificate_has_one_place() {
     let lines = "certificate-file = \"/x\"\ncertificate-credential = \"x\"";
     let graph = GRAPH.replace("client-secret-file = \"/etc/meetbridge/graph\"", lines);

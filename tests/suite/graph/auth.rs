@@ -151,6 +151,51 @@ async fn a_certificate_past_its_end_asks_nobody_until_another_one_is_there() {
     assert_eq!(world.requests(Endpoint::Token), 1);
 }
 
+/// Where log lines go.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_near_its_end_is_logged_once_for_each_warning() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let world = world().await;
+    let both = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(both.path(), format!("{CERTIFICATE}{KEY}")).unwrap();
+    let graph = world.signed_in_by(SignIn::Certificate {
+        certificate: file(both.path()),
+        key: None,
+        algorithm: CertificateAlgorithm::Ps256,
+    });
+    // It ends on 2126-10-30.
+    let end = Utc.with_ymd_and_hms(2126, 10, 30, 16, 32, 17).unwrap();
+    let warnings = || {
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        text.matches("graph.certificate").count()
+    };
+    for (days_left, expected) in [(40, 0), (29, 1), (28, 1), (6, 2), (1, 2)] {
+        let left = end - world.clock.now() - TimeDelta::days(days_left);
+        world.clock.pass(left.to_std().unwrap());
+        graph.ensure(&wanted("a")).await.unwrap();
+        assert_eq!(warnings(), expected, "{days_left}");
+    }
+}
+
 #[tokio::test]
 async fn a_federated_token_is_read_anew_for_each_request() {
     let world = world().await;

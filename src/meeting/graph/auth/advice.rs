@@ -33,7 +33,11 @@ pub(super) fn by_code(code: u64, sign_in: &SignIn, tenant: &str) -> Option<Advic
             "the client secret has expired; make a new one in the app registration (Certificates & \
              secrets) and put its value into {sign_in}"
         ),
-        7_000_218 => with_no_credential(sign_in).to_owned(),
+        7_000_218 => {
+            "the application asks for a credential and was shown none; check that a proxy leaves \
+             requests as they are"
+                .to_owned()
+        }
         700_016 | 700_011 | 70_001 => {
             format!("tenant {tenant} has no such application; check `client-id` and `tenant`")
         }
@@ -61,21 +65,22 @@ pub(super) fn by_code(code: u64, sign_in: &SignIn, tenant: &str) -> Option<Advic
              time server, check `tenant` and `authority-url`, and see that the credential belongs to \
              the application"
         ),
-        50_034 => {
-            "the user is not in this tenant; check `tenant`, and sign in anew with `meetbridge \
-                   login`"
-                .to_owned()
-        }
+        50_034 => "the user is not in this tenant; check `tenant`, and sign in anew".to_owned(),
         50_053 | 50_055 | 50_057 | 50_126 => {
             "the user's account is locked or disabled, or its password is wrong or has expired; an \
-             administrator has to mend the account, then sign in anew with `meetbridge login`"
+             administrator has to mend the account, then sign in anew"
                 .to_owned()
         }
-        50_076 | 50_079 | 50_158 | 53_000..=53_003 | 530_032 => blocked(sign_in).to_owned(),
-        65_001 | 65_004 | 90_094 => consent(sign_in).to_owned(),
-        70_000 | 70_008 | 700_082 | 70_043 | 50_173 | 50_089 | 54_005 => {
-            "the sign-in has expired or was revoked; sign in anew with `meetbridge login`"
+        50_076 | 50_079 | 50_158 | 53_000..=53_003 | 530_032 => {
+            "a conditional access policy of the tenant blocks the application; an administrator has \
+             to except it"
                 .to_owned()
+        }
+        65_001 | 65_004 | 90_094 => "an administrator has to consent to the application's \
+                                     permission OnlineMeetings.ReadWrite.All"
+            .to_owned(),
+        70_000 | 70_008 | 700_082 | 70_043 | 50_173 | 50_089 | 54_005 => {
+            "the sign-in has expired or was revoked; sign in anew".to_owned()
         }
         70_011 | 28_002 | 700_022 | 700_023 | 500_011 | 650_052 | 650_057 | 50_001 => {
             "this tenant does not know the Graph that `graph-url` or `cloud` names; check both"
@@ -91,9 +96,8 @@ pub(super) fn by_code(code: u64, sign_in: &SignIn, tenant: &str) -> Option<Advic
                    application, and other meetbridges; it is tried again in an hour"
             .to_owned(),
         90_036 | 90_092 | 40_008 => {
-            "the directory fails in a way that does not pass by itself; look \
-                                     at the application's sign-in log in Entra, or ask Microsoft's \
-                                     support"
+            "the directory fails in a way that does not pass by itself; look at the application's \
+             sign-in log in Entra, or ask Microsoft's support"
                 .to_owned()
         }
         _ => return None,
@@ -125,11 +129,6 @@ pub(super) fn by_error(error: &str, sign_in: &SignIn) -> Option<Advice> {
     })
 }
 
-fn with_no_credential(_: &SignIn) -> &'static str {
-    "the application asks for a credential and was shown none; check that a proxy leaves requests as \
-     they are"
-}
-
 fn untimely(sign_in: &SignIn) -> String {
     if matches!(sign_in, SignIn::FederatedToken(_)) {
         return format!(
@@ -141,13 +140,4 @@ fn untimely(sign_in: &SignIn) -> String {
         "the assertion made from {sign_in} is outside its time; set this machine's clock by a time \
          server"
     )
-}
-
-fn blocked(_: &SignIn) -> &'static str {
-    "a conditional access policy of the tenant blocks the application; an administrator has to except \
-     it"
-}
-
-fn consent(_: &SignIn) -> &'static str {
-    "an administrator has to consent to the application's permission OnlineMeetings.ReadWrite.All"
 }
