@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use meetbridge::clock::Clock as _;
 use meetbridge::config::{Config, Machine};
 use meetbridge::daemon::clock::SystemClock;
+use meetbridge::meeting::graph::SignIn;
 use meetbridge::simulator::ORGANIZER;
 use reqwest::{Method, RequestBuilder};
 use secrecy::ExposeSecret as _;
@@ -175,7 +176,10 @@ impl Minimal {
     /// Gets a token for Graph.
     async fn sign_in(&self) -> Result<String> {
         let graph = &self.config.graph;
-        let secret = graph.secret.read().await?;
+        let SignIn::Secret(secret) = &graph.sign_in else {
+            return Err("not signed in to by a client secret".into());
+        };
+        let secret = secret.read().await?;
         let path = format!("{}/oauth2/v2.0/token", graph.tenant);
         let scope = format!(
             "{}/.default",

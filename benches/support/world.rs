@@ -107,7 +107,7 @@ pub(crate) fn assemble(home: &Path) -> Result<Parts> {
         client_id: config.graph.client_id.clone(),
         graph_url: config.graph.graph_url.clone(),
         authority_url: config.graph.authority_url.clone(),
-        secret: config.graph.secret.clone(),
+        sign_in: config.graph.sign_in.clone(),
         in_flight: 50,
     };
     let client = Client::new(&ClientOptions::default())?;

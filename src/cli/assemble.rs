@@ -87,7 +87,7 @@ pub(super) fn parts(
         client_id: config.graph.client_id.clone(),
         graph_url: config.graph.graph_url.clone(),
         authority_url: config.graph.authority_url.clone(),
-        secret: config.graph.secret.clone(),
+        sign_in: config.graph.sign_in.clone(),
         in_flight: IN_FLIGHT,
     };
     let meetings = GraphMeetings::new(

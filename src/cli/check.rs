@@ -1,6 +1,7 @@
 //! `meetbridge check`: configuration, files and permissions, without the network.
 
 use super::{Context, Exit, output};
+use crate::clock::Clock as _;
 use crate::config::check::{Severity, check as findings};
 
 pub(super) fn check(context: &Context) -> Exit {
@@ -8,7 +9,7 @@ pub(super) fn check(context: &Context) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let found = findings(&config);
+    let found = findings(&config, context.clock.now());
     for finding in &found {
         let kind = match finding.severity {
             Severity::Error => "error",

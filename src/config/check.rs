@@ -8,10 +8,12 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::{CalDav, Calendar, Config, Source};
 use crate::http::Credentials;
+use crate::meeting::graph::SignIn;
 use crate::model::Escaped;
 use crate::secret::{LARGEST, SecretSource};
 
@@ -35,16 +37,11 @@ pub struct Finding {
     pub hint: String,
 }
 
-/// All that is not as it should be, in the order of the configuration's parts.
-pub fn check(config: &Config) -> Vec<Finding> {
+/// All that is not as it should be at the time `now`, in the order of the configuration's parts.
+pub fn check(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     let mut findings = Findings::default();
     state(&config.state_directory, &mut findings);
-    secret(
-        &config.graph.secret,
-        "the client secret's file",
-        "client-secret-command",
-        &mut findings,
-    );
+    sign_in(&config.graph.sign_in, now, &mut findings);
     if let Some(path) = &config.network.ca_file {
         readable_file(path, "the file of certificates", &mut findings);
     }
@@ -133,6 +130,58 @@ fn state(path: &Path, findings: &mut Findings) {
             }
         }
         Err(error) => unusable(&name, &error, findings),
+    }
+}
+
+/// What Graph is signed in to with.
+fn sign_in(sign_in: &SignIn, now: DateTime<Utc>, findings: &mut Findings) {
+    match sign_in {
+        SignIn::Secret(source) => secret(
+            source,
+            "the client secret's file",
+            "client-secret-command",
+            findings,
+        ),
+        SignIn::FederatedToken(SecretSource::File(path)) => {
+            readable_file(path, "the federated token's file", findings);
+        }
+        SignIn::FederatedToken(_) => {}
+        SignIn::Certificate {
+            certificate: SecretSource::File(certificate),
+            key,
+            ..
+        } => {
+            let found = match key {
+                None => private_file(certificate, "the certificate's file with its key", findings)
+                    .map(|found| found.len()),
+                Some(SecretSource::File(key)) => {
+                    let found = readable_file(certificate, "the certificate's file", findings);
+                    let key = private_file(key, "the certificate's key", findings);
+                    found
+                        .zip(key)
+                        .map(|(one, other)| one.len().min(other.len()))
+                }
+                Some(_) => None,
+            };
+            // What is damaged beyond reading was found before.
+            if found.is_some_and(|size| size > 0) {
+                certificate_age(sign_in, now, findings);
+            }
+        }
+        // Which credentials there are, systemd decides when it starts the service.
+        SignIn::Certificate { .. } => {}
+    }
+}
+
+/// That a certificate and its key are one pair, and for how long yet.
+fn certificate_age(sign_in: &SignIn, now: DateTime<Utc>, findings: &mut Findings) {
+    match sign_in.check_certificate(now) {
+        Ok(None) => {}
+        Ok(Some(ending)) => findings.warn(ending, "it is read anew for each token"),
+        Err(what) => findings.error(
+            what,
+            "`openssl x509 -noout -text -in FILE` shows what it holds",
+        ),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The configuration: one TOML file in, [`Config`] or all its [`Faults`] out.
 //!
-//! What was typed stays in here (`scan`, `table`, `value`, `secrets`, `read`, `calendars`, `caldav`);
+//! What was typed stays in here (`scan`, `table`, `value`, `secrets`, `sign_in`, `read`, `calendars`,
+//! `caldav`);
 //! what is meant leaves.
 //! Nothing is read but the one file; [`check::check`] looks whether what it names is there.
 
@@ -13,6 +14,7 @@ mod meetings;
 mod read;
 mod scan;
 mod secrets;
+mod sign_in;
 mod table;
 mod value;
 
@@ -31,10 +33,10 @@ pub use machine::Machine;
 use crate::http::Credentials;
 use crate::ical::block::Show;
 use crate::ical::write::Location;
+use crate::meeting::graph::SignIn;
 use crate::model::{CalendarName, OrganizerId};
 use crate::plan::Style;
 use crate::plan::select::Rules;
-use crate::secret::SecretSource;
 
 /// The largest configuration file, in bytes.
 const LARGEST: u64 = 1024 * 1024;
@@ -72,8 +74,8 @@ pub struct Graph {
     pub graph_url: Url,
     /// The authority's base: scheme and host, without tenant.
     pub authority_url: Url,
-    /// Where the client secret is read from.
-    pub secret: SecretSource,
+    /// How it is signed in to.
+    pub sign_in: SignIn,
 }
 
 /// The limits on what is made (DESIGN.md, promise 8).

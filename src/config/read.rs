@@ -8,11 +8,9 @@ use url::Url;
 
 use super::calendars::{self, Context, Settings};
 use super::fault::{Fault, Text};
-use super::secrets::Keys;
-use super::table::{Collector, NOT_SUPPORTED, Table, Wrong};
-use super::{Budget, Config, Graph, Log, Machine, Network, scan, value};
+use super::table::{Collector, Table, Wrong};
+use super::{Budget, Config, Graph, Log, Machine, Network, scan, sign_in, value};
 use crate::log::Format;
-use crate::secret::SecretSource;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -154,7 +152,7 @@ fn graph(mut table: Table<'_, '_>, allow_http: bool) -> Option<Graph> {
     let tenant = table.required("tenant", value::tenant);
     let client_id = table.required("client-id", value::guid);
     let hosts = hosts(&mut table, allow_http);
-    let secret = client_secret(&mut table);
+    let sign_in = sign_in::sign_in(&mut table);
     table.finish();
     let (graph_url, authority_url) = hosts?;
     Some(Graph {
@@ -162,7 +160,7 @@ fn graph(mut table: Table<'_, '_>, allow_http: bool) -> Option<Graph> {
         client_id: client_id?,
         graph_url,
         authority_url,
-        secret: secret?,
+        sign_in: sign_in?,
     })
 }
 
@@ -206,38 +204,6 @@ fn hosts(table: &mut Table<'_, '_>, allow_http: bool) -> Option<(Url, Url)> {
             Some((Url::parse(graph).ok()?, Url::parse(authority).ok()?))
         }
     }
-}
-
-const CLIENT_SECRET: Keys = Keys {
-    plain: "client-secret",
-    file: "client-secret-file",
-    command: "client-secret-command",
-    credential: "client-secret-credential",
-};
-
-/// Where the client secret comes from: exactly one of three keys.
-fn client_secret(table: &mut Table<'_, '_>) -> Option<SecretSource> {
-    const PLANNED: [&str; 4] = [
-        "certificate-file",
-        "key-file",
-        "federated-token-file",
-        "device-code",
-    ];
-    for planned in PLANNED {
-        table.refuse(planned, NOT_SUPPORTED, "use client-secret-file");
-    }
-    let source = CLIENT_SECRET.read(table);
-    let others = PLANNED
-        .iter()
-        .any(|key| *key != "key-file" && table.has(key));
-    if !others && !CLIENT_SECRET.attempted(table) {
-        table.missing(
-            "`client-secret-file` is missing",
-            "name a file that holds the client secret (or use client-secret-command or \
-             client-secret-credential)",
-        );
-    }
-    source
 }
 
 fn network(mut table: Table<'_, '_>) -> Network {

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::meeting::graph::CertificateAlgorithm;
 use crate::meeting::{Chat, LobbyScope, Presenters, Setting, Settings};
 use crate::plan::Template;
 use crate::plan::select::{EventsWithAttendees, Select};
+use crate::secret::SecretSource;
 
 /// The tables that every configuration needs.
 const GRAPH: &str = r#"
@@ -156,7 +158,7 @@ subject = "{title}"
         "organization-and-federated",
     );
     assert_eq!(config.old_lobby_names, BTreeSet::from([old]));
-    let hinted = check::check(&config);
+    let hinted = check::check(&config, chrono::DateTime::UNIX_EPOCH);
     let about = |finding: &&check::Finding| finding.what.contains("EveryoneInSame");
     let hint = &hinted.iter().find(about).unwrap().hint;
     assert!(hint.contains("lobby = \"organization-and-federated\""));
@@ -383,13 +385,28 @@ fn every_mistake_has_its_place_and_hint() {
         ),
         (
             graph("certificate-file = \"/x\""),
-            "2:1: `certificate-file`: not supported",
-            "client-secret-file",
+            "2:20: `certificate-file`: a second way to sign in, beside `client-secret-file`",
+            "keep one",
+        ),
+        (
+            graph("key-file = \"/x\""),
+            "2:12: `key-file`: without certificate-file",
+            "certificate-file",
+        ),
+        (
+            graph("certificate-algorithm = \"RS256\""),
+            "2:25: `certificate-algorithm`: without certificate-file",
+            "certificate-file",
+        ),
+        (
+            graph("certificate-algorithm = \"ES256\""),
+            "2:25: `certificate-algorithm`: unknown word",
+            "\"RS256\"",
         ),
         (
             graph("federated-token-file = \"/x\""),
-            "2:1: `federated-token-file`: not supported",
-            "client-secret-file",
+            "2:24: `federated-token-file`: a second way to sign in, beside `client-secret-file`",
+            "keep one",
         ),
         (
             graph("device-code = true"),
@@ -733,8 +750,90 @@ fn every_mistake_has_its_place_and_hint() {
             "{hint}\n{shown}"
         );
         assert!(!shown.contains("hunter2"), "{shown}");
-        let alone = faults.iter().count() == 1 || text.contains("\nclient-secret-c");
+        let more = ["\nclient-secret-c", "\ncertificate-", "\ndevice-code"];
+        let alone = faults.iter().count() == 1 || more.iter().any(|key| text.contains(key));
         assert!(alone, "only one mistake was made\n{shown}");
+    }
+}
+
+#[test]
+fn a_cloud_is_known_by_its_name() {
+    for (line, graph, authority) in [
+        (
+            "",
+            "https://graph.microsoft.com/",
+            "https://login.microsoftonline.com/",
+        ),
+        (
+            "cloud = \"global\"",
+            "https://graph.microsoft.com/",
+            "https://login.microsoftonline.com/",
+        ),
+        (
+            "cloud = \"us-gov-l4\"",
+            "https://graph.microsoft.us/",
+            "https://login.microsoftonline.us/",
+        ),
+        (
+            "cloud = \"us-gov-l5\"",
+            "https://dod-graph.microsoft.us/",
+            "https://login.microsoftonline.us/",
+        ),
+        (
+            "graph-url = \"https://graph.example\"\nauthority-url = \"https://login.example\"",
+            "https://graph.example/",
+            "https://login.example/",
+        ),
+    ] {
+        let found = good(&format!("{GRAPH}{line}\n{MEETING}{CALENDAR}")).graph;
+        let found = (found.graph_url.as_str(), found.authority_url.as_str());
+        assert_eq!(found, (graph, authority), "{line}");
+    }
+}
+
+#[test]
+fn a_certificate_has_one_place() {
+    let lines = "certificate-file = \"/x\"\ncertificate-credential = \"x\"";
+    let graph = GRAPH.replace("client-secret-file = \"/etc/meetbridge/graph\"", lines);
+    let faults = bad(&[&graph, MEETING, CALENDAR].concat()).to_string();
+    let expected = "c.toml:6:26: `certificate-credential`: given twice";
+    assert!(faults.starts_with(expected), "{faults}");
+}
+
+#[test]
+fn graph_is_signed_in_to_in_each_way() {
+    let way = |lines: &str| {
+        let graph = GRAPH.replace("client-secret-file = \"/etc/meetbridge/graph\"", lines);
+        good(&[&graph, MEETING, CALENDAR].concat()).graph.sign_in
+    };
+    let file = |path: &str| SecretSource::File(PathBuf::from(path));
+    let named = |name: &str| SecretSource::Credential(name.to_owned());
+    let certificate = |certificate, key, algorithm| SignIn::Certificate {
+        certificate,
+        key,
+        algorithm,
+    };
+    let (new, old) = (CertificateAlgorithm::Ps256, CertificateAlgorithm::Rs256);
+    for (lines, expected) in [
+        ("client-secret-file = \"/s\"", SignIn::Secret(file("/s"))),
+        (
+            "certificate-file = \"/c\"",
+            certificate(file("/c"), None, new),
+        ),
+        (
+            "certificate-file = \"/c\"\nkey-file = \"/k\"\ncertificate-algorithm = \"RS256\"",
+            certificate(file("/c"), Some(file("/k")), old),
+        ),
+        (
+            "certificate-credential = \"c\"\nkey-credential = \"k\"",
+            certificate(named("c"), Some(named("k")), new),
+        ),
+        (
+            "federated-token-file = \"/t\"",
+            SignIn::FederatedToken(file("/t")),
+        ),
+    ] {
+        assert_eq!(way(lines), expected, "{lines}");
     }
 }
 
@@ -1130,6 +1229,26 @@ fn the_example_parses_with_everything_uncommented() {
         (
             vec!["\nclient-secret-file"],
             vec!["\nclient-secret-credential".to_owned()],
+        ),
+        (
+            vec!["\nclient-secret-file"],
+            vec!["\nfederated-token-file".to_owned()],
+        ),
+        (
+            vec!["\nclient-secret-file"],
+            [
+                "\ncertificate-file",
+                "\nkey-file",
+                "\ncertificate-algorithm",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        ),
+        (
+            vec!["\nclient-secret-file"],
+            ["\ncertificate-credential", "\nkey-credential"]
+                .map(str::to_owned)
+                .to_vec(),
         ),
         (
             vec!["\npassword-file"],

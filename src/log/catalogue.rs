@@ -219,6 +219,12 @@ catalogue! {
         ["calendar", "resource", "error"]
         "The answer to a write was lost. The event is read before anything else is done to it."
         do: "Nothing."
+    GRAPH_CERTIFICATE "graph.certificate" WARN "the certificate for signing in to Graph expires soon"
+        ["error"]
+        "Told when it has less than 30 days left, and again when it has less than 7. After its end no \
+         meeting is made."
+        do: "Make a new certificate, add it to the app registration, and put it in the old one's place; \
+             no restart is needed."
     GRAPH_THROTTLED "graph.throttled" WARN "Graph asks to wait"
         ["scope", "until", "seconds"]
         "No request goes out before the given time."

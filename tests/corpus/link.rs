@@ -23,7 +23,7 @@ use meetbridge::ical::document::Document;
 use meetbridge::ical::event::Next;
 use meetbridge::ical::read::read;
 use meetbridge::ical::write::Location;
-use meetbridge::meeting::graph::{GraphMeetings, GraphSettings};
+use meetbridge::meeting::graph::{GraphMeetings, GraphSettings, SignIn};
 use meetbridge::model::{CalendarName, ExternalId, OrganizerId, ResourceId, Uid, Version};
 use meetbridge::plan::{Decision, Rules, Select, Why};
 use meetbridge::secret::SecretSource;
@@ -312,11 +312,11 @@ impl World {
             client_id: CLIENT_ID.to_owned(),
             graph_url: url.clone(),
             authority_url: url,
-            secret: SecretSource::File(
+            sign_in: SignIn::Secret(SecretSource::File(
                 simulator
                     .write_secret(home)
                     .map_err(|error| error.to_string())?,
-            ),
+            )),
             in_flight: GraphSettings::IN_FLIGHT,
         };
         let windows = Arc::new(Windows::new(clock.clone(), Arc::new(Nowhere)));

@@ -6,8 +6,15 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, TimeZone as _, Utc};
 use meetbridge::config::check::{Severity, check};
 use meetbridge::config::{Config, Machine};
+use meetbridge::meeting::graph::{CertificateAlgorithm, SignIn};
+use meetbridge::secret::SecretSource;
+
+fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 11, 1, 8, 0, 0).unwrap()
+}
 
 fn machine() -> Machine {
     Machine {
@@ -90,7 +97,7 @@ impl World {
     fn findings(&self, more: &str) -> Vec<(Severity, String)> {
         let config = self.config(more);
         let before = self.snapshot();
-        let found = check(&config);
+        let found = check(&config, now());
         assert_eq!(self.snapshot(), before, "a check changes nothing");
         assert!(found.iter().all(|finding| !finding.hint.is_empty()));
         let root = format!("{}/", self.0.path().display());
@@ -104,6 +111,78 @@ impl World {
 #[test]
 fn what_is_in_order_gives_no_finding() {
     assert_eq!(World::new().findings(""), []);
+}
+
+#[test]
+fn a_certificate_is_looked_into() {
+    let good = include_str!("simulator/keys/registered.certificate.pem");
+    let key = include_str!("simulator/keys/registered.key.pem");
+    let stranger = include_str!("simulator/keys/stranger.key.pem");
+    let far = Utc.with_ymd_and_hms(2200, 1, 1, 0, 0, 0).unwrap();
+    let near = Utc.with_ymd_and_hms(2126, 10, 25, 0, 0, 0).unwrap();
+    type Case<'a> = (&'a str, &'a str, DateTime<Utc>, &'a [(Severity, &'a str)]);
+    let cases: [Case<'_>; 6] = [
+        (good, key, now(), &[]),
+        (
+            good,
+            key,
+            near,
+            &[(
+                Severity::Warning,
+                "cert: the certificate expires on 2126-10-30",
+            )],
+        ),
+        (
+            good,
+            key,
+            far,
+            &[(
+                Severity::Error,
+                "cert: the certificate expired on 2126-10-30",
+            )],
+        ),
+        (
+            good,
+            stranger,
+            now(),
+            &[(Severity::Error, "cert: the private key does not belong")],
+        ),
+        (
+            "junk",
+            key,
+            now(),
+            &[(Severity::Error, "cert: there is no certificate")],
+        ),
+        (
+            good,
+            "",
+            now(),
+            &[(Severity::Error, "the certificate's key key is empty")],
+        ),
+    ];
+    for (certificate, key, now, expected) in cases {
+        let world = World::new();
+        fs::write(world.path("cert"), certificate).unwrap();
+        fs::write(world.path("key"), key).unwrap();
+        world.mode("key", 0o600);
+        let mut config = world.config("");
+        config.graph.sign_in = SignIn::Certificate {
+            certificate: SecretSource::File(world.path("cert")),
+            key: Some(SecretSource::File(world.path("key"))),
+            algorithm: CertificateAlgorithm::Ps256,
+        };
+        let root = format!("{}/", world.0.path().display());
+        let found = check(&config, now);
+        let found: Vec<_> = found
+            .iter()
+            .map(|f| (f.severity, f.what.replace(&root, "")))
+            .collect();
+        let as_expected = found
+            .iter()
+            .zip(expected)
+            .all(|(found, expected)| found.0 == expected.0 && found.1.starts_with(expected.1));
+        assert!(as_expected && found.len() == expected.len(), "{found:?}");
+    }
 }
 
 #[test]

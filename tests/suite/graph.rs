@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod auth;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +15,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use meetbridge::clock::{Clock, Random};
 use meetbridge::http::{Client, ClientOptions, WindowStore, Windows};
-use meetbridge::meeting::graph::{GraphMeetings, GraphSettings};
+use meetbridge::meeting::graph::{GraphMeetings, GraphSettings, SignIn};
 use meetbridge::meeting::{
     Chat, LobbyScope, Meeting, MeetingError, Meetings, Presenters, Setting, Settings as Options,
     Wanted,
@@ -229,7 +231,7 @@ async fn a_patch_without_a_body_is_followed_by_a_reading() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_says_what_to_do_and_is_not_tried_again_for_five_minutes() {
+async fn a_wrong_secret_says_what_to_do_and_is_not_tried_again_before_it_is_another_one() {
     let world = World::new().await;
     world.write_secret("wrong");
     let graph = world.graph();
@@ -253,13 +255,20 @@ async fn a_wrong_secret_says_what_to_do_and_is_not_tried_again_for_five_minutes(
     assert_eq!(world.requests(Endpoint::Token), 1);
     assert_eq!(world.requests(Endpoint::CreateOrGet), 0);
 
-    world.write_secret(&world.simulator.settings().app.client_secret);
-    world.clock.pass(Duration::from_secs(299));
+    // The same one is tried again in 15 to 30 minutes.
+    world.clock.pass(Duration::from_secs(15 * 60 - 1));
     assert!(graph.ensure(&wanted("a")).await.is_err());
     assert_eq!(world.requests(Endpoint::Token), 1);
-    world.clock.pass(Duration::from_secs(1));
-    graph.ensure(&wanted("a")).await.unwrap();
+    world.clock.pass(Duration::from_secs(15 * 60 + 1));
+    assert!(graph.ensure(&wanted("a")).await.is_err());
     assert_eq!(world.requests(Endpoint::Token), 2);
+
+    // Another one is seen within half a minute.
+    world.write_secret(&world.simulator.settings().app.client_secret);
+    assert!(graph.ensure(&wanted("a")).await.is_err());
+    world.clock.pass(Duration::from_secs(30));
+    graph.ensure(&wanted("a")).await.unwrap();
+    assert_eq!(world.requests(Endpoint::Token), 3);
 }
 
 #[tokio::test]
@@ -680,7 +689,7 @@ impl World {
             client_id: CLIENT_ID.to_owned(),
             graph_url: Url::parse(&self.simulator.graph_url()).unwrap(),
             authority_url: Url::parse(&self.simulator.authority_url()).unwrap(),
-            secret: SecretSource::File(self.secret.path().to_owned()),
+            sign_in: SignIn::Secret(SecretSource::File(self.secret.path().to_owned())),
             in_flight: GraphSettings::IN_FLIGHT,
         }
     }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use reqwest::StatusCode;
 
+pub use self::auth::{CertificateAlgorithm, SignIn};
 use self::calls::Calls;
 use self::keys::Keys;
 use self::online_meeting::Call;

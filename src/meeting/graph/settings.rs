@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::secret::SecretSource;
+use super::auth::SignIn;
 
 /// How to reach one tenant's Graph, and as whom. Checked by the configuration.
 #[derive(Clone, Debug)]
@@ -15,8 +15,8 @@ pub struct GraphSettings {
     pub graph_url: Url,
     /// The authority, without a tenant: `https://login.microsoftonline.com`.
     pub authority_url: Url,
-    /// Where the client secret is, read anew for each token.
-    pub secret: SecretSource,
+    /// How it is signed in to.
+    pub sign_in: SignIn,
     /// The most calls to Graph under way at once, at least 1; [`GraphSettings::IN_FLIGHT`] as a rule.
     pub in_flight: usize,
 }

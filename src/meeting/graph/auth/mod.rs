@@ -1,0 +1,421 @@
+//! Access tokens (graph-api.md, section 2). Network.
+//!
+//! One token is shared by all calls, fetched by one task at a time and renewed before it expires. A
+//! refusal that only a person can lift is remembered until the credential is another one, or for 15
+//! to 30 minutes, so that a wrong secret does not cost one request per event.
+//!
+//! `sign_in`: what is presented · `certificate`: client assertions · `answer`, `advice`: what comes
+//! back.
+
+mod advice;
+mod answer;
+mod certificate;
+mod sign_in;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Request};
+use secrecy::{ExposeSecret as _, SecretString};
+use tracing::debug;
+use url::{Url, form_urlencoded};
+
+use self::answer::{Granted, Pause, Refused, Verdict, judge};
+use self::certificate::Claims;
+use self::sign_in::Presented;
+pub use self::sign_in::{CertificateAlgorithm, SignIn};
+use super::online_meeting::{CLIENT_REQUEST_ID, below, segment};
+use super::pace::{Busy, Pace, pass, try_id};
+use super::settings::GraphSettings;
+use crate::clock::{Clock, Random};
+use crate::http::windows::retry_after;
+use crate::http::{Client, Windows};
+use crate::log::{self, Lasting};
+use crate::meeting::MeetingError;
+
+/// The scope of the token endpoint's Retry-After windows.
+const SCOPE: &str = "token";
+/// The largest answer of the token endpoint, in bytes.
+const LARGEST_ANSWER: usize = 256 * 1024;
+/// How long before its end a token is renewed; at most half its life.
+const EARLY: Duration = Duration::from_secs(5 * 60);
+/// How long a refusal is remembered, at least, while the credential stays the same; at most twice as
+/// long.
+const REFUSED: Duration = Duration::from_secs(15 * 60);
+/// How long after Entra saw a loop.
+const LOOPED: Duration = Duration::from_secs(60 * 60);
+/// How often it is looked whether a refused credential was replaced.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// When a renewal that failed is tried again while the old token still holds.
+const RENEW_AGAIN: Duration = Duration::from_secs(30);
+
+/// An access token, ready for use.
+#[derive(Clone)]
+pub(super) struct Token {
+    /// The value of the Authorization header; marked as sensitive.
+    pub(super) bearer: HeaderValue,
+    /// Tells this token from the ones before it.
+    number: u64,
+    renew: Duration,
+    expires: Duration,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({})", self.number)
+    }
+}
+
+#[derive(Default)]
+struct Held {
+    token: Option<Token>,
+    refusal: Option<Refusal>,
+    /// How often fetching has ended, one way or the other.
+    rounds: u64,
+    /// How the last round failed, if it did.
+    failed: Option<MeetingError>,
+}
+
+/// Why nothing is asked for.
+struct Refusal {
+    text: String,
+    /// Until when on the monotonic clock.
+    until: Duration,
+    /// The credential's fingerprint; empty where it could not be read, `None` where it is not to blame.
+    fingerprint: Option<String>,
+    /// When it is looked next whether the credential was replaced.
+    look: Duration,
+}
+
+/// Why a round of fetching gave no token.
+enum Failure {
+    Refused {
+        refused: Refused,
+        fingerprint: String,
+    },
+    Other(MeetingError),
+}
+
+impl From<MeetingError> for Failure {
+    fn from(error: MeetingError) -> Self {
+        Self::Other(error)
+    }
+}
+
+enum Look {
+    Fresh(Token),
+    /// Usable, but due for renewal.
+    Ageing(Token),
+    Refused(MeetingError),
+    /// Nothing usable after this many rounds.
+    Nothing(u64),
+}
+
+/// The source of tokens of one credential.
+pub(super) struct Tokens {
+    settings: Arc<GraphSettings>,
+    url: Url,
+    client: Client,
+    windows: Arc<Windows>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    held: Mutex<Held>,
+    /// That the credential will not last long.
+    ending: Lasting<()>,
+    /// Held by the one task that fetches.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+impl Tokens {
+    pub(super) fn new(
+        settings: Arc<GraphSettings>,
+        client: Client,
+        windows: Arc<Windows>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        let path = format!("/{}/oauth2/v2.0/token", segment(&settings.tenant));
+        Self {
+            url: below(&settings.authority_url, &path),
+            settings,
+            client,
+            windows,
+            clock,
+            random,
+            held: Mutex::default(),
+            ending: Lasting::default(),
+            fetching: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The token in force, or a new one. All tasks that need a new one share one request, and its
+    /// failure.
+    pub(super) async fn get(&self) -> Result<Token, MeetingError> {
+        let mut look = self.look();
+        if matches!(look, Look::Refused(_)) && self.was_replaced().await {
+            look = self.look();
+        }
+        let (_turn, old) = match look {
+            Look::Fresh(token) => return Ok(token),
+            Look::Refused(error) => return Err(error),
+            Look::Ageing(token) => match self.fetching.try_lock() {
+                Ok(turn) => (turn, Some(token)),
+                // Somebody is renewing it; meanwhile it holds.
+                Err(_) => return Ok(token),
+            },
+            Look::Nothing(rounds) => {
+                let turn = self.fetching.lock().await;
+                match self.look() {
+                    Look::Nothing(later) if later != rounds => {
+                        if let Some(error) = self.held().failed.clone() {
+                            return Err(error);
+                        }
+                    }
+                    Look::Nothing(_) => {}
+                    Look::Fresh(token) | Look::Ageing(token) => return Ok(token),
+                    Look::Refused(error) => return Err(error),
+                }
+                (turn, None)
+            }
+        };
+        let fetched = self.fetch().await;
+        self.settle(fetched, old)
+    }
+
+    /// Gives up a token that Graph did not accept, unless a newer one has taken its place.
+    pub(super) fn discard(&self, token: &Token) {
+        let mut held = self.held();
+        if held
+            .token
+            .as_ref()
+            .is_some_and(|current| current.number == token.number)
+        {
+            held.token = None;
+        }
+    }
+
+    /// Remembers that Graph serves nobody with this credential, and why.
+    pub(super) fn refuse(&self, text: &str) -> MeetingError {
+        let refused = Refused {
+            text: text.to_owned(),
+            pause: Pause::Slow,
+        };
+        let mut held = self.held();
+        held.token = None;
+        held.refusal = Some(self.refusal(refused, None));
+        MeetingError::Credential(text.to_owned())
+    }
+
+    fn refusal(&self, refused: Refused, fingerprint: Option<String>) -> Refusal {
+        let now = self.clock.elapsed();
+        let until = match refused.pause {
+            Pause::Slow => now + REFUSED + REFUSED.mul_f64(fraction(self.random.as_ref())),
+            Pause::Long => now + LOOPED,
+            Pause::Replaced => Duration::MAX,
+        };
+        Refusal {
+            text: refused.text,
+            until,
+            fingerprint,
+            look: now + LOOK_AGAIN,
+        }
+    }
+
+    /// Whether the refused credential is another one by now; looks at most every 30 seconds.
+    async fn was_replaced(&self) -> bool {
+        let now = self.clock.elapsed();
+        {
+            let mut held = self.held();
+            match &mut held.refusal {
+                Some(refusal) if refusal.fingerprint.is_some() && refusal.look <= now => {
+                    refusal.look = now + LOOK_AGAIN;
+                }
+                _ => return false,
+            }
+        }
+        let found = self.settings.sign_in.read().await;
+        let found = found.map_or(String::new(), |credential| credential.fingerprint);
+        let mut held = self.held();
+        let refused = held.refusal.as_ref();
+        let refused = refused.and_then(|refusal| refusal.fingerprint.as_ref());
+        if refused.is_none_or(|refused| *refused == found) {
+            return false;
+        }
+        held.refusal = None;
+        true
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look(&self) -> Look {
+        let now = self.clock.elapsed();
+        let held = self.held();
+        match (&held.token, &held.refusal) {
+            (Some(token), _) if now < token.renew => Look::Fresh(token.clone()),
+            (Some(token), _) if now < token.expires => Look::Ageing(token.clone()),
+            (_, Some(refusal)) if now < refusal.until => {
+                Look::Refused(MeetingError::Credential(refusal.text.clone()))
+            }
+            _ => Look::Nothing(held.rounds),
+        }
+    }
+
+    /// Takes over what a round of fetching came to. While the `old` token holds, a failure only puts
+    /// its renewal off.
+    fn settle(
+        &self,
+        fetched: Result<Token, Failure>,
+        old: Option<Token>,
+    ) -> Result<Token, MeetingError> {
+        let now = self.clock.elapsed();
+        let mut held = self.held();
+        held.rounds += 1;
+        held.failed = None;
+        let failure = match fetched {
+            Ok(mut token) => {
+                token.number = held.rounds;
+                held.token = Some(token.clone());
+                held.refusal = None;
+                return Ok(token);
+            }
+            Err(failure) => failure,
+        };
+        if let Some(mut old) = old.filter(|old| now < old.expires) {
+            let refused = matches!(failure, Failure::Refused { .. });
+            old.renew = now + if refused { REFUSED } else { RENEW_AGAIN };
+            held.token = Some(old.clone());
+            return Ok(old);
+        }
+        match failure {
+            Failure::Refused {
+                refused,
+                fingerprint,
+            } => {
+                let refusal = self.refusal(refused, Some(fingerprint));
+                let error = MeetingError::Credential(refusal.text.clone());
+                held.token = None;
+                held.refusal = Some(refusal);
+                Err(error)
+            }
+            Failure::Other(error) => {
+                held.failed = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<Token, Failure> {
+        let sign_in = &self.settings.sign_in;
+        let mut pace = Pace::new(SCOPE, &self.windows, &self.clock, &self.random);
+        let mut read_again = false;
+        loop {
+            pass(&self.windows, SCOPE).await?;
+            let slow = |text| Refused {
+                text,
+                pause: Pause::Slow,
+            };
+            let credential = sign_in.read().await.map_err(|text| Failure::Refused {
+                refused: slow(text),
+                fingerprint: String::new(),
+            })?;
+            let refuse = |refused| Failure::Refused {
+                refused,
+                fingerprint: credential.fingerprint.clone(),
+            };
+            let claims = Claims {
+                audience: self.url.as_str(),
+                client_id: &self.settings.client_id,
+                jti: &try_id(self.random.as_ref()),
+                now: self.clock.now(),
+            };
+            let presented = sign_in.present(&credential, &claims);
+            let presented = presented.map_err(|text| refuse(slow(text)))?;
+            self.note_end(&presented);
+            // A token's life is counted from before it was asked for.
+            let asked = self.clock.elapsed();
+            match self.ask(&presented.form).await {
+                Verdict::Granted(Granted { bearer, life }) => {
+                    let early = EARLY.min(life / 2);
+                    let expires = asked + life;
+                    return Ok(Token {
+                        bearer,
+                        number: 0,
+                        renew: expires - early,
+                        expires,
+                    });
+                }
+                Verdict::Untimely(_) if !read_again => read_again = true,
+                Verdict::Untimely(refused) | Verdict::Refused(refused) => {
+                    return Err(refuse(refused));
+                }
+                Verdict::Busy(busy) => pace.again(busy).await?,
+            }
+        }
+    }
+
+    /// Reports that the credential will not last long, once for each warning.
+    fn note_end(&self, presented: &Presented) {
+        match &presented.warning {
+            Some(warning) if self.ending.fails((), warning.as_str()) => {
+                log::event!(GRAPH_CERTIFICATE, error = %warning);
+            }
+            Some(_) => {}
+            None => drop(self.ending.works(&())),
+        }
+    }
+
+    fn form(&self, credential: &[(&str, SecretString)]) -> String {
+        let root = self.settings.graph_url.as_str().trim_end_matches('/');
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("client_id", &self.settings.client_id)
+            .append_pair("scope", &format!("{root}/.default"))
+            .append_pair("grant_type", "client_credentials");
+        for (name, value) in credential {
+            form.append_pair(name, value.expose_secret());
+        }
+        form.finish()
+    }
+
+    async fn ask(&self, credential: &[(&str, SecretString)]) -> Verdict {
+        let settings = &self.settings;
+        let mut request = Request::new(Method::POST, self.url.clone());
+        let headers = request.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let try_id = try_id(self.random.as_ref());
+        if let Ok(value) = HeaderValue::from_str(&try_id) {
+            headers.insert(CLIENT_REQUEST_ID, value);
+        }
+        *request.body_mut() = Some(self.form(credential).into());
+        match self.client.send(request, LARGEST_ANSWER).await {
+            Ok(answer) => {
+                debug!(
+                    client_request_id = try_id,
+                    status = answer.status.as_u16(),
+                    "token asked for"
+                );
+                let after = retry_after(&answer.headers, self.clock.now());
+                judge(&answer, after, &settings.sign_in, &settings.tenant)
+            }
+            Err(error) => Verdict::Busy(Busy {
+                text: error.to_string(),
+                after: None,
+                throttled: false,
+            }),
+        }
+    }
+}
+
+/// A number from 0 up to, but not, 1.
+fn fraction(random: &dyn Random) -> f64 {
+    const STEPS: u32 = 1 << 16;
+    let step = u16::try_from(random.next() % u64::from(STEPS)).unwrap_or_default();
+    f64::from(step) / f64::from(STEPS)
+}
