@@ -10,9 +10,12 @@ use crate::clock::Clock as _;
 use crate::config::{Config, Source};
 use crate::daemon::control::Command;
 use crate::ical::event::Place;
-use crate::model::{CalendarName, OrganizerId};
+use crate::model::{CalendarName, OrganizerId, Uid};
 use crate::state::{CalendarRecord, Overview, State, StateError};
 use crate::sync::is_failure;
+
+/// How many orphans are named.
+const SHOWN_ORPHANS: usize = 20;
 
 pub(super) async fn status(context: &Context, json: bool) -> Exit {
     match try_status(context, json).await {
@@ -36,6 +39,10 @@ struct Line<'a> {
     today: u32,
     day_limit: u32,
     month: u32,
+    /// The events that went before they got the link of their meeting.
+    orphans: Vec<Uid>,
+    /// How many links belong to organizers who are not configured any more.
+    old_links: u32,
 }
 
 /// Tells how every enabled calendar stands; the exit status says whether all is well.
@@ -104,7 +111,14 @@ fn collect<'a>(
                 Some(overview) => overview.calendar.clone(),
                 None => calendar.name.clone(),
             };
+            let is_ours = |id: &OrganizerId| {
+                *id == calendar.organizer || calendar.organizers.values().any(|mapped| mapped == id)
+            };
+            let old_links = state.links_by_organizer(&name)?.into_iter();
+            let old_links = old_links.filter(|(id, _)| !is_ours(id));
             lines.push(Line {
+                orphans: state.orphans(&name, now)?,
+                old_links: old_links.map(|(_, n)| n).sum(),
                 organizer: &calendar.organizer,
                 overview,
                 today: state.created_on(&name, today)?,
@@ -185,6 +199,19 @@ async fn show(lines: &[Line<'_>], config: &Config, voice: &Voice) {
         if let Some(why) = &record.failing {
             voice.print(&format!("{name}: failing: {why}")).await;
         }
+        if !line.orphans.is_empty() {
+            let uids = line.orphans.iter().take(SHOWN_ORPHANS);
+            let uids: Vec<String> = uids.map(Uid::to_string).collect();
+            let (n, uids) = (line.orphans.len(), uids.join(", "));
+            let what = "meetings whose events went before they got their link";
+            voice.print(&format!("{name}: {n} {what}: {uids}")).await;
+        }
+        if line.old_links > 0 {
+            let what = "links belong to organizers who are not configured any more";
+            voice
+                .print(&format!("{name}: {} {what}", line.old_links))
+                .await;
+        }
         match failing_events(line) {
             0 => {}
             n => {
@@ -243,5 +270,7 @@ fn to_json(line: &Line<'_>, config: &Config) -> serde_json::Value {
         "failing": &record.failing,
         "failing-events": failing_events(line),
         "drops": dropped(&record),
+        "orphans": line.orphans.iter().map(Uid::to_string).collect::<Vec<_>>(),
+        "links-of-former-organizers": line.old_links,
     })
 }

@@ -33,12 +33,26 @@ async fn try_sync(context: &Context, only: Option<&str>) -> Result<Exit, Exit> {
     let parts = assemble::parts(context, &config, state, only)?;
     let (calendars, mut exit) = parts.calendars().await;
     let bridge = &*parts.bridge;
+    let mut read = Vec::new();
     for kept in &calendars {
         let calendar = &*kept.calendar;
         let outcome = pass_until_settled(context, bridge, calendar).await;
         bridge.note(calendar, &outcome);
         let outcome = outcome.map_err(|error| Chain(&error).to_string());
+        if outcome.is_ok() {
+            read.push(calendar);
+        }
         if !tell(&bridge.state, &calendar.name, &outcome, &Voice::own()).await {
+            exit = Exit::Failed;
+        }
+    }
+    // When all are read: an event may have moved from one to another.
+    for calendar in read {
+        if let Err(error) = bridge.end_meetings(calendar).await {
+            let error = Chain(&error).to_string();
+            Voice::own()
+                .say(&format!("{}: {error}", calendar.name))
+                .await;
             exit = Exit::Failed;
         }
     }

@@ -11,6 +11,7 @@ use super::table::{NOT_SUPPORTED, Table, Wrong};
 use super::{Budget, Calendar, Machine, Source, caldav, value};
 use crate::ical::block::Show;
 use crate::ical::write::Location;
+use crate::meeting::Fate;
 use crate::model::{CalendarName, Escaped, OrganizerId};
 use crate::plan::select::{EventsWithAttendees, Rules, Select};
 
@@ -47,6 +48,8 @@ const EVENTS_WITH_ATTENDEES: &[(&str, EventsWithAttendees)] = &[
     ("skip", EventsWithAttendees::Skip),
 ];
 
+const FATE: &[(&str, Fate)] = &[("keep", Fate::Keep), ("delete", Fate::Delete)];
+
 /// The kind of a calendar's table.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -60,6 +63,9 @@ pub(super) struct Settings {
     /// The key was there, well-formed or not.
     has_organizer: bool,
     organizer: Option<OrganizerId>,
+    organizers: Option<BTreeMap<String, OrganizerId>>,
+    on_cancel: Option<Fate>,
+    on_delete: Option<Fate>,
     language: Option<String>,
     select: Option<Select>,
     horizon: Option<Duration>,
@@ -80,6 +86,9 @@ impl Settings {
         Self {
             has_organizer: table.has("organizer"),
             organizer: table.optional("organizer", value::organizer),
+            organizers: table.entries("organizers", value::address_text, value::organizer),
+            on_cancel: table.optional("on-cancel", value::choice(FATE)),
+            on_delete: table.optional("on-delete", value::choice(FATE)),
             language: table.optional("language", value::language),
             select: table.optional("select", value::choice(SELECT)),
             horizon: table.optional("horizon", value::duration(HOUR..=3650 * DAY)),
@@ -202,6 +211,12 @@ fn calendar(
         enabled,
         source,
         organizer: own.organizer.or_else(|| defaults.organizer.clone())?,
+        organizers: own
+            .organizers
+            .or_else(|| defaults.organizers.clone())
+            .unwrap_or_default(),
+        on_cancel: own.on_cancel.or(defaults.on_cancel).unwrap_or_default(),
+        on_delete: own.on_delete.or(defaults.on_delete).unwrap_or_default(),
         language: own
             .language
             .or_else(|| defaults.language.clone())

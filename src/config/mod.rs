@@ -18,7 +18,7 @@ mod sign_in;
 mod table;
 mod value;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,7 @@ pub use machine::Machine;
 use crate::http::Credentials;
 use crate::ical::block::Show;
 use crate::ical::write::Location;
+use crate::meeting::Fate;
 use crate::meeting::graph::SignIn;
 use crate::model::{CalendarName, OrganizerId};
 use crate::plan::Style;
@@ -122,8 +123,14 @@ pub struct Calendar {
     pub enabled: bool,
     /// Where its events are.
     pub source: Source,
-    /// Who owns the meetings of its events.
+    /// Who owns the meetings of its events, unless `organizers` says otherwise.
     pub organizer: OrganizerId,
+    /// Who owns those of events by their ORGANIZER: address in lower case → organizer.
+    pub organizers: BTreeMap<String, OrganizerId>,
+    /// What becomes of the meeting of a cancelled event.
+    pub on_cancel: Fate,
+    /// What becomes of the meeting of an event that is gone.
+    pub on_delete: Fate,
     /// BCP 47 tag of the language of what is written into its events.
     pub language: String,
     /// Which of its events get a link.

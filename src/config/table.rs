@@ -1,7 +1,7 @@
 //! A reader over the TOML tree that collects faults rather than stop at the first.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -264,6 +264,33 @@ impl<'c, 't> Table<'c, 't> {
             &self.collector.empty,
             self.span.clone(),
         )
+    }
+
+    /// The entries of a table whose keys are values too, such as addresses; `None` when it is absent.
+    /// Faulty entries are reported, and absent.
+    pub(super) fn entries<K: Ord, T>(
+        &mut self,
+        key: &'static str,
+        read_key: impl Fn(&str) -> Result<K, Wrong>,
+        read: impl Fn(&Value<'t>) -> Result<T, Wrong>,
+    ) -> Option<BTreeMap<K, T>> {
+        if !self.has(key) {
+            self.ask(key);
+            return None;
+        }
+        let table = self.table(key);
+        let mut read_all = BTreeMap::new();
+        for (name, value) in table.entries.iter() {
+            let shown: String = name.get_ref().chars().take(64).collect();
+            let shown = Escaped(&shown).to_string();
+            let its = |wrong| named(&shown, wrong);
+            match (read_key(name.get_ref()), read(value)) {
+                (Ok(name), Ok(value)) => drop(read_all.insert(name, value)),
+                (Err(wrong), _) => table.collector.report(name.span(), Some(key), its(wrong)),
+                (_, Err(wrong)) => table.collector.report(value.span(), Some(key), its(wrong)),
+            }
+        }
+        Some(read_all)
     }
 
     /// The tables of an array of tables; none when the key is absent.

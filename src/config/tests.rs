@@ -1339,3 +1339,40 @@ fn is_setting(line: &str, prefix: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     !key.is_empty() && key.bytes().all(plain)
 }
+
+#[test]
+fn organizers_are_mapped_by_address_and_each_fault_is_at_its_line() {
+    const ONE: &str = "22222222-2222-2222-2222-222222222222";
+    let text = |entries: &str| {
+        format!(
+            "[meeting]\norganizer = \"{ONE}\"\non-delete = \"delete\"\n[meeting.organizers]\n{entries}\n\
+             {GRAPH}{CALENDAR}"
+        )
+    };
+    let good = text(&format!("\"Mailto:Alice@Example.org\" = \"{ONE}\""));
+    let config = Config::parse(&good, "config.toml", &machine()).unwrap();
+    let calendar = &config.calendars[0];
+    let mapped: Vec<_> = calendar.organizers.iter().collect();
+    assert_eq!(mapped.len(), 1);
+    assert_eq!(
+        (mapped[0].0.as_str(), mapped[0].1.as_str()),
+        ("alice@example.org", ONE)
+    );
+    assert_eq!(
+        (calendar.on_cancel, calendar.on_delete),
+        (crate::meeting::Fate::Keep, crate::meeting::Fate::Delete)
+    );
+
+    let bad = text(&format!(
+        "\"alice@example.org\" = \"bob@example.org\"\n\"alice\" = \"{ONE}\""
+    ));
+    let faults = Config::parse(&bad, "config.toml", &machine()).unwrap_err();
+    let shown = faults.to_string();
+    for words in [
+        "5:23: `alice@example.org`: a user's address",
+        "az ad user show --id bob@example.org --query id",
+        "6:1: `alice`: not a mail address",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+}

@@ -286,7 +286,12 @@ pub(super) fn time_zone(value: &Value<'_>) -> Read<Tz> {
 
 /// A mail address, in lower case and without `mailto:`.
 pub(super) fn address(value: &Value<'_>) -> Read<String> {
-    let text = string(value)?.to_lowercase();
+    address_text(&string(value)?)
+}
+
+/// As [`address`], of a text.
+pub(super) fn address_text(text: &str) -> Read<String> {
+    let text = text.to_lowercase();
     let address = text.strip_prefix("mailto:").unwrap_or(&text);
     let well_formed = address.len() <= 254
         && !address.contains(char::is_whitespace)

@@ -304,6 +304,9 @@ mod tests {
             name: CalendarName::new("team"),
             port: Arc::new(Nothing),
             organizer: OrganizerId::new("11111111-1111-1111-1111-111111111111").unwrap(),
+            organizers: Default::default(),
+            on_cancel: Default::default(),
+            on_delete: Default::default(),
             language: "en-US".to_owned(),
             style: Default::default(),
             rules: Rules {

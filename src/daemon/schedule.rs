@@ -26,6 +26,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// How long a resource is left alone that changed under our hands.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long nothing is concluded from what is gone: an event that moved while nobody looked is found
+/// first, in whichever calendar it is.
+const QUIET: Duration = Duration::from_secs(5 * 60);
+
 /// How often a summary line is logged.
 const SUMMARY: Duration = Duration::from_secs(15 * 60);
 
@@ -37,7 +41,8 @@ pub async fn watch(
     errands: &mut Errands,
     stop: &CancellationToken,
 ) {
-    let mut agenda = Agenda::new(rescan, bridge.clock.elapsed());
+    let began = bridge.clock.elapsed();
+    let mut agenda = Agenda::new(rescan, began);
     let mut scope = Scope::All;
     // Where the state fails, the pass says so.
     let _ = bridge.retry_failed(calendar);
@@ -45,6 +50,13 @@ pub async fn watch(
         let result = bridge.pass(calendar, scope.clone()).await;
         let now = bridge.clock.elapsed();
         bridge.note(calendar, &result);
+        if now.saturating_sub(began) >= QUIET
+            && result.is_ok()
+            && !matches!(scope, Scope::Only(_))
+            && let Err(error) = bridge.end_meetings(calendar).await
+        {
+            bridge.note(calendar, &Err(error.into()));
+        }
         agenda.passed(&result, scope, now, bridge.clock.now());
         agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
         errands.passed(&result, calendar.rules.settle, now);
@@ -83,6 +95,12 @@ pub async fn watch(
             }
             match bridge.state.due(&calendar.name, now) {
                 Ok(due) if !due.is_empty() => break Scope::Only(due.into_iter().collect()),
+                Ok(_)
+                    if bridge.clock.elapsed().saturating_sub(began) >= QUIET
+                        && bridge.has_endings(calendar).unwrap_or(false) =>
+                {
+                    break Scope::News(None);
+                }
                 Ok(_) => agenda.due = bridge.state.next_due(&calendar.name).ok().flatten(),
                 Err(_) => agenda.due = None,
             }

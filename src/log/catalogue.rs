@@ -189,6 +189,15 @@ catalogue! {
         ["calendar", "uid", "organizer"]
         "Times or title of the event changed, or the meeting was about to expire."
         do: "Nothing."
+    MEETING_DELETED "meeting.deleted" INFO "a meeting was deleted, as its event does not need it"
+        ["calendar", "uid", "organizer"]
+        "The event has been gone or cancelled for a day, and on-delete or on-cancel is \"delete\"."
+        do: "Nothing. An event that comes back gets another meeting."
+    MEETING_DEAD "meeting.dead" ERROR "an event's meetings are dead, one after the other"
+        ["calendar", "uid"]
+        "Graph gives the event a meeting that it does not find afterwards, and so do its three other \
+         keys. The event is left until it changes."
+        do: "Look at Microsoft's service health; then change the event, or make it anew."
     MEETING_REFUSED "meeting.refused" ERROR "Graph refuses an event's meeting"
         ["calendar", "uid", "organizer", "error"]
         "The request for this event cannot succeed as it is; the event is left until it changes."
@@ -246,6 +255,11 @@ catalogue! {
         ["organizer"]
         "What graph.credential, graph.organizer or graph.unreachable reported is over."
         do: "Nothing."
+    BUDGET_LOW "budget.low" WARN "four fifths of an organizer's meetings of the month are made"
+        ["organizer", "used", "limit"]
+        "meetings-per-month will be reached if it goes on like this; then new events wait for the next \
+         month (UTC)."
+        do: "Give some calendars another organizer, or raise meetings-per-month in [budget]."
     BUDGET_EXHAUSTED "budget.exhausted" WARN "a budget is used up, so events wait"
         ["calendar", "organizer", "budget", "limit", "waiting"]
         "new-links-per-day of a calendar or meetings-per-month of an organizer is reached."

@@ -99,6 +99,9 @@ pub enum MeetingError {
     /// Every meeting of this organizer fails until a person acts (policy, licence, unknown user).
     #[error("{0}")]
     Organizer(String),
+    /// The service does not know this organizer (404): as `Organizer`, and perhaps for good.
+    #[error("{0}")]
+    NoOrganizer(String),
     /// Every call fails until a person acts (secret, consent, tenant).
     #[error("{0}")]
     Credential(String),
@@ -111,6 +114,16 @@ pub enum MeetingError {
     /// It may work later (network, 5xx, a partial answer); the retries of this call are used up.
     #[error("{0}")]
     Transient(String),
+}
+
+/// What becomes of a meeting that its event does not need any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays, and dies by itself.
+    #[default]
+    Keep,
+    /// It is deleted after a grace time.
+    Delete,
 }
 
 /// The meeting service.
@@ -136,5 +149,15 @@ pub trait Meetings: Send + Sync {
         meeting: &Meeting,
         wanted: &Wanted,
         settings: &Settings,
+    ) -> Result<(), MeetingError>;
+
+    /// Closes the meeting to everybody but its organizer, as far as the service can, and deletes it.
+    /// Succeeds as well when it is not there any more, so repeating it is harmless. `meeting.id` is
+    /// looked up by the join URL when it is unknown.
+    async fn delete(
+        &self,
+        meeting: &Meeting,
+        organizer: &OrganizerId,
+        external_id: &ExternalId,
     ) -> Result<(), MeetingError>;
 }

@@ -132,6 +132,8 @@ fn link(phase: Phase) -> Link {
         written: at(5, 0),
         ends: None,
         gone: None,
+        cancelled: None,
+        closed: false,
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, TransactionBehavior};
 use super::error::StateError;
 use super::rows::time;
 use super::store::State;
-use crate::model::{CalendarName, ResourceId, Version};
+use crate::model::{CalendarName, OrganizerId, ResourceId, Version};
 
 impl State {
     /// When the first resource of the calendar has to be decided again; `None`: none before it changes.
@@ -91,6 +91,32 @@ impl State {
                 .prepare_cached("UPDATE calendars SET token = NULL WHERE calendar = ?1")?
                 .execute(name)?;
             transaction.commit()
+        })
+    }
+
+    /// Makes due at `now` whatever holds a link of the organizer's.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn make_due(
+        &self,
+        calendar: &CalendarName,
+        organizer: &OrganizerId,
+        now: DateTime<Utc>,
+    ) -> Result<(), StateError> {
+        let row = (
+            calendar.as_str(),
+            organizer.as_str(),
+            now.timestamp_micros(),
+        );
+        self.write(|c| {
+            c.prepare_cached(
+                "UPDATE resources SET due = ?3 WHERE calendar = ?1 AND (due IS NULL OR due > ?3)
+                 AND resource IN (SELECT resource FROM links WHERE calendar = ?1 AND organizer = ?2
+                 AND gone IS NULL)",
+            )?
+            .execute(row)
+            .map(drop)
         })
     }
 

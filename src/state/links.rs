@@ -23,7 +23,7 @@ impl State {
         self.read(|c| {
             c.prepare_cached(
                 "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts, written, ends, gone, gone_confirmed FROM links
+                 attempts, written, ends, gone, gone_confirmed, cancelled, closed FROM links
                  WHERE calendar = ?1 AND resource = ?2 ORDER BY uid",
             )?
             .query_map((calendar.as_str(), resource.as_str()), read_link)?
@@ -40,7 +40,7 @@ impl State {
         self.read(|c| {
             c.prepare_cached(
                 "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts, written, ends, gone, gone_confirmed FROM links
+                 attempts, written, ends, gone, gone_confirmed, cancelled, closed FROM links
                  WHERE calendar = ?1 ORDER BY resource, uid",
             )?
             .query_map([calendar.as_str()], read_link)?
@@ -68,6 +68,8 @@ impl State {
                 link.ends.map(|t| t.timestamp_micros()),
                 link.gone.map(|gone| gone.since.timestamp_micros()),
                 link.gone.is_some_and(|gone| gone.confirmed),
+                link.cancelled.map(|t| t.timestamp_micros()),
+                link.closed,
             )
         });
         self.write(|c| {
@@ -76,11 +78,11 @@ impl State {
                 "SELECT 1 FROM links WHERE calendar = ?1 AND resource = ?2 AND uid = ?3
                  AND organizer = ?4 AND external_id = ?5 AND generation = ?6 AND phase = ?7
                  AND before = ?8 AND attempts = ?9 AND written = ?10 AND ends IS ?11
-                 AND gone IS ?12 AND gone_confirmed = ?13",
+                 AND gone IS ?12 AND gone_confirmed = ?13 AND cancelled IS ?14 AND closed = ?15",
                 "INSERT OR REPLACE INTO links
                  (calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts, written, ends, gone, gone_confirmed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 attempts, written, ends, gone, gone_confirmed, cancelled, closed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
                 rows,
             )
         })

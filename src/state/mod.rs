@@ -9,6 +9,7 @@
 
 mod agenda;
 mod calendars;
+mod endings;
 mod error;
 mod file;
 mod links;
@@ -25,6 +26,7 @@ mod tests;
 pub use error::{OpenError, StateError};
 pub use lock::Announced;
 pub use records::{
-    CalendarRecord, Frozen, Gone, Kept, Link, MeetingRecord, Overview, Phase, ResourceRecord,
+    CalendarRecord, Ending, Frozen, Gone, Kept, Link, MeetingRecord, Overview, Phase,
+    ResourceRecord,
 };
 pub use store::State;

@@ -49,6 +49,10 @@ pub struct Link {
     pub ends: Option<DateTime<Utc>>,
     /// Since when nobody sees the link: its event vanished, or it was taken out of it.
     pub gone: Option<Gone>,
+    /// Since when its event, which shows it, is cancelled.
+    pub cancelled: Option<DateTime<Utc>>,
+    /// What becomes of the meeting of a link that is gone or cancelled is decided and done.
+    pub closed: bool,
 }
 
 /// Since when a link is gone.
@@ -66,12 +70,26 @@ impl Link {
         self.ends.is_none_or(|end| now < end)
     }
 
+    /// Whether its event, as far as is known, has it and is not cancelled.
+    pub fn is_live(&self) -> bool {
+        self.gone.is_none() && self.cancelled.is_none()
+    }
+
     /// Since when it is gone for sure.
     pub fn gone_since(&self) -> Option<DateTime<Utc>> {
         self.gone
             .filter(|gone| gone.confirmed)
             .map(|gone| gone.since)
     }
+}
+
+/// How far the end of a meeting has come that is not to outlive its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// It may be deleted already: it is not to be used again before that is done.
+    pub begun: bool,
+    /// Nothing is done about it before this time.
+    pub due: DateTime<Utc>,
 }
 
 /// A meeting, as it was last made or updated: one per (organizer, externalId).
@@ -91,6 +109,22 @@ pub struct MeetingRecord {
     pub settings: Applied,
     /// When it was first remembered.
     pub created: DateTime<Utc>,
+}
+
+impl MeetingRecord {
+    /// The same, as one that is behind whatever its event says: it is updated or got anew before
+    /// anything rests on it.
+    pub fn outdated(self) -> Self {
+        let meeting = Meeting {
+            span: None,
+            ..self.meeting
+        };
+        Self {
+            meeting,
+            schedule: String::new(),
+            ..self
+        }
+    }
 }
 
 /// What the last passes found out about one resource.

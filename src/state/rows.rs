@@ -48,6 +48,8 @@ pub(super) fn read_link(row: &Row<'_>) -> rusqlite::Result<Link> {
             }),
             None => None,
         },
+        cancelled: time_or_none(row, 13)?,
+        closed: row.get(14)?,
     })
 }
 
@@ -146,7 +148,7 @@ fn uid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uid> {
     Uid::new(row.get::<_, String>(column)?).ok_or_else(|| unreadable(column, "not a UID"))
 }
 
-fn organizer(row: &Row<'_>, column: usize) -> rusqlite::Result<OrganizerId> {
+pub(super) fn organizer(row: &Row<'_>, column: usize) -> rusqlite::Result<OrganizerId> {
     OrganizerId::new(row.get_ref(column)?.as_str()?)
         .ok_or_else(|| unreadable(column, "not an object id"))
 }

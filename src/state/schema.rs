@@ -99,10 +99,37 @@ pub(super) const STEPS: &[&str] = &[
     "
     ALTER TABLE meetings ADD COLUMN settings TEXT NOT NULL DEFAULT '';
 ",
+    "
+    ALTER TABLE links ADD COLUMN cancelled INTEGER;
+    ALTER TABLE links ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
+
+    -- Few, so that asking whose meeting is to end costs next to nothing.
+    CREATE INDEX links_ended ON links (calendar)
+        WHERE (gone IS NOT NULL OR cancelled IS NOT NULL) AND closed = 0;
+
+    -- Where else an event is linked.
+    CREATE INDEX links_by_uid ON links (uid);
+
+    CREATE TABLE endings (
+        organizer TEXT NOT NULL,
+        external_id TEXT NOT NULL,
+        begun INTEGER NOT NULL,
+        due INTEGER NOT NULL,
+        PRIMARY KEY (organizer, external_id)
+    ) STRICT, WITHOUT ROWID;
+
+    -- What the service does not find: a meeting, or where external_id is empty, an organizer.
+    CREATE TABLE absences (
+        organizer TEXT NOT NULL,
+        external_id TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        PRIMARY KEY (organizer, external_id)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Every table of the newest version.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 9] = [
     "calendars",
     "resources",
     "links",
@@ -110,6 +137,8 @@ const TABLES: [&str; 7] = [
     "creations",
     "windows",
     "notes",
+    "endings",
+    "absences",
 ];
 
 /// The schema version that this program writes.

@@ -56,6 +56,8 @@ fn every_record_comes_back_as_it_was_put() {
                 since: at(9),
                 confirmed: true,
             }),
+            cancelled: Some(at(10)),
+            closed: true,
         };
         state.put_links(std::slice::from_ref(&link)).unwrap();
         assert_eq!(state.links(&calendar, &link.resource).unwrap(), [link]);
@@ -1422,6 +1424,8 @@ fn link(resource: &str, uid: &str, phase: Phase) -> Link {
         written: at(1),
         ends: None,
         gone: None,
+        cancelled: None,
+        closed: false,
     }
 }
 

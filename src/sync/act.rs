@@ -1,6 +1,5 @@
 //! Acts for the events of one resource: meetings first, then one write.
 
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -10,13 +9,15 @@ use futures_util::{StreamExt, stream};
 
 use super::brakes::Allowed;
 use super::job::Job;
+use super::renewal::Got;
 use super::understand::{Planned, Understood, tally};
 use super::{AT_ONCE, Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::{Found, Known, Scope};
+use crate::ical::event::Next;
 use crate::log;
 use crate::meeting::{Ensured, MeetingError, Wanted};
-use crate::model::{JoinUrl, Span};
-use crate::plan::{Decision, Style, in_progress_until, is_behind, key_of, roll_at};
+use crate::model::{JoinUrl, OrganizerId, Span};
+use crate::plan::{Decision, Style, in_progress_until, is_behind, roll_at};
 use crate::state::{MeetingRecord, StateError};
 
 /// How many meetings are got for a resource before it is written.
@@ -68,7 +69,12 @@ impl Halt {
     }
 
     /// Takes note of a failure; returns when the event is to be tried again.
-    fn failed(&self, error: &MeetingError, now: DateTime<Utc>, outage: Duration) -> DateTime<Utc> {
+    pub(super) fn failed(
+        &self,
+        error: &MeetingError,
+        now: DateTime<Utc>,
+        outage: Duration,
+    ) -> DateTime<Utc> {
         let mut halted = self.lock();
         let until = match error {
             MeetingError::Request(_) | MeetingError::Gone => return now + RETRY_REQUEST,
@@ -77,7 +83,9 @@ impl Halt {
                 now + outage
             }
             MeetingError::Throttled { until } => *until,
-            MeetingError::Organizer(_) | MeetingError::Credential(_) => now + RETRY_FAULT,
+            MeetingError::Organizer(_)
+            | MeetingError::NoOrganizer(_)
+            | MeetingError::Credential(_) => now + RETRY_FAULT,
         };
         let hopeless =
             !matches!(error, MeetingError::Transient(_)) || halted.transient >= TRANSIENT_LIMIT;
@@ -258,8 +266,7 @@ impl Bridge {
             return Ok((Some(Acted::Done("waiting-for-graph", Some(until))), report));
         }
         let uid = planned.event.uid.clone();
-        let link = planned.link.as_ref();
-        let organizer = link.map_or(&calendar.organizer, |l| &l.organizer).clone();
+        let (organizer, _) = self.key(calendar, &planned);
         match self.meeting_for(calendar, planned, &mut report).await {
             Ok(acted) => {
                 halt.worked();
@@ -268,10 +275,13 @@ impl Bridge {
             Err(Failure::State(error)) => Err(error.into()),
             Err(Failure::Meeting(error)) => {
                 report.failed += 1;
-                let due = if organizer != calendar.organizer
-                    && matches!(error, MeetingError::Organizer(_))
-                {
-                    // An organizer of old links: the others' meetings are none of his faults.
+                let is_alone = organizer == calendar.organizer && calendar.organizers.is_empty();
+                let is_his = matches!(
+                    error,
+                    MeetingError::Organizer(_) | MeetingError::NoOrganizer(_)
+                );
+                let due = if is_his && !is_alone {
+                    // One of several: the others' meetings are none of his faults.
                     self.clock.now() + RETRY_FAULT
                 } else {
                     halt.failed(&error, self.clock.now(), self.troubles.outage())
@@ -289,68 +299,97 @@ impl Bridge {
     async fn meeting_for(
         &self,
         calendar: &Watched,
-        planned: Planned,
+        mut planned: Planned,
         report: &mut Report,
     ) -> Result<Acted, Failure> {
-        let known = planned.meeting.clone();
+        if let Some(known) = &planned.meeting {
+            self.finish_begun(known).await?;
+        }
+        let got = match self.obtain(calendar, &mut planned, report).await {
+            Err(Failure::Meeting(MeetingError::NoOrganizer(_)))
+                if self.is_abandoned(calendar, &planned)? =>
+            {
+                (planned.link, planned.generation) = (None, 0);
+                self.anew(calendar, &mut planned, report).await?
+            }
+            got => got?,
+        };
+        let meeting = match got {
+            Got::Meeting(meeting) => *meeting,
+            Got::None(name, due) => return Ok(Acted::Done(name, due)),
+        };
+        let replaces = match &planned.decided.what {
+            Decision::Link { replaces, .. } | Decision::Write { replaces } => replaces.clone(),
+            _ => None,
+        };
+        let replaces = replaces.or_else(|| replaced(&planned, &meeting));
+        Ok(Acted::Ready(Box::new(Ready {
+            planned,
+            meeting,
+            replaces,
+        })))
+    }
+
+    /// The meeting whose link is to be written, if any is.
+    async fn obtain(
+        &self,
+        calendar: &Watched,
+        planned: &mut Planned,
+        report: &mut Report,
+    ) -> Result<Got, Failure> {
+        let now = self.clock.now();
+        let current = |known: &MeetingRecord, planned: &Planned| match planned.decided.what {
+            Decision::Link { span, .. } => !behind(known, planned, &calendar.style, span),
+            _ => {
+                known.meeting.id.is_some()
+                    && (!is_behind(&planned.event, known, &calendar.style, now)
+                        || in_progress_until(known, now).is_some())
+            }
+        };
         match planned.decided.what.clone() {
-            Decision::Link { span, replaces } => {
-                if known.is_none()
-                    && let Some((why, due)) = self.spent(calendar)?
-                {
-                    return Ok(Acted::Done(why.name(), due));
-                }
-                let meeting = match known.filter(|m| !behind(m, &planned, &calendar.style, span)) {
-                    Some(known) => known,
-                    None => self.ensure(calendar, &planned, span, report).await?,
-                };
-                Ok(Acted::Ready(Box::new(Ready {
-                    planned,
-                    meeting,
-                    replaces,
-                })))
-            }
-            Decision::Write { replaces } => {
-                let now = self.clock.now();
-                let current = |known: &MeetingRecord| {
-                    known.meeting.id.is_some()
-                        && (!is_behind(&planned.event, known, &calendar.style, now)
-                            || in_progress_until(known, now).is_some())
-                };
-                let meeting = match known {
-                    Some(known) if current(&known) => known,
-                    _ => match planned.event.next {
-                        crate::ical::event::Next::At(span) => {
-                            self.ensure(calendar, &planned, span, report).await?
-                        }
-                        _ => return Ok(Acted::Done("past", None)),
-                    },
-                };
-                let replaces = replaces.or_else(|| replaced(&planned, &meeting));
-                Ok(Acted::Ready(Box::new(Ready {
-                    planned,
-                    meeting,
-                    replaces,
-                })))
-            }
+            Decision::Link { .. } | Decision::Write { .. } => match &planned.meeting {
+                Some(known) if current(known, planned) => Ok(Got::Meeting(Box::new(known.clone()))),
+                _ => self.anew(calendar, planned, report).await,
+            },
             Decision::Update { span } => self.update(calendar, planned, span, report).await,
             left @ (Decision::Leave(_) | Decision::Adopt { .. }) => {
-                Ok(Acted::Done(left.name(), None))
+                Ok(Got::None(left.name(), None))
             }
         }
     }
 
-    /// Makes or finds the event's meeting and remembers it.
-    async fn ensure(
+    /// The event's meeting, made or found.
+    async fn anew(
+        &self,
+        calendar: &Watched,
+        planned: &mut Planned,
+        report: &mut Report,
+    ) -> Result<Got, Failure> {
+        match planned.event.next {
+            Next::At(span) => self.get(calendar, planned, span, false, report).await,
+            _ => Ok(Got::None("past", None)),
+        }
+    }
+
+    /// Makes or finds the event's meeting and remembers it. One that is `doubted`, and was not made by
+    /// this call, is asked whether it is there.
+    pub(super) async fn ensure(
         &self,
         calendar: &Watched,
         planned: &Planned,
         span: Span,
+        doubted: bool,
         report: &mut Report,
     ) -> Result<MeetingRecord, Failure> {
         let wanted = self.wanted(calendar, planned, span);
-        let Ensured { meeting, created } = self.meetings.ensure(&wanted).await?;
-        self.troubles.meeting_made(&wanted.organizer);
+        let Ensured {
+            mut meeting,
+            created,
+        } = self.meetings.ensure(&wanted).await?;
+        if doubted && !created {
+            meeting = self.meetings.update(&meeting, &wanted).await?;
+        }
+        self.works(&wanted.organizer)?;
         let mut record = self.record_of(planned, &wanted, meeting);
         if let Some(known) = &planned.meeting {
             record.created = known.created;
@@ -358,9 +397,7 @@ impl Bridge {
         self.state.put_meeting(&record)?;
         if created {
             report.created += 1;
-            let today = self.clock.now().date_naive();
-            self.state
-                .count_creation(&calendar.name, &wanted.organizer, today)?;
+            self.count_creation(calendar, &wanted.organizer)?;
             log::event!(LINK_CREATED, calendar = %calendar.name, uid = %planned.event.uid, organizer = %wanted.organizer);
         }
         if let Err(error) = self.apply(calendar, planned, &wanted, &mut record).await {
@@ -405,14 +442,14 @@ impl Bridge {
     async fn update(
         &self,
         calendar: &Watched,
-        planned: Planned,
+        planned: &mut Planned,
         span: Span,
         report: &mut Report,
-    ) -> Result<Acted, Failure> {
+    ) -> Result<Got, Failure> {
         let Some(known) = &planned.meeting else {
-            return Ok(Acted::Done("in-step", None));
+            return Ok(Got::None("in-step", None));
         };
-        let wanted = self.wanted(calendar, &planned, span);
+        let wanted = self.wanted(calendar, planned, span);
         let behind = is_behind(&planned.event, known, &calendar.style, self.clock.now());
         let updated = match behind {
             true => self.meetings.update(&known.meeting, &wanted).await,
@@ -421,50 +458,44 @@ impl Bridge {
         match updated {
             Ok(meeting) => {
                 let mut record = match behind {
-                    true => self.record_of(&planned, &wanted, meeting),
+                    true => {
+                        self.works(&wanted.organizer)?;
+                        self.state.put_absence(
+                            &wanted.organizer,
+                            Some(&wanted.external_id),
+                            None,
+                        )?;
+                        self.record_of(planned, &wanted, meeting)
+                    }
                     false => known.clone(),
                 };
                 record.created = known.created;
                 self.state.put_meeting(&record)?;
-                self.apply(calendar, &planned, &wanted, &mut record).await?;
+                self.apply(calendar, planned, &wanted, &mut record).await?;
                 self.troubles.meeting_made(&wanted.organizer);
                 report.updated += 1;
                 log::event!(MEETING_UPDATED, calendar = %calendar.name, uid = %planned.event.uid);
-                Ok(Acted::Done("in-step", roll_at(&planned.event, span)))
+                Ok(Got::None("in-step", roll_at(&planned.event, span)))
             }
-            Err(MeetingError::Gone) => {
-                if let Some((why, due)) = self.spent(calendar)? {
-                    return Ok(Acted::Done(why.name(), due));
-                }
-                let meeting = self.ensure(calendar, &planned, span, report).await?;
-                let replaces = replaced(&planned, &meeting);
-                Ok(Acted::Ready(Box::new(Ready {
-                    planned,
-                    meeting,
-                    replaces,
-                })))
-            }
+            Err(MeetingError::Gone) => self.get(calendar, planned, span, true, report).await,
             Err(error) => Err(error.into()),
         }
     }
 
+    /// Notes that the service did what it was asked for, for this organizer.
+    pub(super) fn works(&self, organizer: &OrganizerId) -> Result<(), StateError> {
+        self.troubles.meeting_made(organizer);
+        self.state.put_absence(organizer, None, None)
+    }
+
     fn wanted(&self, calendar: &Watched, planned: &Planned, span: Span) -> Wanted {
-        let (organizer, external_id) = match &planned.link {
-            Some(link) => (link.organizer.clone(), link.external_id.clone()),
-            None => {
-                let drops = BTreeSet::new();
-                let ask = self.ask(calendar, planned, None, &drops, self.clock.now());
-                let key = key_of(&ask, 0);
-                (key.organizer, key.external_id)
-            }
-        };
-        let language = calendar.language.clone();
+        let (organizer, external_id) = self.key(calendar, planned);
         Wanted {
             organizer,
             external_id,
             subject: calendar.style.subject(&planned.event),
             span,
-            language,
+            language: calendar.language.clone(),
         }
     }
 
@@ -503,7 +534,7 @@ impl Bridge {
 }
 
 /// Why acting for an event failed.
-enum Failure {
+pub(super) enum Failure {
     Meeting(MeetingError),
     State(StateError),
 }

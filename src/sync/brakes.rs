@@ -1,6 +1,7 @@
 //! No mass action: consent to a large first pass, budgets, freeze (DESIGN.md, promise 8).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
 
@@ -9,7 +10,7 @@ use super::keeps::Keeps;
 use super::survey::Survey;
 use super::{Bridge, Watched};
 use crate::log;
-use crate::model::{ResourceId, Uid};
+use crate::model::{OrganizerId, ResourceId, Uid};
 use crate::plan::Why;
 use crate::state::{CalendarRecord, Frozen, StateError};
 
@@ -59,34 +60,67 @@ impl Bridge {
             self.state.put_calendar(&calendar.name, record)?;
             log::event!(CALENDAR_WAITING, calendar = %calendar.name, reason = %frozen.why);
         }
-        if let Some(why) = allowed.denied.values().next() {
-            let waiting = allowed.denied.len();
-            log::event!(BUDGET_EXHAUSTED, calendar = %calendar.name, budget = why.name(), waiting = waiting);
+        for budget in [Why::DayBudget, Why::MonthBudget] {
+            let waiting = allowed
+                .denied
+                .values()
+                .filter(|why| **why == budget)
+                .count();
+            let until = renewed(&budget, allowed.today);
+            if waiting > 0
+                && self
+                    .troubles
+                    .budget_ends(&calendar.name, budget.name(), until)
+            {
+                log::event!(BUDGET_EXHAUSTED, calendar = %calendar.name, budget = budget.name(), waiting = waiting);
+            }
         }
         Ok(allowed)
     }
 
     /// Whether a budget has been used up since the pass began, by another calendar for example.
-    pub(super) fn spent(&self, calendar: &Watched) -> Result<Option<Refusal>, StateError> {
+    pub(super) fn spent(
+        &self,
+        calendar: &Watched,
+        organizer: &OrganizerId,
+    ) -> Result<Option<Refusal>, StateError> {
         let today = self.clock.now().date_naive();
-        let (day_left, month_left) = self.left(calendar, today)?;
-        let why = match (day_left, month_left) {
-            (_, 0) => Why::MonthBudget,
-            (0, _) => Why::DayBudget,
-            _ => return Ok(None),
+        let day_used = self.state.created_on(&calendar.name, today)?;
+        let why = if self.month_left(organizer, today)? == 0 {
+            Why::MonthBudget
+        } else if day_used >= calendar.new_links_per_day {
+            Why::DayBudget
+        } else {
+            return Ok(None);
         };
         let again = renewed(&why, today);
         Ok(Some((why, again)))
     }
 
-    /// What is left of the calendar's day and of the organizer's month.
-    fn left(&self, calendar: &Watched, today: NaiveDate) -> Result<(usize, usize), StateError> {
-        let day = self.state.created_on(&calendar.name, today)?;
-        let month = self.state.created_in_month(&calendar.organizer, today)?;
-        Ok((
-            left(calendar.new_links_per_day, day),
-            left(self.meetings_per_month, month),
-        ))
+    /// What is left of the organizer's month.
+    fn month_left(&self, organizer: &OrganizerId, today: NaiveDate) -> Result<usize, StateError> {
+        let used = self.state.created_in_month(organizer, today)?;
+        Ok(left(self.meetings_per_month, used))
+    }
+
+    /// Counts a meeting that was made, and says when an organizer's month draws to its end.
+    pub(super) fn count_creation(
+        &self,
+        calendar: &Watched,
+        organizer: &OrganizerId,
+    ) -> Result<(), StateError> {
+        let today = self.clock.now().date_naive();
+        self.state
+            .count_creation(&calendar.name, organizer, today)?;
+        let (used, limit) = (
+            self.state.created_in_month(organizer, today)?,
+            self.meetings_per_month,
+        );
+        // Told by the one that passes the mark: once a month, whoever restarts.
+        if used == mark(limit) {
+            log::event!(BUDGET_LOW, organizer = %organizer, used = used, limit = limit);
+        }
+        Ok(())
     }
 
     /// What of it is allowed: `jobs` now, `unsettled` more events soon. Only `record` is changed.
@@ -101,7 +135,11 @@ impl Bridge {
         let today = now.date_naive();
         let mut wants: Vec<_> = jobs
             .iter()
-            .flat_map(|j| j.wants.iter().map(move |(at, uid)| (*at, uid, &j.id)))
+            .flat_map(|j| {
+                j.wants
+                    .iter()
+                    .map(move |(at, uid, organizer)| (*at, uid, &j.id, organizer))
+            })
             .collect();
 
         let large = wants.len() + unsettled;
@@ -127,22 +165,37 @@ impl Bridge {
             return Ok(allowed);
         }
 
-        let (day_left, month_left) = self.left(calendar, today)?;
-        if wants.len() > day_left.min(month_left) {
-            wants.sort();
-            let why = if month_left <= day_left {
-                Why::MonthBudget
-            } else {
-                Why::DayBudget
+        // Soonest first, each on the account of its own organizer.
+        wants.sort();
+        let mut day_left = left(
+            calendar.new_links_per_day,
+            self.state.created_on(&calendar.name, today)?,
+        );
+        let mut month_left: HashMap<&OrganizerId, usize> = HashMap::new();
+        for (_, uid, id, organizer) in wants {
+            let its_left = match month_left.entry(organizer) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.month_left(organizer, today)?),
             };
-            let rest = wants.split_off(day_left.min(month_left));
-            allowed.denied = rest
-                .into_iter()
-                .map(|(_, uid, id)| ((id.clone(), uid.clone()), why.clone()))
-                .collect();
+            let why = match (day_left, *its_left) {
+                (_, 0) => Why::MonthBudget,
+                (0, _) => Why::DayBudget,
+                _ => {
+                    day_left -= 1;
+                    *its_left -= 1;
+                    continue;
+                }
+            };
+            allowed.denied.insert((id.clone(), uid.clone()), why);
         }
         Ok(allowed)
     }
+}
+
+/// The number of meetings that leaves a fifth of the month's.
+fn mark(limit: u32) -> u32 {
+    let mark = (u64::from(limit) * 4).div_ceil(5);
+    u32::try_from(mark).unwrap_or(u32::MAX).max(1)
 }
 
 fn left(budget: u32, used: u32) -> usize {
@@ -151,4 +204,16 @@ fn left(budget: u32, used: u32) -> usize {
 
 fn next_month(day: NaiveDate) -> Option<NaiveDate> {
     day.with_day(1)?.checked_add_months(chrono::Months::new(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fifth_is_left_at_the_mark() {
+        for (limit, expected) in [(0, 1), (1, 1), (5, 4), (10, 8), (11, 9), (1_800, 1_440)] {
+            assert_eq!(mark(limit), expected, "{limit}");
+        }
+    }
 }

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::understand::Understood;
-use crate::model::{ResourceId, Uid};
+use super::Watched;
+use super::understand::{Planned, Understood};
+use crate::ical::event::Next;
+use crate::model::{OrganizerId, ResourceId, Uid};
 use crate::plan::Decision;
 
 /// How many bytes of resources are held between deciding and acting; what does not fit is read again.
@@ -26,21 +28,31 @@ impl Room {
 pub(super) struct Job {
     /// Which resource.
     pub(super) id: ResourceId,
-    /// The events that want a meeting made, with the start of the occurrence.
-    pub(super) wants: Vec<(DateTime<Utc>, Uid)>,
+    /// The events that want a meeting made, with the start of the occurrence and its organizer.
+    pub(super) wants: Vec<(DateTime<Utc>, Uid, OrganizerId)>,
     /// What was understood, if there was room for it.
     pub(super) understood: Option<Understood>,
 }
 
 impl Job {
-    pub(super) fn new(understood: Understood, room: &mut Room) -> Self {
-        let wants = understood
-            .events
-            .iter()
-            .filter_map(|p| match (&p.decided.what, &p.meeting) {
-                (Decision::Link { span, .. }, None) => Some((span.start, p.event.uid.clone())),
-                _ => None,
-            });
+    pub(super) fn new(calendar: &Watched, understood: Understood, room: &mut Room) -> Self {
+        let makes = |p: &&Planned| match (&p.decided.what, &p.meeting, &p.link) {
+            (Decision::Link { .. }, None, _) => true,
+            // Given up with its organizer: the event gets another one's.
+            (what, Some(known), Some(link)) => {
+                what.acts()
+                    && known.schedule.is_empty()
+                    && link.organizer != *calendar.organizer_of(&p.event)
+            }
+            _ => false,
+        };
+        let wants = understood.events.iter().filter(makes).filter_map(|p| {
+            let Next::At(span) = p.event.next else {
+                return None;
+            };
+            let organizer = calendar.organizer_of(&p.event).clone();
+            Some((span.start, p.event.uid.clone(), organizer))
+        });
         let (id, wants) = (understood.resource.id.clone(), wants.collect());
         let size = understood.resource.bytes.len();
         let fits = room.taken == 0 || room.taken.saturating_add(size) <= ROOM;

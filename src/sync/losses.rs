@@ -106,10 +106,14 @@ impl Found {
 
 /// What a read of an event tells of its link beside what is done about it.
 pub(super) fn as_read(event: &Event, link: &Link, shown: bool, now: DateTime<Utc>) -> Link {
+    let gone = link.gone.filter(|gone| gone.confirmed && !shown);
+    let cancelled = (event.cancelled && shown).then(|| link.cancelled.unwrap_or(now));
     Link {
         phase: if shown { Phase::Seen } else { link.phase },
         ends: ends(event, Some(link), now),
-        gone: link.gone.filter(|gone| gone.confirmed && !shown),
+        gone,
+        cancelled,
+        closed: link.closed && (gone.is_some() || cancelled.is_some()),
         ..link.clone()
     }
 }

@@ -7,11 +7,13 @@
 
 mod act;
 mod brakes;
+mod endings;
 mod job;
 mod keeps;
 mod losses;
 mod preview;
 mod reading;
+mod renewal;
 mod retry;
 mod survey;
 mod trouble;
@@ -27,9 +29,10 @@ use futures_util::{TryStreamExt, stream};
 use crate::calendar::{Calendar, ReadError, Scope};
 use crate::clock::Clock;
 use crate::ical::block::Show;
+use crate::ical::event::Event;
 use crate::ical::write::Location;
 use crate::log;
-use crate::meeting::Meetings;
+use crate::meeting::{Fate, Meetings};
 use crate::model::{CalendarName, OrganizerId, ResourceId};
 use crate::plan::{Rules, Style};
 use crate::state::{CalendarRecord, State, StateError};
@@ -67,8 +70,14 @@ pub struct Watched {
     pub name: CalendarName,
     /// Where its resources are.
     pub port: Arc<dyn Calendar>,
-    /// Who owns the meetings of new links.
+    /// Who owns the meetings of new links, unless `organizers` says otherwise.
     pub organizer: OrganizerId,
+    /// Who owns those of events by their ORGANIZER: address in lower case → organizer.
+    pub organizers: BTreeMap<String, OrganizerId>,
+    /// What becomes of the meeting of a cancelled event.
+    pub on_cancel: Fate,
+    /// What becomes of the meeting of an event that is gone, or lost its link.
+    pub on_delete: Fate,
     /// The language of join information and labels (BCP 47).
     pub language: String,
     /// Which events get a link.
@@ -240,14 +249,23 @@ impl Bridge {
 }
 
 impl Watched {
+    /// Who owns the meeting of a new link of the event.
+    pub fn organizer_of(&self, event: &Event) -> &OrganizerId {
+        let address = event.organizer.as_ref();
+        address
+            .and_then(|address| self.organizers.get(address))
+            .unwrap_or(&self.organizer)
+    }
+
     /// Stands for everything configured that decisions rest on: when it changes, every event is
     /// decided again.
     fn fingerprint(&self, meetings_per_month: u32) -> String {
         let all = format!(
-            "{} {:?} {} {} {:?} {:?} {:?} {:?} {} {}",
+            "{} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {} {}",
             env!("CARGO_PKG_VERSION"),
             self.rules,
             self.organizer,
+            self.organizers,
             self.language,
             self.style,
             self.zone,

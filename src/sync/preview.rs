@@ -95,7 +95,7 @@ impl Bridge {
                     has_guests: has_guests(&p.event, &calendar.rules),
                 }));
                 if understood.acts() {
-                    jobs.push(Job::new(understood, &mut Room::full()));
+                    jobs.push(Job::new(calendar, understood, &mut Room::full()));
                 }
             })
             .await?;

@@ -4,8 +4,9 @@ use super::{Bridge, Watched};
 use crate::state::StateError;
 
 /// The outcomes that a person or the passing of a fault may have mended.
-const FAILED: [&str; 4] = [
+const FAILED: [&str; 5] = [
     "meeting-refused",
+    "meeting-dead",
     "waiting-for-graph",
     "write-refused",
     "write-failed",

@@ -145,7 +145,9 @@ impl Bridge {
         let losing = !understood.losses.is_empty();
         survey.losses.add(&mut understood.losses);
         if understood.acts() {
-            survey.jobs.push(Job::new(understood, &mut survey.room));
+            survey
+                .jobs
+                .push(Job::new(calendar, understood, &mut survey.room));
             return Ok(());
         }
         self.troubles

@@ -1,9 +1,11 @@
 //! Failures that outlive a pass, told to the log when they start, change and end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use crate::calendar::{ReadError, WriteRefusal};
 use crate::log::{self, Chain, Lasting};
@@ -27,6 +29,8 @@ pub struct Troubles {
     outages: AtomicU32,
     /// Writes in a row that came to nothing because a resource changed meanwhile.
     collisions: Mutex<HashMap<(CalendarName, ResourceId), u32>>,
+    /// Organizers who were given up, by calendar.
+    abandoned: Mutex<HashSet<(CalendarName, OrganizerId)>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +40,7 @@ enum Trouble {
     Organizer(OrganizerId),
     Settings(CalendarName, OrganizerId),
     Calendar(CalendarName),
+    Budget(CalendarName, &'static str),
     Reading(CalendarName, ResourceId),
     Writing(CalendarName, ResourceId),
     Event(CalendarName, ResourceId, String),
@@ -190,6 +195,27 @@ impl Troubles {
         self.lasting.works(&what);
     }
 
+    /// Notes that an organizer of the calendar's old links is given up. Whether that is news.
+    pub(super) fn is_abandoned(&self, calendar: &CalendarName, organizer: &OrganizerId) -> bool {
+        let mut abandoned = self
+            .abandoned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        abandoned.insert((calendar.clone(), organizer.clone()))
+    }
+
+    /// Notes that a budget is used up until a time. Whether that is news.
+    pub(super) fn budget_ends(
+        &self,
+        calendar: &CalendarName,
+        budget: &'static str,
+        until: Option<DateTime<Utc>>,
+    ) -> bool {
+        let until = until.map_or_else(String::new, |until| until.to_string());
+        self.lasting
+            .fails(Trouble::Budget(calendar.clone(), budget), until)
+    }
+
     /// How long nothing is asked of a meeting service that did not answer; longer with every pass.
     pub(super) fn outage(&self) -> Duration {
         let times = self.outages.load(Ordering::Relaxed).min(8);
@@ -236,7 +262,7 @@ impl Troubles {
     pub(super) fn meeting_failed(&self, organizer: &OrganizerId, error: &MeetingError) {
         match error {
             MeetingError::Request(_) | MeetingError::Gone => {}
-            MeetingError::Organizer(text) => {
+            MeetingError::Organizer(text) | MeetingError::NoOrganizer(text) => {
                 if self
                     .lasting
                     .fails(Trouble::Organizer(organizer.clone()), text.clone())

@@ -13,7 +13,7 @@ use crate::ical::event::{Event, Place, Provider};
 use crate::ical::write;
 use crate::log;
 use crate::meeting::{Applied, Details, Meeting};
-use crate::model::{CalendarName, ExternalId, JoinUrl, ResourceId, Uid};
+use crate::model::{CalendarName, ExternalId, Generation, JoinUrl, ResourceId, Uid};
 use crate::plan::{
     Ask, Decided, Decision, Style, Why, assumed_span, decide, key_of, marked_generation, stamp,
 };
@@ -50,6 +50,8 @@ pub struct Planned {
     pub link: Option<Link>,
     /// Its meeting, remembered or found in it.
     pub meeting: Option<MeetingRecord>,
+    /// The generation of its meeting's key.
+    pub generation: Generation,
     /// Link and meeting were found in the event and are not remembered yet.
     pub adopted: bool,
     /// Since when it is unchanged.
@@ -172,17 +174,20 @@ impl Bridge {
         unchanged_since: DateTime<Utc>,
     ) -> Result<Planned, StateError> {
         let meeting = match &link {
-            Some(link) => self.state.meeting(&link.organizer, &link.external_id)?,
+            Some(link) => self.meeting_of(calendar, &event, link)?,
             None => match self.meeting_in(&event, None, |known| known.uid == event.uid)? {
                 Some(carried) => Some(carried),
                 None => {
                     let generation = marked_generation(&event).unwrap_or(0);
                     let external_id = ExternalId::of(&event.uid, generation);
-                    self.state.meeting(&calendar.organizer, &external_id)?
+                    let organizer = calendar.organizer_of(&event);
+                    self.state.meeting(organizer, &external_id)?
                 }
             },
         };
+        let marked = || marked_generation(&event).unwrap_or(0);
         Ok(Planned {
+            generation: link.as_ref().map_or_else(marked, |link| link.generation),
             event,
             decided: Decided::default(),
             link,
@@ -234,6 +239,8 @@ impl Bridge {
                 written: stamp(&planned.event).unwrap_or(now),
                 ends: losses::ends(&planned.event, None, now),
                 gone: None,
+                cancelled: planned.event.cancelled.then_some(now),
+                closed: false,
             });
             if planned.meeting.is_none() {
                 planned.meeting = Some(found_meeting(
@@ -245,6 +252,7 @@ impl Bridge {
                 ));
             }
             planned.adopted = true;
+            planned.generation = generation;
             planned.decided = decide(&self.ask(calendar, planned, None, drops, now));
         }
         Ok(())
@@ -266,7 +274,7 @@ impl Bridge {
             location: calendar.location,
             drops,
             tenant: &self.tenant,
-            organizer: &calendar.organizer,
+            organizer: calendar.organizer_of(&planned.event),
             link: planned.link.as_ref(),
             meeting: planned.meeting.as_ref(),
             foreign_meeting,

@@ -59,6 +59,11 @@ impl Bridge {
             .iter()
             .map(|r| intent(calendar, &resource, r, now))
             .collect();
+        // A meeting without any link would belong to nothing if its event went before the write.
+        let fresh = ready.iter().zip(&links);
+        let fresh = fresh.filter(|(ready, _)| ready.planned.link.is_none());
+        let fresh: Vec<Link> = fresh.map(|(_, link)| link.clone()).collect();
+        self.state.put_links(&fresh)?;
         let causes: HashMap<Uid, Cause> = ready
             .iter()
             .map(|r| (r.planned.event.uid.clone(), Cause::of(r)))
@@ -377,7 +382,7 @@ fn intent(calendar: &Watched, resource: &Resource, ready: &Ready, now: DateTime<
         uid: ready.planned.event.uid.clone(),
         organizer: ready.meeting.organizer.clone(),
         external_id: ready.meeting.external_id.clone(),
-        generation: known.map_or(0, |l| l.generation),
+        generation: ready.planned.generation,
         phase: if seen { Phase::Seen } else { Phase::Intended },
         before: content.clone(),
         attempts: known
@@ -386,6 +391,8 @@ fn intent(calendar: &Watched, resource: &Resource, ready: &Ready, now: DateTime<
         written: now,
         ends: ends(&ready.planned.event, known, now),
         gone: None,
+        cancelled: None,
+        closed: false,
     }
 }
 

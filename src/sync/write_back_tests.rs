@@ -57,6 +57,7 @@ fn ready(bytes: &[u8]) -> Vec<Ready> {
             event,
             decided: Decided::default(),
             link: None,
+            generation: 0,
             meeting: Some(meeting.clone()),
             adopted: false,
             unchanged_since: now(),
@@ -84,6 +85,8 @@ fn edited(bytes: &[u8], ready: &[Ready]) -> Edited {
         written: one.meeting.created,
         ends: None,
         gone: None,
+        cancelled: None,
+        closed: false,
     };
     edit_bytes(bytes, ready, ready.iter().map(link).collect(), &context())
 }

@@ -615,6 +615,9 @@ fn watched(name: &str, port: Arc<dyn Calendar>) -> Watched {
         name: CalendarName::new(name),
         port,
         organizer: OrganizerId::new(ORGANIZER).unwrap(),
+        organizers: Default::default(),
+        on_cancel: Default::default(),
+        on_delete: Default::default(),
         language: "en-US".into(),
         style: Default::default(),
         rules: Rules {

@@ -23,8 +23,9 @@ use meetbridge::meeting::{
 use meetbridge::model::{ExternalId, OrganizerId, Span};
 use meetbridge::secret::SecretSource;
 use meetbridge::simulator::{
-    CLIENT_ID, Effect, Endpoint, Fault, Match, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN,
-    ORGANIZER_WITHOUT_POLICY, Scripted, Settings, Simulator, TENANT, Times, UrlShape,
+    CLIENT_ID, Dead, Effect, Endpoint, Existing, Fault, FilterMiss, Match, ORGANIZER,
+    ORGANIZER_WITHOUT_DIAL_IN, ORGANIZER_WITHOUT_POLICY, Scripted, SecondDelete, Settings,
+    Simulator, TENANT, Times, UrlShape,
 };
 use tokio::sync::Barrier;
 use url::Url;
@@ -220,6 +221,88 @@ async fn a_meeting_that_is_not_there_is_gone() {
 }
 
 #[tokio::test]
+async fn a_meeting_is_closed_then_deleted_and_a_second_time_is_as_good() {
+    let manners = [
+        (Dead::NotFound, SecondDelete::NotFound, FilterMiss::Empty),
+        (Dead::Gone, SecondDelete::NoContent, FilterMiss::NotFound),
+    ];
+    for (dead, second, miss) in manners {
+        let world = World::with(|settings| {
+            settings.manners.dead = dead;
+            settings.manners.second_delete = second;
+            settings.manners.filter_miss = miss;
+        })
+        .await;
+        let graph = world.graph();
+        for key in ["a", "b"] {
+            let wanted = wanted(key);
+            let made = graph.ensure(&wanted).await.unwrap().meeting;
+            // With the id known, or found by the URL.
+            let id = made.id.clone().filter(|_| key == "a");
+            let meeting = Meeting { id, ..made };
+            for _ in 0..2 {
+                graph
+                    .delete(&meeting, &wanted.organizer, &wanted.external_id)
+                    .await
+                    .unwrap();
+            }
+            let snapshot = world.simulator.snapshot();
+            let state = snapshot.meeting(key).unwrap();
+            assert_eq!(state.current, None);
+            assert_eq!((state.calls.patch, state.calls.delete), (1, 1), "{key}");
+        }
+        assert_eq!(
+            world.requests(Endpoint::Filter),
+            2,
+            "only where the id is unknown"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_meeting_that_cannot_be_closed_is_deleted_all_the_same() {
+    let world = World::new().await;
+    let (graph, wanted) = (world.graph(), wanted("a"));
+    let made = graph.ensure(&wanted).await.unwrap().meeting;
+    let delete = || graph.delete(&made, &wanted.organizer, &wanted.external_id);
+    for status in [400, 403] {
+        world.script(Endpoint::Patch, Effect::status(status));
+        let error = delete().await;
+        assert_eq!(error.is_ok(), status == 400, "{status}: {error:?}");
+    }
+    assert_eq!(world.requests(Endpoint::Delete), 1);
+}
+
+#[tokio::test]
+async fn a_url_that_finds_nothing_is_a_meeting_that_is_gone() {
+    for miss in [FilterMiss::Empty, FilterMiss::NotFound] {
+        let world = World::with(|settings| settings.manners.filter_miss = miss).await;
+        let graph = world.graph();
+        let made = graph.ensure(&wanted("a")).await.unwrap().meeting;
+        world.simulator.reset();
+        let unknown = Meeting { id: None, ..made };
+        let error = graph.update(&unknown, &later("a")).await.unwrap_err();
+        assert!(matches!(error, MeetingError::Gone), "{error:?}");
+        assert!(world.requests(Endpoint::Filter) > 0);
+        assert_eq!(world.requests(Endpoint::Patch), 0);
+    }
+}
+
+#[tokio::test]
+async fn only_a_meeting_that_was_made_counts_as_made() {
+    for existing in [Existing::Ignore, Existing::Apply] {
+        let world = World::with(|settings| settings.manners.existing = existing).await;
+        let graph = world.graph();
+        let mut made = 0;
+        for key in ["a", "b", "a", "a"] {
+            made += usize::from(graph.ensure(&wanted(key)).await.unwrap().created);
+            made += usize::from(graph.ensure(&later(key)).await.unwrap().created);
+        }
+        assert_eq!(made, 2);
+    }
+}
+
+#[tokio::test]
 async fn a_patch_without_a_body_is_followed_by_a_reading() {
     let world = World::new().await;
     let graph = world.graph();
@@ -328,7 +411,7 @@ async fn an_unknown_organizer_is_answered_with_the_look_up_command() {
         ..wanted("a")
     };
     let error = world.graph().ensure(&wanted).await.unwrap_err();
-    let MeetingError::Organizer(text) = error else {
+    let MeetingError::NoOrganizer(text) = error else {
         panic!("{error:?}")
     };
     assert!(text.contains("az ad user show"), "{text}");

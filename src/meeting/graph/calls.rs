@@ -49,7 +49,7 @@ pub(super) struct Calls {
     /// The bound on requests under way.
     turns: Semaphore,
     /// Organizer → what is wrong, and until when that is believed on the monotonic clock.
-    organizers: Mutex<HashMap<OrganizerId, (String, Duration)>>,
+    organizers: Mutex<HashMap<OrganizerId, (MeetingError, Duration)>>,
 }
 
 impl Calls {
@@ -137,8 +137,10 @@ impl Calls {
                 Fault::Request(text) => return Err(MeetingError::Request(text)),
                 Fault::Credential(text) => return Err(self.tokens.refuse(&text)),
                 Fault::Organizer(text) => {
-                    self.remember(&call.organizer, &text);
-                    return Err(MeetingError::Organizer(text));
+                    return Err(self.remember(&call.organizer, MeetingError::Organizer(text)));
+                }
+                Fault::NoOrganizer(text) => {
+                    return Err(self.remember(&call.organizer, MeetingError::NoOrganizer(text)));
                 }
             }
         }
@@ -195,19 +197,20 @@ impl Calls {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         match organizers.get(organizer) {
-            Some((text, until)) if now < *until => Err(MeetingError::Organizer(text.clone())),
+            Some((error, until)) if now < *until => Err(error.clone()),
             _ => Ok(()),
         }
     }
 
-    fn remember(&self, organizer: &OrganizerId, text: &str) {
+    fn remember(&self, organizer: &OrganizerId, error: MeetingError) -> MeetingError {
         let now = self.clock.elapsed();
         let mut organizers = self
             .organizers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         organizers.retain(|_, (_, until)| now < *until);
-        organizers.insert(organizer.clone(), (text.to_owned(), now + ORGANIZER_FAULT));
+        organizers.insert(organizer.clone(), (error.clone(), now + ORGANIZER_FAULT));
+        error
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) enum Fault {
     Request(String),
     /// No request for this organizer can succeed until a person acts.
     Organizer(String),
+    /// As `Organizer`: there is no such user.
+    NoOrganizer(String),
     /// No request can succeed until a person acts.
     Credential(String),
     /// Try again.
@@ -92,7 +94,7 @@ pub(super) fn classify(
              permission OnlineMeetings.ReadWrite.All with admin consent, and see that the organizer \
              has a Teams licence and is no guest"
         )),
-        404 if aim == Aim::Organizer => Fault::Organizer(format!(
+        404 if aim == Aim::Organizer => Fault::NoOrganizer(format!(
             "organizer {organizer}: Graph finds no such user ({shown}); `organizer` is the object \
              id of a user in this tenant, which `az ad user show --id NAME@DOMAIN --query id` prints"
         )),

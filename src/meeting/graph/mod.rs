@@ -31,7 +31,7 @@ use self::wire::{Change, Found};
 use super::{Ensured, Meeting, MeetingError, Meetings, Settings, Wanted};
 use crate::clock::{Clock, Random};
 use crate::http::{Client, Windows};
-use crate::model::MeetingId;
+use crate::model::{ExternalId, MeetingId, OrganizerId};
 
 /// The meeting service of one tenant, as one application.
 pub struct GraphMeetings {
@@ -69,9 +69,8 @@ impl GraphMeetings {
         let known = match meeting.id {
             Some(_) => meeting.clone(),
             None => {
-                let call = Call::find(&self.settings.graph_url, wanted, &meeting.join_url);
-                let found = self.calls.make(&call, wire::collection).await?.read;
-                found.ok_or(MeetingError::Gone)?.over(meeting)
+                let found = self.find(meeting, &wanted.organizer, Some(&wanted.language));
+                found.await?.over(meeting)
             }
         };
         let id = known
@@ -79,6 +78,40 @@ impl GraphMeetings {
             .clone()
             .ok_or_else(|| MeetingError::Transient("partial answer".into()))?;
         Ok((known, id))
+    }
+
+    /// The meeting with this one's join URL.
+    async fn find(
+        &self,
+        meeting: &Meeting,
+        organizer: &OrganizerId,
+        language: Option<&str>,
+    ) -> Result<Found, MeetingError> {
+        let mut call = Call::find(&self.settings.graph_url, organizer, &meeting.join_url);
+        if let Some(language) = language {
+            call = call.in_language(language);
+        }
+        let found = self.calls.make(&call, wire::collection).await?.read;
+        found.ok_or(MeetingError::Gone)
+    }
+
+    /// Closes the meeting, then deletes it.
+    async fn end(&self, id: &MeetingId, organizer: &OrganizerId) -> Result<(), MeetingError> {
+        let root = &self.settings.graph_url;
+        let calls = [
+            Call::close(root, organizer, id),
+            Call::delete(root, organizer, id),
+        ];
+        for call in &calls {
+            match self.calls.make(call, |_| Some(())).await {
+                // What cannot be closed can be deleted all the same.
+                Err(MeetingError::Request(_)) if call.is_close() => {}
+                done => {
+                    done?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The meeting after a PATCH of `known`, from the answer or, where that does not tell, read again.
@@ -171,6 +204,28 @@ impl Meetings for GraphMeetings {
         let call = Call::apply(&self.settings.graph_url, wanted, &id, settings);
         self.calls.make(&call, |_| Some(())).await?;
         Ok(())
+    }
+
+    async fn delete(
+        &self,
+        meeting: &Meeting,
+        organizer: &OrganizerId,
+        external_id: &ExternalId,
+    ) -> Result<(), MeetingError> {
+        let _key = self.keys.hold(organizer, external_id).await;
+        let found = match &meeting.id {
+            Some(id) => Ok(Some(id.clone())),
+            None => self.find(meeting, organizer, None).await.map(|f| f.id),
+        };
+        let ended = match found {
+            Ok(Some(id)) => self.end(&id, organizer).await,
+            Ok(None) => Err(MeetingError::Transient("partial answer".into())),
+            Err(error) => Err(error),
+        };
+        match ended {
+            Err(MeetingError::Gone) => Ok(()),
+            ended => ended,
+        }
     }
 }
 

@@ -19,6 +19,10 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// What needs no encoding in a path segment; ids are encoded down to `=`, `*`, `:`, `@` and `_`.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.');
 
+/// The body that closes a meeting.
+const CLOSED: &str =
+    r#"{"lobbyBypassSettings":{"scope":"organizer","isDialInBypassEnabled":false}}"#;
+
 /// One call, which may be tried several times.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
@@ -26,7 +30,7 @@ pub(super) struct Call {
     url: Url,
     body: Option<Vec<u8>>,
     /// `Accept-Language`.
-    language: String,
+    language: Option<String>,
     /// Whose meeting it is about.
     pub(super) organizer: OrganizerId,
     /// What it is aimed at.
@@ -52,7 +56,7 @@ impl Call {
     pub(super) fn patch(root: &Url, wanted: &Wanted, id: &MeetingId, change: &Change) -> Self {
         Self::new(
             Method::PATCH,
-            meeting(root, wanted, id),
+            meeting(root, &wanted.organizer, id),
             Some(wire::patch(change)),
             wanted,
         )
@@ -60,7 +64,10 @@ impl Call {
 
     /// PATCH of the meeting `id` with settings alone.
     pub(super) fn apply(root: &Url, wanted: &Wanted, id: &MeetingId, settings: &Settings) -> Self {
-        let (url, body) = (meeting(root, wanted, id), wire::settings(settings));
+        let (url, body) = (
+            meeting(root, &wanted.organizer, id),
+            wire::settings(settings),
+        );
         Self {
             aim: Aim::Settings,
             ..Self::new(Method::PATCH, url, Some(body), wanted)
@@ -69,29 +76,65 @@ impl Call {
 
     /// GET of the meeting `id`.
     pub(super) fn get(root: &Url, wanted: &Wanted, id: &MeetingId) -> Self {
-        Self::new(Method::GET, meeting(root, wanted, id), None, wanted)
+        Self::new(
+            Method::GET,
+            meeting(root, &wanted.organizer, id),
+            None,
+            wanted,
+        )
+    }
+
+    /// PATCH that lets nobody but the organizer into the meeting `id`: the join URL of a deleted
+    /// meeting keeps working (graph-api.md, section 5).
+    pub(super) fn close(root: &Url, organizer: &OrganizerId, id: &MeetingId) -> Self {
+        let body = Some(CLOSED.as_bytes().to_vec());
+        Self::of(Method::PATCH, meeting(root, organizer, id), body, organizer)
+    }
+
+    /// DELETE of the meeting `id`.
+    pub(super) fn delete(root: &Url, organizer: &OrganizerId, id: &MeetingId) -> Self {
+        Self::of(
+            Method::DELETE,
+            meeting(root, organizer, id),
+            None,
+            organizer,
+        )
     }
 
     /// GET of the meeting with this join URL (graph-api.md, section 6).
-    pub(super) fn find(root: &Url, wanted: &Wanted, url: &JoinUrl) -> Self {
-        let mut address = below(
-            root,
-            &format!("/v1.0/users/{}/onlineMeetings", wanted.organizer),
-        );
+    pub(super) fn find(root: &Url, organizer: &OrganizerId, url: &JoinUrl) -> Self {
+        let mut address = below(root, &format!("/v1.0/users/{organizer}/onlineMeetings"));
         // A quote is doubled (OData), then the whole is encoded once.
         let quoted = url.expose().replace('\'', "''");
         let encoded = utf8_percent_encode(&quoted, NON_ALPHANUMERIC);
         address.set_query(Some(&format!("$filter=JoinWebUrl%20eq%20'{encoded}'")));
-        Self::new(Method::GET, address, None, wanted)
+        Self::of(Method::GET, address, None, organizer)
+    }
+
+    /// Whether it is one of [`Self::close`].
+    pub(super) fn is_close(&self) -> bool {
+        self.body.as_deref() == Some(CLOSED.as_bytes())
+    }
+
+    /// This call, asking for join information in `language`.
+    pub(super) fn in_language(self, language: &str) -> Self {
+        Self {
+            language: Some(language.to_owned()),
+            ..self
+        }
     }
 
     fn new(method: Method, url: Url, body: Option<Vec<u8>>, wanted: &Wanted) -> Self {
+        Self::of(method, url, body, &wanted.organizer).in_language(&wanted.language)
+    }
+
+    fn of(method: Method, url: Url, body: Option<Vec<u8>>, organizer: &OrganizerId) -> Self {
         Self {
             method,
             url,
             body,
-            language: wanted.language.clone(),
-            organizer: wanted.organizer.clone(),
+            language: None,
+            organizer: organizer.clone(),
             aim: Aim::Meeting,
         }
     }
@@ -106,11 +149,12 @@ impl Call {
             PREFER,
             HeaderValue::from_static("include-unknown-enum-members"),
         );
+        let language = self.language.as_deref();
         for (name, value) in [
-            (CLIENT_REQUEST_ID, try_id),
-            (ACCEPT_LANGUAGE, &self.language),
+            (CLIENT_REQUEST_ID, Some(try_id)),
+            (ACCEPT_LANGUAGE, language),
         ] {
-            if let Ok(value) = HeaderValue::from_str(value) {
+            if let Some(Ok(value)) = value.map(HeaderValue::from_str) {
                 headers.insert(name, value);
             }
         }
@@ -122,11 +166,11 @@ impl Call {
     }
 }
 
-fn meeting(root: &Url, wanted: &Wanted, id: &MeetingId) -> Url {
+fn meeting(root: &Url, organizer: &OrganizerId, id: &MeetingId) -> Url {
     let id = segment(&id.0);
     below(
         root,
-        &format!("/v1.0/users/{}/onlineMeetings/{id}", wanted.organizer),
+        &format!("/v1.0/users/{organizer}/onlineMeetings/{id}"),
     )
 }
 

@@ -555,7 +555,7 @@ fn requests_go_where_graph_expects_them() {
             let typed = (method != "GET").then_some("application/json");
             assert_eq!(header("content-type"), typed);
         }
-        let find = Call::find(&root, &wanted(), &url)
+        let find = Call::find(&root, &wanted().organizer, &url)
             .request(HeaderValue::from_static("Bearer t"), "try-1");
         let decoded: Vec<_> = find.url().query_pairs().collect();
         let filter = "JoinWebUrl eq 'https://teams.example/19%3am?x=''y''&p=1'";
@@ -632,7 +632,7 @@ fn refusals_are_classified() {
             404,
             error("UnknownError", ""),
             Aim::Organizer,
-            "Organizer",
+            "NoOrganizer",
             "az ad user show --id NAME@DOMAIN --query id",
         ),
         (404, error("NotFound", ""), Aim::Meeting, "Gone", ""),
@@ -698,6 +698,7 @@ fn refusals_are_classified() {
             Fault::Gone => ("Gone", String::new()),
             Fault::Request(text) => ("Request", text),
             Fault::Organizer(text) => ("Organizer", text),
+            Fault::NoOrganizer(text) => ("NoOrganizer", text),
             Fault::Credential(text) => ("Credential", text),
             Fault::Server(text) => ("Server", text),
             Fault::Busy {

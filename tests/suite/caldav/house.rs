@@ -85,6 +85,18 @@ impl Meetings for Service {
         (held.span, held.subject) = (Some(wanted.span), wanted.subject.clone());
         Ok(held.clone())
     }
+
+    async fn delete(
+        &self,
+        _: &Meeting,
+        _: &OrganizerId,
+        key: &ExternalId,
+    ) -> Result<(), MeetingError> {
+        let mut inner = self.0.lock().unwrap();
+        inner.1 += 1;
+        inner.0.remove(key.as_str());
+        Ok(())
+    }
 }
 
 /// A server of one kind, and an account at it.
@@ -168,6 +180,9 @@ impl House {
             name: CalendarName::new(name),
             port: account.calendar(&collection),
             organizer: OrganizerId::new("11111111-1111-1111-1111-111111111111").unwrap(),
+            organizers: Default::default(),
+            on_cancel: Default::default(),
+            on_delete: Default::default(),
             language: "en-US".into(),
             style: Default::default(),
             rules: Rules {

@@ -2,6 +2,7 @@
 //! of the user, at every await point in turn. What must hold at rest are promises 1 to 6.
 
 mod keeps;
+mod life;
 mod losses;
 mod scenes;
 mod server;

@@ -49,6 +49,11 @@ struct Inner {
     stored: BTreeMap<String, DateTime<Utc>>,
     versions: u64,
     meetings: BTreeMap<String, Meeting>,
+    /// Those that died, by key.
+    dead: BTreeMap<String, Meeting>,
+    /// The keys for which a DELETE took effect.
+    ended: Vec<String>,
+    made: usize,
     calls: usize,
     writes: usize,
     points: usize,
@@ -91,8 +96,14 @@ pub(super) struct Faults {
     pub(super) read_only: bool,
     /// The service fails for this organizer.
     pub(super) organizer: Option<OrganizerId>,
+    /// The service does not know this organizer.
+    pub(super) unknown: Option<OrganizerId>,
     /// The service keeps a meeting's times.
     pub(super) keeps_times: bool,
+    /// The service gives a meeting that is dead for its key, again and again; else a new one.
+    pub(super) gives_dead: bool,
+    /// Every DELETE is lost on the way there.
+    pub(super) no_delete: bool,
 }
 
 impl Inner {
@@ -307,7 +318,9 @@ impl World {
 
     /// The service forgets every meeting.
     pub(super) fn end_meetings(&self) {
-        self.inner.lock().unwrap().meetings.clear();
+        let mut inner = self.inner.lock().unwrap();
+        inner.meetings.clear();
+        inner.made = 0;
     }
 
     fn unreadable(&self, id: &ResourceId) -> bool {
@@ -316,12 +329,45 @@ impl World {
 
     /// Fails where the service does.
     fn serves(&self, wanted: &Wanted) -> Result<(), MeetingError> {
-        match &self.inner.lock().unwrap().faults.organizer {
+        let faults = &self.inner.lock().unwrap().faults;
+        if faults.unknown.as_ref() == Some(&wanted.organizer) {
+            return Err(MeetingError::NoOrganizer("no such user".into()));
+        }
+        match &faults.organizer {
             Some(failing) if *failing == wanted.organizer => {
-                Err(MeetingError::Organizer("no such user".into()))
+                Err(MeetingError::Organizer("no licence".into()))
             }
             _ => Ok(()),
         }
+    }
+
+    /// The meeting with this key dies.
+    pub(super) fn kill_meeting(&self, key: &str) {
+        let mut inner = self.inner.lock().unwrap();
+        let dead = inner.meetings.remove(key).unwrap();
+        inner.dead.insert(key.into(), dead);
+    }
+
+    /// The join URL of the meeting with this key.
+    pub(super) fn url(&self, key: &str) -> String {
+        let inner = self.inner.lock().unwrap();
+        inner.meetings[key].join_url.expose().to_owned()
+    }
+
+    /// The keys of the meetings there are.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.inner
+            .lock()
+            .unwrap()
+            .meetings
+            .keys()
+            .cloned()
+            .collect()
+    }
+
+    /// The keys of the meetings that were deleted, in that order.
+    pub(super) fn ended(&self) -> Vec<String> {
+        self.inner.lock().unwrap().ended.clone()
     }
 
     /// When the meeting of the event is, as the service has it.
@@ -457,6 +503,9 @@ pub(super) fn watched(world: &Arc<World>) -> Watched {
         name: CalendarName::new("team"),
         port: Arc::new(Shelf(world.clone(), Daemon::One)),
         organizer: OrganizerId::new(ORGANIZER).unwrap(),
+        organizers: Default::default(),
+        on_cancel: Default::default(),
+        on_delete: Default::default(),
         language: "en-US".into(),
         style: Default::default(),
         rules: Rules {
@@ -621,20 +670,28 @@ impl Meetings for Service {
         let ensured = {
             let mut inner = self.0.inner.lock().unwrap();
             inner.calls += 1;
-            let keeps_times = inner.faults.keeps_times;
-            let key = wanted.external_id.as_str().to_owned();
-            let created = !inner.meetings.contains_key(&key);
-            let n = inner.meetings.len();
-            let meeting = inner
-                .meetings
-                .entry(key.clone())
-                .or_insert_with(|| made(&key, self.0.join, n));
-            if !keeps_times || meeting.span.is_none() {
-                (meeting.span, meeting.subject) = (Some(wanted.span), wanted.subject.clone());
-            }
-            Ensured {
-                meeting: meeting.clone(),
-                created,
+            let (keeps_times, gives_dead) = (inner.faults.keeps_times, inner.faults.gives_dead);
+            let key = key(&wanted.organizer, &wanted.external_id);
+            if let (Some(dead), true) = (inner.dead.get(&key), gives_dead) {
+                Ensured {
+                    meeting: dead.clone(),
+                    created: false,
+                }
+            } else {
+                let created = !inner.meetings.contains_key(&key);
+                inner.made += usize::from(created);
+                let n = inner.made - 1;
+                let meeting = inner
+                    .meetings
+                    .entry(key.clone())
+                    .or_insert_with(|| made(&key, self.0.join, n));
+                if !keeps_times || meeting.span.is_none() {
+                    (meeting.span, meeting.subject) = (Some(wanted.span), wanted.subject.clone());
+                }
+                Ensured {
+                    meeting: meeting.clone(),
+                    created,
+                }
             }
         };
         self.0.point().await;
@@ -667,6 +724,42 @@ impl Meetings for Service {
         };
         self.0.point().await;
         Ok(updated)
+    }
+
+    async fn delete(
+        &self,
+        meeting: &Meeting,
+        organizer: &OrganizerId,
+        external_id: &ExternalId,
+    ) -> Result<(), MeetingError> {
+        self.0.point().await;
+        {
+            let mut inner = self.0.inner.lock().unwrap();
+            inner.calls += 1;
+            if inner.faults.no_delete {
+                return Err(MeetingError::Transient("no answer".into()));
+            }
+            let key = key(organizer, external_id);
+            if inner
+                .meetings
+                .get(&key)
+                .is_some_and(|m| m.join_url == meeting.join_url)
+            {
+                let ended = inner.meetings.remove(&key).unwrap();
+                inner.dead.insert(key.clone(), ended);
+                inner.ended.push(key);
+            }
+        }
+        self.0.point().await;
+        Ok(())
+    }
+}
+
+/// By what the service knows a meeting.
+fn key(organizer: &OrganizerId, external_id: &ExternalId) -> String {
+    match organizer.as_str() {
+        ORGANIZER => external_id.as_str().to_owned(),
+        other => format!("{other}/{}", external_id.as_str()),
     }
 }
 
