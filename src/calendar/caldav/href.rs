@@ -155,29 +155,29 @@ mod tests {
 
     #[test]
     fn an_href_has_one_name_however_it_is_written() {
-        let base = Base::new(&url("https://dav.example.org/cal/alice%40example.org/work"));
+        let base = Base::new(&url("https://dav.example.org/cal/alice%40example.org/team"));
         let member = |name: &str| Named::Member(ResourceId::new(name));
         let cases = [
-            ("/cal/alice@example.org/work/a.ics", member("a.ics")),
-            ("/cal/alice%40example.org/work/a.ics", member("a.ics")),
+            ("/cal/alice@example.org/team/a.ics", member("a.ics")),
+            ("/cal/alice%40example.org/team/a.ics", member("a.ics")),
             ("a.ics", member("a.ics")),
             ("./a.ics", member("a.ics")),
-            ("../work/a.ics", member("a.ics")),
-            (" /cal/alice@example.org/work/a.ics\n", member("a.ics")),
+            ("../team/a.ics", member("a.ics")),
+            (" /cal/alice@example.org/team/a.ics\n", member("a.ics")),
             (
-                "https://dav.example.org/cal/alice@example.org/work/a.ics",
+                "https://dav.example.org/cal/alice@example.org/team/a.ics",
                 member("a.ics"),
             ),
             (
-                "https://DAV.example.org:443/cal/alice@example.org/work/a.ics",
+                "https://DAV.example.org:443/cal/alice@example.org/team/a.ics",
                 member("a.ics"),
             ),
             (
-                "http://dav.example.org:8080/cal/alice@example.org/work/a.ics",
+                "http://dav.example.org:8080/cal/alice@example.org/team/a.ics",
                 member("a.ics"),
             ),
             (
-                "//dav.example.org/cal/alice@example.org/work/a.ics",
+                "//dav.example.org/cal/alice@example.org/team/a.ics",
                 member("a.ics"),
             ),
             ("x%40y.ics", member("x@y.ics")),
@@ -185,16 +185,16 @@ mod tests {
             ("%c3%bc%2f+;%20.ics", member("%C3%BC%2F%2B%3B%20.ics")),
             ("ü /b.ics", member("%C3%BC%20/b.ics")),
             ("100%.ics", member("100%25.ics")),
-            ("/cal/alice@example.org/work/", Named::Collection),
-            ("/cal/alice@example.org/work", Named::Collection),
-            ("/cal/alice@example.org/work/sub/", Named::Elsewhere),
+            ("/cal/alice@example.org/team/", Named::Collection),
+            ("/cal/alice@example.org/team", Named::Collection),
+            ("/cal/alice@example.org/team/sub/", Named::Elsewhere),
             ("/cal/alice@example.org/other/a.ics", Named::Elsewhere),
-            ("/cal/alice@example.org/workshop/a.ics", Named::Elsewhere),
+            ("/cal/alice@example.org/teamwork/a.ics", Named::Elsewhere),
             ("../a.ics", Named::Elsewhere),
             ("%2e%2e/a.ics", Named::Elsewhere),
             ("../../../../etc/passwd", Named::Elsewhere),
             (
-                "https://other.example.org/cal/alice@example.org/work/a.ics",
+                "https://other.example.org/cal/alice@example.org/team/a.ics",
                 Named::Elsewhere,
             ),
             ("mailto:alice@example.org", Named::Elsewhere),
@@ -209,13 +209,13 @@ mod tests {
 
     #[test]
     fn an_answer_from_elsewhere_is_resolved_there() {
-        let base = Base::new(&url("https://caldav.example.org/1/work/"));
-        let reply = url("https://p07-caldav.example.org:443/77/work/");
+        let base = Base::new(&url("https://caldav.example.org/1/team/"));
+        let reply = url("https://p07-caldav.example.org:443/77/team/");
         for href in [
-            "/77/work/a.ics",
+            "/77/team/a.ics",
             "a.ics",
-            "/1/work/a.ics",
-            "https://caldav.example.org/1/work/a.ics",
+            "/1/team/a.ics",
+            "https://caldav.example.org/1/team/a.ics",
         ] {
             assert_eq!(
                 base.named(&reply, href),
@@ -223,7 +223,7 @@ mod tests {
                 "{href}"
             );
         }
-        assert_eq!(base.named(&reply, "/77/work"), Named::Collection);
+        assert_eq!(base.named(&reply, "/77/team"), Named::Collection);
         assert!(is_itself(&url("https://h/a/b%40c.ics"), "/a/b@c.ics"));
         assert!(!is_itself(&url("https://h/a/b.ics"), "/a/c.ics"));
     }
