@@ -6,19 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use super::retry::{Retry, SLOWLY};
 use super::{Kept, Shared, keep_watching};
-use crate::calendar::{Again, ReadError};
+use crate::calendar::ReadError;
 use crate::log::{self, Chain, Lasting};
 use crate::model::CalendarName;
-
-/// The first and the longest wait after a discovery that failed.
-const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
-
-/// How long a discovery waits that fails until a person acts.
-const SLOWLY: Duration = Duration::from_secs(15 * 60);
 
 /// How often an account is looked over for calendars that came or went.
 const ANEW: Duration = Duration::from_secs(24 * 60 * 60);
@@ -49,7 +43,7 @@ pub(super) async fn keep(shared: Shared, account: Arc<dyn Account>, stop: Cancel
     let clock = shared.bridge.clock.clone();
     let trouble = Lasting::default();
     let mut watching: BTreeMap<CalendarName, CancellationToken> = BTreeMap::new();
-    let mut retry = RETRY.0;
+    let mut retry = Retry::new();
     loop {
         let found = tokio::select! {
             () = stop.cancelled() => return,
@@ -58,7 +52,7 @@ pub(super) async fn keep(shared: Shared, account: Arc<dyn Account>, stop: Cancel
         let wait = match found {
             Ok(Found { calendars, missing }) => {
                 follow(&shared, calendars, &mut watching, &stop);
-                retry = RETRY.0;
+                retry.worked();
                 match missing {
                     None => {
                         if trouble.works(&()) {
@@ -74,9 +68,7 @@ pub(super) async fn keep(shared: Shared, account: Arc<dyn Account>, stop: Cancel
             }
             Err(error) => {
                 fails(&trouble, account.name(), &error);
-                let wait = wait_after(&error, clock.now(), retry);
-                retry = (retry * 2).min(RETRY.1);
-                wait
+                retry.failed(error.again(), clock.now())
             }
         };
         tokio::select! {
@@ -91,15 +83,6 @@ fn fails(trouble: &Lasting<()>, account: &str, error: &ReadError) {
     let text = Chain(error).to_string();
     if trouble.fails((), text.clone()) {
         log::event!(ACCOUNT_FAILING, account = account, error = %text);
-    }
-}
-
-/// How long nothing is asked after `error`, where `retry` is the turn of a failure that may pass.
-fn wait_after(error: &ReadError, now: DateTime<Utc>, retry: Duration) -> Duration {
-    match error.again() {
-        Again::Soon => retry,
-        Again::Slowly => SLOWLY,
-        Again::At(time) => (time - now).to_std().unwrap_or_default().max(retry),
     }
 }
 

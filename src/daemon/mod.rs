@@ -8,6 +8,7 @@ pub mod account;
 pub mod clock;
 pub mod control;
 pub mod desk;
+mod retry;
 pub mod schedule;
 
 use std::sync::Arc;

@@ -10,15 +10,10 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::Errands;
+use super::retry::Retry;
 use crate::calendar::{Again, Scope};
 use crate::log;
 use crate::sync::{Bridge, PassError, Report, Watched};
-
-/// The first and the longest wait after a pass that failed.
-const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
-
-/// How long a calendar is left alone that fails until a person acts.
-const SLOWLY: Duration = Duration::from_secs(15 * 60);
 
 /// How long at most nothing is looked at: the wall clock may jump meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -123,7 +118,7 @@ struct Agenda {
     /// What the last pass failed to do, and when it is tried again; nothing else is done before.
     failed: Option<(Scope, Duration)>,
     /// How long the next failure is waited out.
-    retry: Duration,
+    retry: Retry,
     /// When the next summary is logged.
     summary: Duration,
 }
@@ -137,7 +132,7 @@ impl Agenda {
             again: None,
             pause: PAUSE,
             failed: None,
-            retry: RETRY.0,
+            retry: Retry::new(),
             summary: now + SUMMARY,
         }
     }
@@ -153,7 +148,7 @@ impl Agenda {
         self.failed = None;
         match result {
             Ok(report) => {
-                self.retry = RETRY.0;
+                self.retry.worked();
                 if scope == Scope::All {
                     self.full = now + self.rescan;
                 }
@@ -164,13 +159,7 @@ impl Agenda {
                 }
             }
             Err(error) => {
-                let wait = match again(error) {
-                    Again::Soon => self.retry,
-                    Again::Slowly => SLOWLY,
-                    Again::At(time) => self.retry.max((time - wall).to_std().unwrap_or_default()),
-                };
-                self.failed = Some((scope, now + wait));
-                self.retry = (self.retry * 2).min(RETRY.1);
+                self.failed = Some((scope, now + self.retry.failed(again(error), wall)));
             }
         }
     }
@@ -253,6 +242,7 @@ fn summarise(bridge: &Bridge, calendar: &Watched) {
 mod tests {
     use chrono::TimeZone;
 
+    use super::super::retry::SLOWLY;
     use super::*;
     use crate::calendar::ReadError;
     use crate::model::ResourceId;
