@@ -33,8 +33,6 @@ pub(super) struct Account {
     account: Arc<caldav::Account>,
     table: config::Calendar,
     collections: Vec<String>,
-    /// The user's name, where that is an address.
-    address: Option<String>,
 }
 
 impl Account {
@@ -70,12 +68,6 @@ impl Account {
             poll: server.poll,
             poll_fastest: server.poll_fastest,
         };
-        let address = match &server.credentials {
-            crate::http::Credentials::Password { username, .. } if username.contains('@') => {
-                Some(username.to_lowercase())
-            }
-            _ => None,
-        };
         let account = caldav::Account::new(
             settings,
             shared.windows.clone(),
@@ -87,7 +79,6 @@ impl Account {
             account,
             table: table.clone(),
             collections: server.collections.clone(),
-            address,
         })
     }
 
@@ -122,7 +113,7 @@ impl Account {
             calendar.zone = zone;
         }
         if let Some(own) = &mut calendar.rules.addresses {
-            own.extend(collection.addresses.iter().chain(&self.address).cloned());
+            own.extend(collection.addresses.iter().cloned());
         }
         Kept {
             calendar: Arc::new(calendar),
