@@ -5,7 +5,7 @@ use rusqlite::OptionalExtension as _;
 
 use super::error::StateError;
 use super::records::{Ending, Link, Phase};
-use super::rows::{count, organizer, read_link, time};
+use super::rows::{count, links, organizer, read_link, time};
 use super::store::State;
 use super::tables::put;
 use crate::model::{CalendarName, ExternalId, OrganizerId, Uid};
@@ -22,13 +22,11 @@ impl State {
     /// [`StateError`].
     pub fn ended_links(&self, calendar: &CalendarName) -> Result<Vec<Link>> {
         self.read(|c| {
-            c.prepare_cached(
-                "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts, written, ends, gone, gone_confirmed, cancelled, closed
-                 FROM links INDEXED BY links_ended
+            c.prepare_cached(links!(
+                "INDEXED BY links_ended
                  WHERE calendar = ?1 AND (gone IS NOT NULL OR cancelled IS NOT NULL) AND closed = 0
-                 ORDER BY resource, uid",
-            )?
+                 ORDER BY resource, uid"
+            ))?
             .query_map([calendar.as_str()], read_link)?
             .collect()
         })
@@ -40,13 +38,9 @@ impl State {
     /// [`StateError`].
     pub fn links_of_event(&self, uid: &Uid) -> Result<Vec<Link>> {
         self.read(|c| {
-            c.prepare_cached(
-                "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts, written, ends, gone, gone_confirmed, cancelled, closed FROM links
-                 WHERE uid = ?1 ORDER BY calendar, resource",
-            )?
-            .query_map([uid.as_str()], read_link)?
-            .collect()
+            c.prepare_cached(links!("WHERE uid = ?1 ORDER BY calendar, resource"))?
+                .query_map([uid.as_str()], read_link)?
+                .collect()
         })
     }
 

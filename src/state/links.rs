@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, TransactionBehavior};
 
 use super::error::StateError;
 use super::records::{Link, MeetingRecord};
-use super::rows::{phase_number, read_link, read_meeting};
+use super::rows::{links, phase_number, read_link, read_meeting};
 use super::store::State;
 use super::tables::put;
 use crate::model::{CalendarName, ExternalId, JoinUrl, OrganizerId, ResourceId, sha256};
@@ -21,13 +21,9 @@ impl State {
     /// [`StateError`].
     pub fn links(&self, calendar: &CalendarName, resource: &ResourceId) -> Result<Vec<Link>> {
         self.read(|c| {
-            c.prepare_cached(
-                "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts, written, ends, gone, gone_confirmed, cancelled, closed FROM links
-                 WHERE calendar = ?1 AND resource = ?2 ORDER BY uid",
-            )?
-            .query_map((calendar.as_str(), resource.as_str()), read_link)?
-            .collect()
+            c.prepare_cached(links!("WHERE calendar = ?1 AND resource = ?2 ORDER BY uid"))?
+                .query_map((calendar.as_str(), resource.as_str()), read_link)?
+                .collect()
         })
     }
 
@@ -38,13 +34,9 @@ impl State {
     /// [`StateError`].
     pub fn all_links(&self, calendar: &CalendarName) -> Result<Vec<Link>> {
         self.read(|c| {
-            c.prepare_cached(
-                "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts, written, ends, gone, gone_confirmed, cancelled, closed FROM links
-                 WHERE calendar = ?1 ORDER BY resource, uid",
-            )?
-            .query_map([calendar.as_str()], read_link)?
-            .collect()
+            c.prepare_cached(links!("WHERE calendar = ?1 ORDER BY resource, uid"))?
+                .query_map([calendar.as_str()], read_link)?
+                .collect()
         })
     }
 

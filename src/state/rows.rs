@@ -23,6 +23,18 @@ pub(super) fn read_resource(row: &Row<'_>) -> rusqlite::Result<ResourceRecord> {
     })
 }
 
+/// A question for links, in the columns that [`read_link`] reads.
+macro_rules! links {
+    ($rest:literal) => {
+        concat!(
+            "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
+             attempts, written, ends, gone, gone_confirmed, cancelled, closed FROM links ",
+            $rest
+        )
+    };
+}
+pub(super) use links;
+
 pub(super) fn read_link(row: &Row<'_>) -> rusqlite::Result<Link> {
     Ok(Link {
         calendar: CalendarName::new(row.get::<_, String>(0)?),
