@@ -3,9 +3,12 @@
 //! TLS by rustls with ring and the system's CA certificates, HTTP/1.1, gzip, no redirects. Plain
 //! `http://` to this machine itself goes without a proxy and needs no CA certificates.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use reqwest::header::HeaderMap;
 use reqwest::{ClientBuilder, Request, StatusCode};
 use url::{Host, Url};
@@ -173,11 +176,25 @@ impl SendError {
 
 /// Sends requests. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
-pub struct Client {
-    /// For everywhere else; without CA certificates on the system, the reason why there is none.
-    outside: Result<reqwest::Client, String>,
-    /// For `http://` to this machine.
-    loopback: reqwest::Client,
+pub struct Client(Way);
+
+#[derive(Clone, Debug)]
+enum Way {
+    Network {
+        /// For everywhere else; without CA certificates on the system, the reason why there is none.
+        outside: Result<reqwest::Client, String>,
+        /// For `http://` to this machine.
+        loopback: reqwest::Client,
+    },
+    Carried(Arc<dyn Carrier>),
+}
+
+/// What carries requests in place of the network: a simulation, where connections break and time
+/// limits pass on a clock of its own.
+#[async_trait]
+pub trait Carrier: fmt::Debug + Send + Sync {
+    /// As [`Client::send`].
+    async fn carry(&self, request: Request, limit: usize) -> Result<Answer, SendError>;
 }
 
 impl Client {
@@ -217,10 +234,15 @@ impl Client {
             .tls_certs_only([])
             .build()
             .map_err(|error| ClientError::Setup(cause(error)))?;
-        Ok(Self {
+        Ok(Self(Way::Network {
             outside: outside.build().map_err(cause),
             loopback,
-        })
+        }))
+    }
+
+    /// A client whose requests `carrier` takes.
+    pub fn carried_by(carrier: Arc<dyn Carrier>) -> Self {
+        Self(Way::Carried(carrier))
     }
 
     /// Sends one request, once, and reads its whole answer: at most `limit` bytes of body after
@@ -229,16 +251,18 @@ impl Client {
     /// # Errors
     /// When no complete answer came. The body of an error status may be incomplete without error.
     pub async fn send(&self, request: Request, limit: usize) -> Result<Answer, SendError> {
+        let (outside, loopback) = match &self.0 {
+            Way::Network { outside, loopback } => (outside, loopback),
+            Way::Carried(carrier) => return carrier.carry(request, limit).await,
+        };
         let host = host_of(request.url());
         let client = if is_plain_loopback(request.url()) {
-            &self.loopback
+            loopback
         } else {
-            self.outside
-                .as_ref()
-                .map_err(|cause| SendError::Unreachable {
-                    host: host.clone(),
-                    cause: cause.clone(),
-                })?
+            outside.as_ref().map_err(|cause| SendError::Unreachable {
+                host: host.clone(),
+                cause: cause.clone(),
+            })?
         };
         let mut response = match client.execute(request).await {
             Ok(response) => response,
