@@ -16,6 +16,8 @@ mod directory;
 mod graph;
 mod purity;
 mod reading;
+#[cfg(feature = "simulator")]
+mod schedules;
 mod seeds;
 mod servers;
 mod simulation;
