@@ -68,6 +68,42 @@ pub(super) fn parts(
         output::say(&what);
         return Err(Exit::Failed);
     }
+    let Reach { meetings, shared } =
+        reach(context, config, state.clone()).map_err(|error| unusable(&error))?;
+    let bridge = Bridge {
+        state,
+        meetings: Arc::new(meetings),
+        clock: shared.clock.clone(),
+        tenant: config.graph.tenant.clone(),
+        first_pass_limit: config.budget.first_pass_limit,
+        meetings_per_month: config.budget.meetings_per_month,
+        troubles: Troubles::default(),
+    };
+    let chosen = config
+        .enabled()
+        .filter(|calendar| only.is_none_or(|name| is_of(name, &calendar.name)));
+    let sources = chosen.map(|calendar| source(config, calendar, &shared));
+    Ok(Parts {
+        bridge: Arc::new(bridge),
+        sources: sources
+            .collect::<Result<_, _>>()
+            .map_err(|error| unusable(&error))?,
+        only: only.map(ToOwned::to_owned),
+    })
+}
+
+/// What reaches out of this machine.
+pub(super) struct Reach {
+    pub(super) meetings: GraphMeetings,
+    pub(super) shared: Shared,
+}
+
+/// Makes the meeting service, and what all accounts share, within the stored windows. Sends nothing.
+pub(super) fn reach(
+    context: &Context,
+    config: &Config,
+    state: Arc<State>,
+) -> Result<Reach, ClientError> {
     let network = &config.network;
     let options = ClientOptions {
         proxy: network.proxy.clone(),
@@ -76,7 +112,7 @@ pub(super) fn parts(
         total_timeout: network.request_timeout,
         ..ClientOptions::default()
     };
-    let client = Client::new(&options).map_err(|error| unusable(&error))?;
+    let client = Client::new(&options)?;
     let clock: Arc<dyn Clock> = context.clock.clone();
     let windows = Arc::new(Windows::new(
         clock.clone(),
@@ -100,30 +136,11 @@ pub(super) fn parts(
     let shared = Shared {
         network: options,
         windows,
-        notes: state.clone(),
-        clock: clock.clone(),
+        notes: state,
+        clock,
         random: context.random.clone(),
     };
-    let bridge = Bridge {
-        state,
-        meetings: Arc::new(meetings),
-        clock,
-        tenant: config.graph.tenant.clone(),
-        first_pass_limit: config.budget.first_pass_limit,
-        meetings_per_month: config.budget.meetings_per_month,
-        troubles: Troubles::default(),
-    };
-    let chosen = config
-        .enabled()
-        .filter(|calendar| only.is_none_or(|name| is_of(name, &calendar.name)));
-    let sources = chosen.map(|calendar| source(config, calendar, &shared));
-    Ok(Parts {
-        bridge: Arc::new(bridge),
-        sources: sources
-            .collect::<Result<_, _>>()
-            .map_err(|error| unusable(&error))?,
-        only: only.map(ToOwned::to_owned),
-    })
+    Ok(Reach { meetings, shared })
 }
 
 fn unusable(error: &ClientError) -> Exit {

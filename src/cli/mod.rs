@@ -80,7 +80,11 @@ enum Command {
     /// Print the calendars of CalDAV accounts, and the table to configure them with
     Calendars(calendars::Which),
     /// Check configuration, files and permissions; touch no network
-    Check,
+    Check {
+        /// Ask Entra, Graph and the calendar servers, too; make and change nothing
+        #[arg(long)]
+        online: bool,
+    },
     /// Print each calendar's last pass, what is linked, skipped, failing and frozen
     Status {
         /// Print JSON
@@ -208,7 +212,7 @@ async fn dispatch(cli: Cli) -> Exit {
         } => plan::plan(&context, calendar.as_deref(), json, titles).await,
         Command::Explain { uid } => explain::explain(&context, &uid).await,
         Command::Calendars(which) => calendars::calendars(&context, &which).await,
-        Command::Check => check::check(&context),
+        Command::Check { online } => check::check(&context, online).await,
         Command::Status { json } => status::status(&context, json).await,
         Command::Resume { calendar } => resume::resume(&context, &calendar).await,
         #[cfg(feature = "simulator")]

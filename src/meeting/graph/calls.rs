@@ -13,6 +13,7 @@ use super::auth::{Token, Tokens};
 use super::errors::{Fault, classify};
 use super::online_meeting::Call;
 use super::pace::{Busy, Pace, pass, try_id};
+use super::probe::Dates;
 use super::settings::GraphSettings;
 use crate::clock::{Clock, Random};
 use crate::http::windows::retry_after;
@@ -45,7 +46,9 @@ pub(super) struct Calls {
     windows: Arc<Windows>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    tokens: Tokens,
+    pub(super) tokens: Tokens,
+    /// What Graph's answers say of the time.
+    pub(super) dates: Dates,
     /// The bound on requests under way.
     turns: Semaphore,
     /// Organizer → what is wrong, and until when that is believed on the monotonic clock.
@@ -68,6 +71,7 @@ impl Calls {
                 Arc::clone(&clock),
                 Arc::clone(&random),
             ),
+            dates: Dates::default(),
             turns: Semaphore::new(settings.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
             organizers: Mutex::default(),
             settings,
@@ -87,6 +91,16 @@ impl Calls {
         call: &Call,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<Done<T>, MeetingError> {
+        self.make_or(call, read, |_| None).await
+    }
+
+    /// As [`Self::make`]; a refusal that `refused` knows what to say of ends it with that.
+    pub(super) async fn make_or<T, E: From<MeetingError>>(
+        &self,
+        call: &Call,
+        read: impl Fn(&[u8]) -> Option<T>,
+        refused: impl Fn(&Answer) -> Option<E>,
+    ) -> Result<Done<T>, E> {
         let mut pace = Pace::new(SCOPE, &self.windows, &self.clock, &self.random);
         let mut repeated = false;
         let mut renewed = false;
@@ -103,7 +117,10 @@ impl Calls {
                     }
                     None => busy("partial answer".to_owned(), true),
                 },
-                Ok(answer) => self.classify(&answer, call),
+                Ok(answer) => match refused(&answer) {
+                    Some(known) => return Err(known),
+                    None => self.classify(&answer, call),
+                },
                 Err(error) => busy(error.to_string(), !error.never_sent()),
             };
             match fault {
@@ -128,19 +145,22 @@ impl Calls {
                     self.tokens.discard(&token);
                 }
                 Fault::Unauthorized => {
-                    return Err(self.tokens.refuse(
+                    let refused = self.tokens.refuse(
                         "Graph does not accept the token that Entra gave (HTTP 401); check that \
                          `graph-url`, `authority-url` and `tenant` belong to the same cloud",
-                    ));
+                    );
+                    return Err(refused.into());
                 }
-                Fault::Gone => return Err(MeetingError::Gone),
-                Fault::Request(text) => return Err(MeetingError::Request(text)),
-                Fault::Credential(text) => return Err(self.tokens.refuse(&text)),
+                Fault::Gone => return Err(MeetingError::Gone.into()),
+                Fault::Request(text) => return Err(MeetingError::Request(text).into()),
+                Fault::Credential(text) => return Err(self.tokens.refuse(&text).into()),
                 Fault::Organizer(text) => {
-                    return Err(self.remember(&call.organizer, MeetingError::Organizer(text)));
+                    let error = MeetingError::Organizer(text);
+                    return Err(self.remember(&call.organizer, error).into());
                 }
                 Fault::NoOrganizer(text) => {
-                    return Err(self.remember(&call.organizer, MeetingError::NoOrganizer(text)));
+                    let error = MeetingError::NoOrganizer(text);
+                    return Err(self.remember(&call.organizer, error).into());
                 }
             }
         }
@@ -164,14 +184,18 @@ impl Calls {
 
         let try_id = try_id(self.random.as_ref());
         let request = call.request(token.bearer.clone(), &try_id);
+        let sent = self.clock.now();
         let outcome = self.client.send(request, LARGEST_ANSWER).await;
         match &outcome {
-            Ok(answer) => debug!(
-                client_request_id = try_id,
-                request_id = %Escaped(&request_id(&answer.headers)),
-                status = answer.status.as_u16(),
-                "graph answered"
-            ),
+            Ok(answer) => {
+                self.dates.note(sent, &answer.headers, self.clock.now());
+                debug!(
+                    client_request_id = try_id,
+                    request_id = %Escaped(&request_id(&answer.headers)),
+                    status = answer.status.as_u16(),
+                    "graph answered"
+                );
+            }
             Err(error) => debug!(client_request_id = try_id, %error, "graph did not answer"),
         }
         Ok((token, outcome))

@@ -62,10 +62,7 @@ pub(super) fn classify(
     client_id: &str,
 ) -> Fault {
     let report = Report::read(body);
-    let shown = match &report.code {
-        Some(code) => format!("HTTP {}, {code}", status.as_u16()),
-        None => format!("HTTP {}", status.as_u16()),
-    };
+    let shown = report.shown(status);
     let busy = |text: String, throttled, uncertain| Fault::Busy {
         busy: Busy {
             text,
@@ -118,14 +115,15 @@ pub(super) fn classify(
 }
 
 /// What is used of an error's envelope.
-struct Report {
+pub(super) struct Report {
     code: Option<String>,
-    lacks_policy: bool,
+    /// Whether it says that Teams has no application access policy for the app.
+    pub(super) lacks_policy: bool,
 }
 
 impl Report {
     /// Reads `{"error": {"code", "message", "innerError": {…}}}`; anything else is an empty report.
-    fn read(body: &[u8]) -> Self {
+    pub(super) fn read(body: &[u8]) -> Self {
         let mut report = Self {
             code: None,
             lacks_policy: false,
@@ -148,6 +146,14 @@ impl Report {
             level = get(error, "innerError");
         }
         report
+    }
+
+    /// Status and code, in words.
+    pub(super) fn shown(&self, status: StatusCode) -> String {
+        match &self.code {
+            Some(code) => format!("HTTP {}, {code}", status.as_u16()),
+            None => format!("HTTP {}", status.as_u16()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A meeting is made by createOrGet, whose key makes a repeat harmless, and brought up to date by
 //! PATCH. `settings`: where and as whom · `online_meeting`: requests as values · `wire`: their JSON ·
 //! `errors`: what a refusal means · `calls`: one call with its tries · `auth`: tokens · `pace`: waits
-//! · `keys`: one call at a time per meeting.
+//! · `keys`: one call at a time per meeting · `probe`: questions that make and change nothing.
 
 mod auth;
 mod calls;
@@ -11,6 +11,7 @@ mod errors;
 mod keys;
 mod online_meeting;
 mod pace;
+pub mod probe;
 mod settings;
 mod wire;
 

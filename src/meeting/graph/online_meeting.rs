@@ -111,6 +111,18 @@ impl Call {
         Self::of(Method::GET, address, None, organizer)
     }
 
+    /// GET of the meeting `id`, in no language that matters.
+    pub(super) fn read(root: &Url, organizer: &OrganizerId, id: &MeetingId) -> Self {
+        Self::of(Method::GET, meeting(root, organizer, id), None, organizer)
+    }
+
+    /// GET of the organizer's object id in the directory.
+    pub(super) fn user(root: &Url, organizer: &OrganizerId) -> Self {
+        let mut address = below(root, &format!("/v1.0/users/{organizer}"));
+        address.set_query(Some("$select=id"));
+        Self::of(Method::GET, address, None, organizer)
+    }
+
     /// Whether it is one of [`Self::close`].
     pub(super) fn is_close(&self) -> bool {
         self.body.as_deref() == Some(CLOSED.as_bytes())

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Counter, EntraRefusal};
 use crate::simulator::manners::EntraManners;
+use crate::simulator::settings::TokenForm;
 
 /// The delegated permissions that exist, consented to or not.
 pub(super) const SCOPES: &[&str] = &[
@@ -85,7 +86,7 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Issues an access token in the shape of a JWT; its signature is no key's.
+    /// Issues an access token, as a rule in the shape of a JWT; its signature is no key's.
     pub(super) fn issue(&mut self, at: &Counter<'_>, grant: Grant) -> String {
         self.access.retain(|_, grant| at.elapsed < grant.ends);
         let signature = self.random(at.settings.seed);
@@ -114,14 +115,16 @@ impl Sessions {
                 claims["scp"] = scopes.join(" ").into();
             }
         }
+        if let TokenForm::OfTenant(tenant) = &at.settings.token_form {
+            claims["tid"] = tenant.as_str().into();
+        }
         let header = json!({"typ": "JWT", "alg": "RS256", "kid": "simulator"});
         let part = |json: serde_json::Value| BASE64URL_NOPAD.encode(json.to_string().as_bytes());
-        let token = format!(
-            "{}.{}.{}",
-            part(header),
-            part(claims),
-            BASE64URL_NOPAD.encode(&signature)
-        );
+        let signature = BASE64URL_NOPAD.encode(&signature);
+        let token = match at.settings.token_form {
+            TokenForm::Opaque => format!("Ew{signature}"),
+            _ => format!("{}.{}.{signature}", part(header), part(claims)),
+        };
         self.access.insert(token.clone(), grant);
         token
     }

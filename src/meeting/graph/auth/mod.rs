@@ -28,6 +28,7 @@ use self::sign_in::Presented;
 pub use self::sign_in::{CertificateAlgorithm, SignIn};
 use super::online_meeting::{CLIENT_REQUEST_ID, below, segment};
 use super::pace::{Busy, Pace, pass, try_id};
+use super::probe::Dates;
 use super::settings::GraphSettings;
 use crate::clock::{Clock, Random};
 use crate::http::windows::retry_after;
@@ -122,6 +123,8 @@ pub(super) struct Tokens {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     held: Mutex<Held>,
+    /// What Entra's answers say of the time.
+    pub(super) dates: Dates,
     /// That the credential will not last long.
     ending: Lasting<()>,
     /// Held by the one task that fetches.
@@ -145,6 +148,7 @@ impl Tokens {
             clock,
             random,
             held: Mutex::default(),
+            dates: Dates::default(),
             ending: Lasting::default(),
             fetching: tokio::sync::Mutex::new(()),
         }
@@ -394,8 +398,10 @@ impl Tokens {
             headers.insert(CLIENT_REQUEST_ID, value);
         }
         *request.body_mut() = Some(self.form(credential).into());
+        let sent = self.clock.now();
         match self.client.send(request, LARGEST_ANSWER).await {
             Ok(answer) => {
+                self.dates.note(sent, &answer.headers, self.clock.now());
                 debug!(
                     client_request_id = try_id,
                     status = answer.status.as_u16(),
