@@ -18,6 +18,8 @@ use crate::state::State;
 const SKEW: (TimeDelta, TimeDelta) = (TimeDelta::seconds(60), TimeDelta::seconds(300));
 /// How many of an organizer's known meetings are looked at for one that is still there.
 const MEETINGS: u32 = 3;
+/// What helps against silence.
+const SILENT: &str = "check the network, and check again in some minutes";
 /// How many calendars, or organizers, are named in a line.
 const NAMED: usize = 5;
 
@@ -185,14 +187,13 @@ fn failure(error: &MeetingError, of: &str) -> Line {
         }
         _ => match error.to_string().split_once("; ") {
             Some((what, hint)) => Line::error(format!("{what}{of}")).hint(hint),
-            None => Line::error(format!("{error}{of}")).hint("check again in some minutes"),
+            None => Line::error(format!("{error}{of}")).hint(SILENT),
         },
     }
 }
 
 fn silence(of: &str, what: &str) -> Line {
-    Line::error(format!("{of} did not answer in time, so {what}"))
-        .hint("check the network, and check again in some minutes")
+    Line::error(format!("{of} did not answer in time, so {what}")).hint(SILENT)
 }
 
 /// What Graph says of each organizer. What is no fault of one is told once.
@@ -225,7 +226,7 @@ fn organizer_lines(
             Some((Ok(()), dial_in)) => {
                 let name = name(organizer);
                 lines.push(Line::ok(format!(
-                    "{name}: Graph lets meetbridge at their meetings"
+                    "{name}: Graph lets meetbridge act for them"
                 )));
                 if organizer.wants_dial_in {
                     lines.push(dial_in_line(&name, dial_in));
@@ -305,7 +306,8 @@ fn dial_in_line(name: &str, dial_in: Option<bool>) -> Line {
              takes time to show",
         ),
         None => Line::note(format!(
-            "{name}: whether meetings have dial-in data is not known before one is made"
+            "{name}: whether they have a Teams licence, and meetings have dial-in data, is not known \
+             before a meeting is made"
         )),
     }
 }
@@ -358,5 +360,65 @@ fn listed(names: &[String]) -> String {
     match names.len().saturating_sub(NAMED) {
         0 => shown,
         more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Machine;
+
+    /// One calendar with this many organizers, by ORGANIZER and by default.
+    fn config(organizers: u32, more: &str) -> Config {
+        let id = |n| format!("aaaaaaaa-bbbb-4ccc-8ddd-{n:012}");
+        let by_address = (1..organizers).map(|n| format!("\"u{n}@x\" = \"{}\"\n", id(n)));
+        let text = format!(
+            "[graph]\ntenant = \"contoso.example\"\nclient-id = \
+             \"00000000-1111-4222-8333-000000000001\"\nclient-secret-file = \"/secret\"\n[meeting]\n\
+             organizer = \"{}\"\n[meeting.organizers]\n{}[[calendar.directory]]\nname = \"team\"\n\
+             path = \"/team\"\n{more}",
+            id(0),
+            by_address.collect::<String>(),
+        );
+        let machine = Machine {
+            config: None,
+            state_directory: Some("/state".into()),
+            time_zone: Some("UTC".to_owned()),
+        };
+        Config::parse(&text, "c.toml", &machine).unwrap()
+    }
+
+    #[test]
+    fn each_organizer_is_asked_once_with_all_calendars() {
+        let more = "show = [\"chat\"]\n[[calendar.directory]]\nname = \"sales\"\npath = \"/sales\"\n\
+                    organizer = \"aaaaaaaa-bbbb-4ccc-8ddd-000000000001\"\n\
+                    [[calendar.directory]]\nname = \"off\"\npath = \"/off\"\nenabled = false\n\
+                    organizer = \"aaaaaaaa-bbbb-4ccc-8ddd-000000000009\"\n";
+        let found = organizers(&config(2, more));
+        let found: Vec<_> = found.iter().map(|o| (name(o), o.wants_dial_in)).collect();
+        let named = |n: u32, of: &str| {
+            format!("organizer aaaaaaaa-bbbb-4ccc-8ddd-{n:012} (calendars: {of})")
+        };
+        assert_eq!(
+            found,
+            [(named(0, "team"), false), (named(1, "team, sales"), true),]
+        );
+    }
+
+    #[test]
+    fn what_was_not_answered_is_said() {
+        let config = config(10, "");
+        let all = organizers(&config);
+        let mut answers: Vec<Option<Answer>> = all.iter().map(|_| None).collect();
+        answers[0] = Some((Ok(()), Some(true)));
+        let lines = organizer_lines(&config, &all, answers);
+        let said: Vec<_> = all[1..6].iter().map(|o| o.id.to_string()).collect();
+        let said = format!(
+            "Graph did not answer in time, so nothing is known of these organizers: {} and 4 more",
+            said.join(", ")
+        );
+        let expected = Line::error(said).hint(SILENT);
+        assert_eq!(lines.last(), Some(&expected));
+        assert_eq!(lines.len(), 3);
     }
 }

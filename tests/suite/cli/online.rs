@@ -66,8 +66,8 @@ fn all_is_well_and_nothing_is_made() {
     ended.shows(&[
         &format!("ok: token: Entra gives one; tenant: {TENANT}; permissions: OnlineMeetings.ReadWrite.All"),
         "ok: clock: this machine's agrees with theirs",
-        &format!("ok: organizer {ORGANIZER} (calendars: team): Graph lets meetbridge"),
-        &format!("note: organizer {ORGANIZER} (calendars: team): whether meetings have dial-in"),
+        &format!("ok: organizer {ORGANIZER} (calendars: team): Graph lets meetbridge act"),
+        &format!("note: organizer {ORGANIZER} (calendars: team): whether they have a Teams licence"),
     ]);
     assert_eq!(contents(&world.path("team")), before);
     assert!(!world.path("state").exists(), "no state is begun");
@@ -263,7 +263,7 @@ fn an_unknown_organizer_is_told_from_a_meeting_that_is_not_there() {
     ended.says(1, &[]).shows(&[&format!(
         "error: organizer {UNKNOWN} (calendars: team): Graph finds no such user (HTTP 404"
     )]);
-    pastes(&ended, &[look_up.clone()]);
+    pastes(&ended, std::slice::from_ref(&look_up));
 
     // 404 may also be said of the meeting; the directory knows better.
     let miss = |settings: &mut Settings| settings.manners.filter_miss = FilterMiss::NotFound;
@@ -361,6 +361,45 @@ fn a_known_meeting_shows_whether_there_is_dial_in() {
         assert!(!ended.out.contains("dial-in"), "{ended}");
         assert_eq!(world.snapshot().requests(Endpoint::Get), 1);
     }
+}
+
+#[test]
+fn a_known_meeting_is_found_by_its_url_and_one_that_is_gone_tells_nothing() {
+    let world = World::new();
+    world.put("one.ics", &single("one@example.org"));
+    world.sync();
+    // What is left of a lost state is the URL in the event.
+    std::fs::remove_dir_all(world.path("state")).unwrap();
+    world.sync();
+    let ended = check(&world);
+    is_well(&ended);
+    ended.shows(&["meetings have dial-in data"]);
+    assert_eq!(world.snapshot().requests(Endpoint::Get), 0);
+    assert_eq!(world.snapshot().requests(Endpoint::Filter), 2);
+
+    world.simulator.reset();
+    let ended = check(&world);
+    is_well(&ended);
+    ended.shows(&["is not known before a meeting is made"]);
+}
+
+#[test]
+fn a_graph_that_cannot_be_reached_is_told() {
+    let world = World::new();
+    // A port that was free a moment ago: nothing listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    world.reconfigure(
+        &format!("authority-url = \"{}\"", world.simulator.authority_url()),
+        &format!("authority-url = \"http://{free}\""),
+    );
+    check(&world).says(1, &[]).shows(&[
+        &format!("error: cannot reach {free}: Connection refused"),
+        "\n  hint: check the network, the proxy",
+        "note: without a token nothing is known of the organizers: 1",
+    ]);
 }
 
 #[test]
