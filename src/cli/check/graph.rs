@@ -47,13 +47,8 @@ pub(super) async fn ask(
     let token = within(&[()], clock, |()| meetings.probe_token()).await;
     let mut lines = match token.into_iter().next().flatten() {
         Some(Ok(claims)) => {
-            let asked = within(&organizers, clock, |organizer| async {
-                let answer = meetings.probe_organizer(&organizer.id).await;
-                let dial_in = match answer.is_ok() && organizer.wants_dial_in {
-                    true => dial_in(meetings, state, &organizer.id).await,
-                    false => None,
-                };
-                (answer, dial_in)
+            let asked = within(&organizers, clock, |organizer| {
+                about(meetings, state, organizer)
             });
             let mut lines = token_lines(config, meetings, claims.as_ref());
             lines.extend(organizer_lines(config, &organizers, asked.await));
@@ -101,6 +96,20 @@ fn organizers(config: &Config) -> Vec<Organizer> {
         }
     }
     all
+}
+
+/// Asks about one organizer. A known meeting that Graph shows settles what else is in doubt.
+async fn about(meetings: &GraphMeetings, state: &State, organizer: &Organizer) -> Answer {
+    use OrganizerFault::{Doubtful, NoAnswer};
+    let answer = meetings.probe_organizer(&organizer.id).await;
+    let in_doubt = matches!(answer, Err(Doubtful(_) | NoAnswer(_)));
+    if !(in_doubt || (answer.is_ok() && organizer.wants_dial_in)) {
+        return (answer, None);
+    }
+    match dial_in(meetings, state, &organizer.id).await {
+        None => (answer, None),
+        found => (Ok(()), found),
+    }
 }
 
 /// Whether a meeting that the state knows of the organizer shows dial-in data.
@@ -279,7 +288,7 @@ fn fault_line(
         }
         OrganizerFault::Forbidden(_) => line.hint(format!(
             "grant the app the permission {} with admin consent, and see that the organizer has a \
-             Teams licence and is no guest",
+             Teams licence, is no guest, and has an application access policy that names the app",
             Access::of(&config.graph.sign_in).permission()
         )),
         OrganizerFault::Unknown(_) => line
@@ -294,6 +303,10 @@ fn fault_line(
                  prints for the organizer's address:",
             )
             .paste([look_up]),
+        OrganizerFault::NoAnswer(_) => Line::warning(format!("{name}: {fault}")).hint(
+            "nothing is known of the organizer before a meeting is made; `meetbridge sync` makes the \
+             first",
+        ),
         OrganizerFault::Other(error) => failure(error, ""),
     }
 }

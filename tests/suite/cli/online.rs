@@ -319,12 +319,33 @@ fn a_service_in_trouble_is_told_once_for_all_organizers() {
     });
     world
         .simulator
-        .script(Fault::next(Endpoint::Filter, Effect::status(400)).times(Times::Forever));
+        .script(Fault::next(Endpoint::Filter, Effect::status(302)).times(Times::Forever));
     let ended = check(&world);
     ended.says(1, &[]).shows(&[&format!(
-        "HTTP 400, BadRequest (organizers: {ORGANIZER}, {ORGANIZER_WITHOUT_DIAL_IN})"
+        "which is not followed (organizers: {ORGANIZER}, {ORGANIZER_WITHOUT_DIAL_IN})\n  hint: check \
+         `graph-url`"
     )]);
-    assert_eq!(ended.out.matches("HTTP 400").count(), 1, "{ended}");
+    assert_eq!(ended.out.matches("HTTP 302").count(), 1, "{ended}");
+}
+
+#[test]
+fn a_question_that_is_not_taken_is_no_fault_and_a_known_meeting_settles_it() {
+    for status in [400, 404] {
+        let world = World::with(|settings| {
+            settings.app.roles = vec!["OnlineMeetings.ReadWrite.All".to_owned()];
+        });
+        world.put("one.ics", &single("one@example.org"));
+        world
+            .simulator
+            .script(Fault::next(Endpoint::Filter, Effect::status(status)).times(Times::Forever));
+        check(&world)
+            .says(0, &[])
+            .shows(&["warning: organizer ", &format!("(HTTP {status}, ")]);
+        world.sync();
+        let ended = check(&world);
+        is_well(&ended);
+        ended.shows(&["ok: organizer ", "meetings have dial-in data"]);
+    }
 }
 
 #[test]

@@ -80,6 +80,9 @@ pub enum OrganizerFault {
     /// There may be no such user; the answer to a question about no meeting leaves that open.
     #[error("Graph finds nothing there ({0}), which may be this user")]
     Doubtful(String),
+    /// The service does not take the question, which says nothing of the organizer.
+    #[error("Graph does not take the question that is asked of it here ({0})")]
+    NoAnswer(String),
     /// Anything else, which does not concern the organizer alone.
     #[error(transparent)]
     Other(#[from] MeetingError),
@@ -116,7 +119,10 @@ impl GraphMeetings {
     /// What stands in the way.
     pub async fn probe_organizer(&self, organizer: &OrganizerId) -> Result<(), OrganizerFault> {
         let root = &self.settings.graph_url;
-        let call = Call::find(root, organizer, &nowhere(&self.settings.tenant, organizer));
+        let claims = self.probe_token().await?;
+        let tenant = claims.and_then(|claims| claims.tenant);
+        let tenant = tenant.as_deref().unwrap_or(&self.settings.tenant);
+        let call = Call::find(root, organizer, &nowhere(tenant, organizer));
         let asked = self.calls.make_or(&call, wire::collection, refused).await;
         let Err(OrganizerFault::Doubtful(shown)) = asked else {
             return asked.map(drop);
@@ -183,12 +189,14 @@ fn nowhere(tenant: &str, organizer: &OrganizerId) -> JoinUrl {
 fn refused(answer: &Answer) -> Option<OrganizerFault> {
     let report = Report::read(&answer.body);
     let shown = report.shown(answer.status);
-    match answer.status {
-        StatusCode::FORBIDDEN if report.lacks_policy => Some(OrganizerFault::NoPolicy(shown)),
-        StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED => {
-            Some(OrganizerFault::Forbidden(shown))
-        }
-        StatusCode::NOT_FOUND => Some(OrganizerFault::Doubtful(shown)),
-        _ => None,
-    }
+    Some(match answer.status {
+        StatusCode::FORBIDDEN if report.lacks_policy => OrganizerFault::NoPolicy(shown),
+        StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED => OrganizerFault::Forbidden(shown),
+        StatusCode::NOT_FOUND | StatusCode::GONE => OrganizerFault::Doubtful(shown),
+        StatusCode::BAD_REQUEST
+        | StatusCode::METHOD_NOT_ALLOWED
+        | StatusCode::UNPROCESSABLE_ENTITY
+        | StatusCode::NOT_IMPLEMENTED => OrganizerFault::NoAnswer(shown),
+        _ => return None,
+    })
 }
