@@ -1473,6 +1473,7 @@ fn full_meeting(text: &str) -> Meeting {
             video_device_id: some(),
             chat_thread: some(),
             options_url: some(),
+            language: some(),
         },
     }
 }

@@ -726,6 +726,20 @@ impl Meetings for Service {
         Ok(updated)
     }
 
+    async fn read(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError> {
+        self.0.serves(wanted)?;
+        self.0.point().await;
+        let held = {
+            let mut inner = self.0.inner.lock().unwrap();
+            inner.calls += 1;
+            let mut held = inner.meetings.values();
+            let held = held.find(|held| held.join_url == meeting.join_url);
+            held.cloned().ok_or(MeetingError::Gone)?
+        };
+        self.0.point().await;
+        Ok(held)
+    }
+
     async fn delete(
         &self,
         meeting: &Meeting,
