@@ -71,9 +71,10 @@ impl Bridge {
 
 /// Whether the link was written since `asked`, and the event is what became of that write.
 fn is_done(event: &Event, link: &Link, asked: DateTime<Utc>) -> bool {
-    // What is written bears whole seconds.
+    // What is written bears whole seconds. A link that was found in its event was not written.
     let written = link.written.timestamp();
     link.written >= asked
+        && !link.before.is_empty()
         && event.content != link.before
         && stamp(event).is_none_or(|at| at.timestamp() == written)
 }

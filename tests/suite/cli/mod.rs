@@ -10,6 +10,7 @@ mod demo;
 mod faults;
 mod flow;
 mod kill;
+mod rewrite;
 mod secrets;
 mod settings;
 mod support;
