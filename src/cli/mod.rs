@@ -59,6 +59,9 @@ enum Command {
         /// Only this calendar
         #[arg(long, value_name = "NAME")]
         calendar: Option<String>,
+        /// Bring the links that are there to what the configuration says now
+        #[arg(long)]
+        rewrite: bool,
     },
     /// Print what a pass would do, event by event, with the reason; change and create nothing
     Plan {
@@ -71,6 +74,9 @@ enum Command {
         /// Put the events' titles into the JSON
         #[arg(long, requires = "json")]
         titles: bool,
+        /// Print what `sync --rewrite` would do
+        #[arg(long)]
+        rewrite: bool,
     },
     /// Print why an event is or is not linked: every rule, and what it saw
     Explain {
@@ -204,12 +210,22 @@ async fn dispatch(cli: Cli) -> Exit {
     };
     match cli.command {
         Command::Run => run::run(&context).await,
-        Command::Sync { calendar } => sync::sync(&context, calendar.as_deref()).await,
+        Command::Sync { calendar, rewrite } => {
+            sync::sync(&context, calendar.as_deref(), rewrite).await
+        }
         Command::Plan {
             calendar,
             json,
             titles,
-        } => plan::plan(&context, calendar.as_deref(), json, titles).await,
+            rewrite,
+        } => {
+            let asked = plan::Asked {
+                json,
+                titles,
+                rewrite,
+            };
+            plan::plan(&context, calendar.as_deref(), asked).await
+        }
         Command::Explain { uid } => explain::explain(&context, &uid).await,
         Command::Calendars(which) => calendars::calendars(&context, &which).await,
         Command::Check { online } => check::check(&context, online).await,

@@ -1498,6 +1498,7 @@ fn full_meeting(text: &str) -> Meeting {
             video_device_id: some(),
             chat_thread: some(),
             options_url: some(),
+            language: some(),
         },
     }
 }

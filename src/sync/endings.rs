@@ -3,7 +3,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::act::Halt;
+use super::halt::Halt;
+use super::obtain::Failure;
 use super::{Bridge, Watched};
 use crate::log;
 use crate::meeting::{Fate, MeetingError};
@@ -160,10 +161,7 @@ impl Bridge {
     }
 
     /// A meeting whose end has begun is not used again before it is deleted: it may be closed to all.
-    pub(super) async fn finish_begun(
-        &self,
-        record: &MeetingRecord,
-    ) -> Result<(), super::act::Failure> {
+    pub(super) async fn finish_begun(&self, record: &MeetingRecord) -> Result<(), Failure> {
         let (organizer, key) = (&record.organizer, &record.external_id);
         if self.state.ending(organizer, key)?.is_some_and(|e| e.begun) {
             self.delete(record).await?;

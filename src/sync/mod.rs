@@ -7,14 +7,18 @@
 
 mod act;
 mod brakes;
+mod edit;
 mod endings;
+mod halt;
 mod job;
 mod keeps;
 mod losses;
+mod obtain;
 mod preview;
 mod reading;
 mod renewal;
 mod retry;
+mod rewrite;
 mod survey;
 mod trouble;
 mod understand;
@@ -36,7 +40,7 @@ use crate::meeting::{Fate, Meetings};
 use crate::model::{CalendarName, OrganizerId, ResourceId};
 use crate::plan::{Rules, Style};
 use crate::state::{CalendarRecord, State, StateError};
-use act::Halt;
+use halt::Halt;
 pub use preview::{Preview, Row};
 pub use retry::is_failure;
 use survey::Survey;
@@ -140,14 +144,28 @@ impl Bridge {
     /// # Errors
     /// See [`PassError`]; what was done before the error is remembered.
     pub async fn pass(&self, calendar: &Watched, scope: Scope) -> Result<Report, PassError> {
+        self.pass_rewriting(calendar, scope, None).await
+    }
+
+    /// The same. `rewrite` is the time at which it was asked for that the links that are there be brought
+    /// to what would be written now: each at most once since.
+    ///
+    /// # Errors
+    /// As [`Bridge::pass`].
+    pub async fn pass_rewriting(
+        &self,
+        calendar: &Watched,
+        scope: Scope,
+        rewrite: Option<DateTime<Utc>>,
+    ) -> Result<Report, PassError> {
         let mut record = self.state.calendar(&calendar.name)?;
         let mut scope = self.begin(calendar, scope, &mut record)?;
 
         // Read, understand, decide. Where nothing tells what changed, all of it is listed.
-        let mut survey = match self.survey(calendar, &scope, &record).await {
+        let mut survey = match self.survey(calendar, &scope, &record, rewrite).await {
             Err(PassError::Calendar(ReadError::Expired)) if scope != Scope::All => {
                 scope = Scope::All;
-                self.survey(calendar, &scope, &record).await?
+                self.survey(calendar, &scope, &record, rewrite).await?
             }
             survey => survey?,
         };
@@ -159,7 +177,8 @@ impl Bridge {
             record.kept = survey.kept.clone();
             self.state.put_calendar(&calendar.name, &record)?;
         }
-        let allowed = self.brake(calendar, &mut record, &survey)?;
+        let mut allowed = self.brake(calendar, &mut record, &survey)?;
+        allowed.rewrite = rewrite;
 
         // Act, remember, write each resource once. What cannot be remembered is not begun: a full
         // disk shows here.

@@ -194,6 +194,21 @@ impl Meetings for GraphMeetings {
         })
     }
 
+    async fn read(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError> {
+        let _key = self.keys.hold(&wanted.organizer, &wanted.external_id).await;
+        let found = match &meeting.id {
+            Some(id) => {
+                let call = Call::get(&self.settings.graph_url, wanted, id);
+                self.calls.make(&call, wire::meeting).await?.read
+            }
+            None => {
+                let find = self.find(meeting, &wanted.organizer, Some(&wanted.language));
+                find.await?
+            }
+        };
+        Ok(found.over(meeting))
+    }
+
     async fn apply(
         &self,
         meeting: &Meeting,

@@ -11,6 +11,7 @@ mod faults;
 mod flow;
 mod kill;
 mod online;
+mod rewrite;
 mod secrets;
 mod settings;
 mod support;
