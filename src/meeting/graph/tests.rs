@@ -548,6 +548,10 @@ fn requests_go_where_graph_expects_them() {
                 (request.method().as_str(), request.url().as_str()),
                 (method, &*url)
             );
+            let mine = call.request(HeaderValue::from_static("Bearer t"), "try-1", true);
+            let users = format!("/users/{}/", wanted().organizer);
+            assert_eq!(mine.url().as_str(), url.replace(&users, "/me/"));
+            assert_eq!(mine.headers(), request.headers());
             let header = |name| {
                 request
                     .headers()
@@ -557,7 +561,7 @@ fn requests_go_where_graph_expects_them() {
             assert_eq!(header("authorization"), Some("Bearer t"));
             assert_eq!(header("accept"), Some("application/json"));
             assert_eq!(header("accept-language"), Some("de-DE"));
-            assert_eq!(header("client-request-id"), Some("try-1", false));
+            assert_eq!(header("client-request-id"), Some("try-1"));
             assert_eq!(header("prefer"), Some("include-unknown-enum-members"));
             let typed = (method != "GET").then_some("application/json");
             assert_eq!(header("content-type"), typed);
@@ -735,6 +739,22 @@ fn refusals_are_classified() {
             !text.contains("title") && !text.contains(char::is_control),
             "{text}"
         );
+    }
+}
+
+#[test]
+fn a_person_is_told_of_their_own_permission_and_of_no_policy() {
+    for message in ["No application access policy found for this app.", ""] {
+        let body = json!({"error": {"code": "Forbidden", "message": message}}).to_string();
+        let (status, caller) = (StatusCode::FORBIDDEN, Caller::Person);
+        let aim = Aim::Organizer;
+        match classify(status, body.as_bytes(), None, aim, &organizer(), caller) {
+            Fault::Organizer(text) => {
+                assert!(text.contains("delegated permission OnlineMeetings.ReadWrite,"));
+                assert!(text.contains("`meetbridge login`") && !text.contains("PowerShell"));
+            }
+            fault => panic!("{fault:?}"),
+        }
     }
 }
 

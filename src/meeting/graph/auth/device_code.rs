@@ -11,9 +11,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
+use super::SCOPE;
 use super::answer::{Refused, Report, Verdict, judge};
+use super::authority::{endpoint, post};
 use super::signed_in::{Place, SignedIn};
-use super::{SCOPE, endpoint, post};
+
 use crate::clock::{Clock, Random};
 use crate::http::windows::retry_after;
 use crate::http::{Answer, Client, Windows};

@@ -5,10 +5,11 @@
 //! to 30 minutes, so that a wrong secret does not cost one request per event.
 //!
 //! `sign_in`: what is presented · `certificate`: client assertions · `answer`, `advice`: what comes
-//! back · `device_code`: how a person signs in · `signed_in`: who did.
+//! back · `authority`: how it is asked · `device_code`: how a person signs in · `signed_in`: who did.
 
 mod advice;
 mod answer;
+mod authority;
 mod certificate;
 mod device_code;
 mod sign_in;
@@ -18,33 +19,29 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Request};
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
-use tracing::debug;
 use url::{Url, form_urlencoded};
 
 use self::answer::{Pause, Refused, Verdict, judge};
+use self::authority::{endpoint, post};
 use self::certificate::Claims;
 pub use self::device_code::{DeviceLogin, LoginError, Person, Prompt};
 pub use self::sign_in::{CertificateAlgorithm, SignIn};
 use self::sign_in::{Credential, Presented};
 pub use self::signed_in::who_signed_in;
 use self::signed_in::{Place, Rotation};
-use super::online_meeting::{CLIENT_REQUEST_ID, below, segment};
 use super::pace::{Busy, Pace, pass, try_id};
 use super::settings::GraphSettings;
 use crate::clock::{Clock, Random};
 use crate::http::windows::retry_after;
-use crate::http::{Answer, Client, SendError, Windows};
+use crate::http::{Client, Windows};
 use crate::log::{self, Lasting};
 use crate::meeting::MeetingError;
 use crate::model::OrganizerId;
 
 /// The scope of the token endpoint's Retry-After windows.
 const SCOPE: &str = "token";
-/// The largest answer of the token endpoint, in bytes.
-const LARGEST_ANSWER: usize = 256 * 1024;
 /// How long before its end a token is renewed; at most half its life.
 const EARLY: Duration = Duration::from_secs(5 * 60);
 /// How long a refusal is remembered, at least, while the credential stays the same; at most twice as
@@ -487,38 +484,6 @@ impl Tokens {
             }),
         }
     }
-}
-
-/// One of the tenant's endpoints at the authority.
-fn endpoint(settings: &GraphSettings, name: &str) -> Url {
-    let path = format!("/{}/oauth2/v2.0/{name}", segment(&settings.tenant));
-    below(&settings.authority_url, &path)
-}
-
-/// Sends a form to the authority, once.
-async fn post(
-    client: &Client,
-    url: &Url,
-    form: String,
-    random: &dyn Random,
-) -> Result<Answer, SendError> {
-    let mut request = Request::new(Method::POST, url.clone());
-    let headers = request.headers_mut();
-    let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-    headers.insert(CONTENT_TYPE, form_type);
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let try_id = try_id(random);
-    if let Ok(value) = HeaderValue::from_str(&try_id) {
-        headers.insert(CLIENT_REQUEST_ID, value);
-    }
-    *request.body_mut() = Some(form.into());
-    let answer = client.send(request, LARGEST_ANSWER).await?;
-    debug!(
-        client_request_id = try_id,
-        status = answer.status.as_u16(),
-        "token asked for"
-    );
-    Ok(answer)
 }
 
 /// A number from 0 up to, but not, 1.
