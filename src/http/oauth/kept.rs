@@ -1,7 +1,7 @@
 //! The refresh token that a server gave in place of the configured one, in a file of the owner's
 //! alone. Disk.
 //!
-//! [`read`], [`write`]: such a file, for tokens of every kind. [`Turn`]: one process at a time.
+//! [`read()`], [`write()`]: such a file, for tokens of every kind. [`Turn`]: one process at a time.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
