@@ -16,9 +16,6 @@ use crate::daemon::{self, Kept};
 use crate::http::client::Identity;
 use crate::http::{ClientError, ClientOptions, Windows};
 
-/// Where the rotated refresh tokens are, below the state directory.
-const TOKENS: &str = "tokens";
-
 /// What all accounts share.
 pub(super) struct Shared {
     pub(super) network: ClientOptions,
@@ -63,7 +60,7 @@ impl Account {
                     ..shared.network.clone()
                 },
                 allow_http: config.network.allow_http,
-                tokens: Some(config.state_directory.join(TOKENS)),
+                tokens: Some(config.state_directory.join(config::TOKENS)),
             },
             poll: server.poll,
             poll_fastest: server.poll_fastest,

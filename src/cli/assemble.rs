@@ -104,30 +104,15 @@ pub(super) fn reach(
     config: &Config,
     state: Arc<State>,
 ) -> Result<Reach, ClientError> {
-    let network = &config.network;
-    let options = ClientOptions {
-        proxy: network.proxy.clone(),
-        ca_file: network.ca_file.clone(),
-        connect_timeout: network.connect_timeout,
-        total_timeout: network.request_timeout,
-        ..ClientOptions::default()
-    };
+    let options = client_options(config);
     let client = Client::new(&options)?;
     let clock: Arc<dyn Clock> = context.clock.clone();
     let windows = Arc::new(Windows::new(
         clock.clone(),
         Arc::new(StoredWindows(state.clone())),
     ));
-    let settings = GraphSettings {
-        tenant: config.graph.tenant.clone(),
-        client_id: config.graph.client_id.clone(),
-        graph_url: config.graph.graph_url.clone(),
-        authority_url: config.graph.authority_url.clone(),
-        sign_in: config.graph.sign_in.clone(),
-        in_flight: IN_FLIGHT,
-    };
     let meetings = GraphMeetings::new(
-        settings,
+        graph_settings(config),
         client,
         windows.clone(),
         clock.clone(),
@@ -143,7 +128,31 @@ pub(super) fn reach(
     Ok(Reach { meetings, shared })
 }
 
-fn unusable(error: &ClientError) -> Exit {
+/// What all connections share.
+pub(super) fn client_options(config: &Config) -> ClientOptions {
+    let network = &config.network;
+    ClientOptions {
+        proxy: network.proxy.clone(),
+        ca_file: network.ca_file.clone(),
+        connect_timeout: network.connect_timeout,
+        total_timeout: network.request_timeout,
+        ..ClientOptions::default()
+    }
+}
+
+/// How Graph is reached.
+pub(super) fn graph_settings(config: &Config) -> GraphSettings {
+    GraphSettings {
+        tenant: config.graph.tenant.clone(),
+        client_id: config.graph.client_id.clone(),
+        graph_url: config.graph.graph_url.clone(),
+        authority_url: config.graph.authority_url.clone(),
+        sign_in: config.graph.sign_in.clone(),
+        in_flight: IN_FLIGHT,
+    }
+}
+
+pub(super) fn unusable(error: &ClientError) -> Exit {
     output::say(&format!("meetbridge: {}", log::Chain(error)));
     Exit::Config
 }

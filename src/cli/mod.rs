@@ -8,6 +8,7 @@ mod check;
 #[cfg(feature = "simulator")]
 mod demo;
 mod explain;
+mod login;
 mod output;
 mod plan;
 mod resume;
@@ -91,6 +92,8 @@ enum Command {
         #[arg(long)]
         online: bool,
     },
+    /// Sign in to Graph as a person, by a code that is typed on any device (device-code = true)
+    Login,
     /// Print each calendar's last pass, what is linked, skipped, failing and frozen
     Status {
         /// Print JSON
@@ -229,6 +232,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::Explain { uid } => explain::explain(&context, &uid).await,
         Command::Calendars(which) => calendars::calendars(&context, &which).await,
         Command::Check { online } => check::check(&context, online).await,
+        Command::Login => login::login(&context).await,
         Command::Status { json } => status::status(&context, json).await,
         Command::Resume { calendar } => resume::resume(&context, &calendar).await,
         #[cfg(feature = "simulator")]

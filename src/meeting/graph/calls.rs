@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::auth::{Token, Tokens};
-use super::errors::{Fault, classify};
+use super::errors::{Caller, Fault, classify};
 use super::online_meeting::Call;
 use super::pace::{Busy, Pace, pass, try_id};
 use super::probe::Dates;
@@ -180,10 +180,19 @@ impl Calls {
         self.check(&call.organizer)?;
         pass(&self.windows, SCOPE).await?;
         let token = self.tokens.get().await?;
+        if let Some(user) = token.user.as_ref().filter(|user| **user != call.organizer) {
+            return Err(MeetingError::Organizer(format!(
+                "organizer {}: somebody else, {user}, is signed in, and a person's sign-in makes only \
+                 their own meetings; set `organizer` to {user}, sign in as the organizer by \
+                 `meetbridge login`, or use an application's permission (client-secret-file) instead \
+                 of device-code",
+                call.organizer
+            )));
+        }
         pass(&self.windows, SCOPE).await?;
 
         let try_id = try_id(self.random.as_ref());
-        let request = call.request(token.bearer.clone(), &try_id);
+        let request = call.request(token.bearer.clone(), &try_id, token.user.is_some());
         let sent = self.clock.now();
         let outcome = self.client.send(request, LARGEST_ANSWER).await;
         match &outcome {
@@ -209,7 +218,10 @@ impl Calls {
             after,
             call.aim,
             &call.organizer,
-            &self.settings.client_id,
+            match self.settings.sign_in.is_person() {
+                true => Caller::Person,
+                false => Caller::App(&self.settings.client_id),
+            },
         )
     }
 

@@ -52,6 +52,15 @@ pub(super) enum Fault {
     Server(String),
 }
 
+/// Who makes a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller<'a> {
+    /// The application with this client id.
+    App(&'a str),
+    /// The organizer in person: application access policies do not apply.
+    Person,
+}
+
 /// Says what the error status of an answer means for the meetings of `organizer`.
 pub(super) fn classify(
     status: StatusCode,
@@ -59,7 +68,7 @@ pub(super) fn classify(
     after: Option<Duration>,
     aim: Aim,
     organizer: &OrganizerId,
-    client_id: &str,
+    caller: Caller<'_>,
 ) -> Fault {
     let report = Report::read(body);
     let shown = report.shown(status);
@@ -78,19 +87,26 @@ pub(super) fn classify(
             "organizer {organizer}: Graph asks for a licence that is not paid for ({shown}); give \
              the organizer a Teams licence"
         )),
-        403 if report.lacks_policy => Fault::Organizer(format!(
-            "organizer {organizer}: Teams has no application access policy for this app ({shown}); \
-             a Teams administrator runs in PowerShell: Connect-MicrosoftTeams; \
-             New-CsApplicationAccessPolicy -Identity \"Meeting-Bridge\" -AppIds \"{client_id}\" \
-             -Description \"meetbridge\"; Grant-CsApplicationAccessPolicy -PolicyName \
-             \"Meeting-Bridge\" -Identity \"{organizer}\" (or -Global instead of -Identity, for \
-             every organizer); it takes up to 30 minutes to have an effect"
-        )),
-        403 => Fault::Organizer(format!(
-            "organizer {organizer}: Graph forbids meetings ({shown}); grant the app the application \
-             permission OnlineMeetings.ReadWrite.All with admin consent, and see that the organizer \
-             has a Teams licence and is no guest"
-        )),
+        403 => Fault::Organizer(match caller {
+            Caller::Person => format!(
+                "organizer {organizer}: Graph forbids meetings ({shown}); see that the app \
+                 registration has the delegated permission OnlineMeetings.ReadWrite, sign in again by \
+                 `meetbridge login`, and see that the organizer has a Teams licence and is no guest"
+            ),
+            Caller::App(client_id) if report.lacks_policy => format!(
+                "organizer {organizer}: Teams has no application access policy for this app \
+                 ({shown}); a Teams administrator runs in PowerShell: Connect-MicrosoftTeams; \
+                 New-CsApplicationAccessPolicy -Identity \"Meeting-Bridge\" -AppIds \"{client_id}\" \
+                 -Description \"meetbridge\"; Grant-CsApplicationAccessPolicy -PolicyName \
+                 \"Meeting-Bridge\" -Identity \"{organizer}\" (or -Global instead of -Identity, for \
+                 every organizer); it takes up to 30 minutes to have an effect"
+            ),
+            Caller::App(_) => format!(
+                "organizer {organizer}: Graph forbids meetings ({shown}); grant the app the \
+                 application permission OnlineMeetings.ReadWrite.All with admin consent, and see that \
+                 the organizer has a Teams licence and is no guest"
+            ),
+        }),
         404 if aim == Aim::Organizer => Fault::NoOrganizer(format!(
             "organizer {organizer}: Graph finds no such user ({shown}); `organizer` is the object \
              id of a user in this tenant, which `az ad user show --id NAME@DOMAIN --query id` prints"

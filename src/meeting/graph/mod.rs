@@ -23,7 +23,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use reqwest::StatusCode;
 
-pub use self::auth::{CertificateAlgorithm, SignIn};
+pub use self::auth::{
+    CertificateAlgorithm, DeviceLogin, LoginError, Person, Prompt, SignIn, who_signed_in,
+};
 use self::calls::Calls;
 use self::keys::Keys;
 use self::online_meeting::Call;

@@ -11,7 +11,7 @@ use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::errors::{Aim, Fault, classify};
+use super::errors::{Aim, Caller, Fault, classify};
 use super::online_meeting::Call;
 use super::pace::Busy;
 use super::wire::{self, Change, Found};
@@ -305,7 +305,14 @@ fn settings_are_the_properties_of_a_meeting() {
 fn a_refusal_of_settings_is_none_of_the_organizers() {
     let of = |status: u16, body: &[u8]| {
         let status = StatusCode::from_u16(status).unwrap();
-        classify(status, body, None, Aim::Settings, &organizer(), "app")
+        classify(
+            status,
+            body,
+            None,
+            Aim::Settings,
+            &organizer(),
+            Caller::App("app"),
+        )
     };
     for status in [400, 402, 403] {
         assert!(matches!(of(status, b"{}"), Fault::Request(_)), "{status}");
@@ -536,11 +543,15 @@ fn requests_go_where_graph_expects_them() {
             (Call::get(&root, &wanted(), &id), "GET", one),
         ];
         for (call, method, url) in cases {
-            let request = call.request(HeaderValue::from_static("Bearer t"), "try-1");
+            let request = call.request(HeaderValue::from_static("Bearer t"), "try-1", false);
             assert_eq!(
                 (request.method().as_str(), request.url().as_str()),
                 (method, &*url)
             );
+            let mine = call.request(HeaderValue::from_static("Bearer t"), "try-1", true);
+            let users = format!("/users/{}/", wanted().organizer);
+            assert_eq!(mine.url().as_str(), url.replace(&users, "/me/"));
+            assert_eq!(mine.headers(), request.headers());
             let header = |name| {
                 request
                     .headers()
@@ -555,8 +566,11 @@ fn requests_go_where_graph_expects_them() {
             let typed = (method != "GET").then_some("application/json");
             assert_eq!(header("content-type"), typed);
         }
-        let find = Call::find(&root, &wanted().organizer, &url)
-            .request(HeaderValue::from_static("Bearer t"), "try-1");
+        let find = Call::find(&root, &wanted().organizer, &url).request(
+            HeaderValue::from_static("Bearer t"),
+            "try-1",
+            false,
+        );
         let decoded: Vec<_> = find.url().query_pairs().collect();
         let filter = "JoinWebUrl eq 'https://teams.example/19%3am?x=''y''&p=1'";
         assert_eq!(decoded, [("$filter".into(), filter.into())]);
@@ -692,7 +706,14 @@ fn refusals_are_classified() {
     ];
     for (status, body, aim, class, words) in cases {
         let status = StatusCode::from_u16(status).unwrap();
-        let fault = classify(status, body.as_bytes(), None, aim, &organizer(), "app");
+        let fault = classify(
+            status,
+            body.as_bytes(),
+            None,
+            aim,
+            &organizer(),
+            Caller::App("app"),
+        );
         let (found, text) = match fault {
             Fault::Unauthorized => ("Unauthorized", String::new()),
             Fault::Gone => ("Gone", String::new()),
@@ -722,11 +743,34 @@ fn refusals_are_classified() {
 }
 
 #[test]
+fn a_person_is_told_of_their_own_permission_and_of_no_policy() {
+    for message in ["No application access policy found for this app.", ""] {
+        let body = json!({"error": {"code": "Forbidden", "message": message}}).to_string();
+        let (status, caller) = (StatusCode::FORBIDDEN, Caller::Person);
+        let aim = Aim::Organizer;
+        match classify(status, body.as_bytes(), None, aim, &organizer(), caller) {
+            Fault::Organizer(text) => {
+                assert!(text.contains("delegated permission OnlineMeetings.ReadWrite,"));
+                assert!(text.contains("`meetbridge login`") && !text.contains("PowerShell"));
+            }
+            fault => panic!("{fault:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_retry_after_comes_with_every_class_that_waits() {
     let after = Some(Duration::from_secs(7));
     for status in [429, 500, 503, 504] {
         let status = StatusCode::from_u16(status).unwrap();
-        match classify(status, b"", after, Aim::Organizer, &organizer(), "app") {
+        match classify(
+            status,
+            b"",
+            after,
+            Aim::Organizer,
+            &organizer(),
+            Caller::App("app"),
+        ) {
             Fault::Busy { busy, .. } => assert_eq!(busy.after, after, "{status}"),
             fault => panic!("{status}: {fault:?}"),
         }

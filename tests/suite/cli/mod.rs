@@ -10,6 +10,7 @@ mod demo;
 mod faults;
 mod flow;
 mod kill;
+mod login;
 mod online;
 mod rewrite;
 mod secrets;

@@ -35,6 +35,7 @@ impl Access {
             SignIn::Secret(_) | SignIn::Certificate { .. } | SignIn::FederatedToken(_) => {
                 Self::Application
             }
+            SignIn::DeviceCode { .. } => Self::Delegated,
         }
     }
 
