@@ -311,7 +311,7 @@ fn a_refusal_of_settings_is_none_of_the_organizers() {
         assert!(matches!(of(status, b"{}"), Fault::Request(_)), "{status}");
     }
     let policy = br#"{"error":{"code":"Forbidden","message":"No application access policy found for this app"}}"#;
-    assert!(matches!(of(403, policy), Fault::Organizer(_)));
+    assert!(matches!(of(403, policy), Fault::Organizer { .. }));
     assert_eq!([of(404, b""), of(410, b"")], [Fault::Gone, Fault::Gone]);
 }
 
@@ -673,8 +673,8 @@ fn refusals_are_classified() {
         (502, "<html>".to_owned(), Aim::Organizer, "Busy", "HTTP 502"),
         (503, String::new(), Aim::Organizer, "Busy", ""),
         (504, String::new(), Aim::Organizer, "Busy", ""),
-        (507, String::new(), Aim::Organizer, "Busy", ""),
-        (509, String::new(), Aim::Organizer, "Busy", ""),
+        (507, String::new(), Aim::Organizer, "Throttled", ""),
+        (509, String::new(), Aim::Organizer, "Throttled", ""),
         (
             302,
             String::new(),
@@ -697,7 +697,7 @@ fn refusals_are_classified() {
             Fault::Unauthorized => ("Unauthorized", String::new()),
             Fault::Gone => ("Gone", String::new()),
             Fault::Request(text) => ("Request", text),
-            Fault::Organizer(text) => ("Organizer", text),
+            Fault::Organizer { text, .. } => ("Organizer", text),
             Fault::NoOrganizer(text) => ("NoOrganizer", text),
             Fault::Credential(text) => ("Credential", text),
             Fault::Server(text) => ("Server", text),
