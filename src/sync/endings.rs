@@ -118,7 +118,7 @@ impl Bridge {
             }
             Err(error) => {
                 let halt = Halt::default();
-                let due = halt.failed(&error, now, self.troubles.outage());
+                let due = halt.failed(&error, self.clock.now(), self.troubles.outage());
                 self.troubles.meeting_failed(organizer, &error);
                 if matches!(error, MeetingError::Request(_)) {
                     log::event!(MEETING_REFUSED, calendar = %calendar.name, uid = %link.uid,
