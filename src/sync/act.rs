@@ -11,6 +11,7 @@ use super::brakes::Allowed;
 use super::job::Job;
 use super::renewal::Got;
 use super::understand::{Planned, Understood, tally};
+use super::write_back::intent;
 use super::{AT_ONCE, Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::{Found, Known, Scope};
 use crate::ical::event::Next;
@@ -169,6 +170,9 @@ impl Bridge {
                 acted += 1;
                 work.push(planned);
             }
+        }
+        if work.iter().any(|planned| planned.link.is_none()) {
+            self.will_miss(calendar, &resource.id)?;
         }
         let mut results = stream::iter(work)
             .map(|planned| self.act(calendar, planned, halt, began))
@@ -393,6 +397,11 @@ impl Bridge {
         let mut record = self.record_of(planned, &wanted, meeting);
         if let Some(known) = &planned.meeting {
             record.created = known.created;
+        }
+        if planned.link.is_none() {
+            // First: a meeting that is remembered belongs to an event, whatever comes of its link.
+            let link = intent(calendar, planned, &record, self.clock.now());
+            self.state.put_links(&[link])?;
         }
         self.state.put_meeting(&record)?;
         if created {

@@ -3,7 +3,7 @@
 use chrono::Duration;
 use meetbridge::calendar::Scope;
 use meetbridge::clock::Clock as _;
-use meetbridge::meeting::Fate;
+use meetbridge::meeting::{Chat, Fate, Setting, Settings};
 use meetbridge::model::{CalendarName, ExternalId, OrganizerId, ResourceId, Uid};
 use meetbridge::sync::Watched;
 
@@ -334,6 +334,62 @@ async fn a_meeting_whose_event_never_got_its_link_is_an_orphan() {
         assert_eq!(scene.a_day_later().await, usize::from(!keeps));
         assert_eq!(orphans(&scene).len(), usize::from(keeps));
     }
+}
+
+#[tokio::test]
+async fn a_meeting_that_was_made_before_a_crash_is_the_events_or_an_orphan() {
+    let mut orphans = 0;
+    for point in 1.. {
+        let mut scene = Scene::new();
+        // A meeting is remembered before its settings are applied.
+        scene.calendar.style.settings = Settings(vec![Setting::Chat(Chat::Disabled)]);
+        let two = ["one@x", "two@x"].map(|uid| event(uid, "20261220T090000Z", "One", ""));
+        scene.world.save("one.ics", &calendar(&two));
+        scene.world.arm(point, Happens::Crash);
+        tokio::select! {
+            biased;
+            () = scene.world.crashed() => {}
+            _ = scene.pass() => {}
+        }
+        let reached = scene.world.reached();
+        scene.world.disarm();
+        // The events go before anybody looks again.
+        let mut scene = scene.restarted();
+        scene.calendar = scene.deletes(watched(&scene.world));
+        let (state, organizer) = (scene.bridge.state.clone(), scene.calendar.organizer.clone());
+        let known = |uid: &&str| {
+            let key = ExternalId::stored(*uid);
+            state.meeting(&organizer, &key).unwrap().is_some()
+        };
+        let known: Vec<_> = ["one@x", "two@x"].into_iter().filter(known).collect();
+        let landed = scene.text().contains("X-MEETBRIDGE");
+        scene.lose_it().await;
+        let now = scene.world.clock.now();
+        let listed = state.orphans(&scene.calendar.name, now).unwrap();
+        let listed: Vec<_> = listed.iter().map(Uid::to_string).collect();
+        if !landed {
+            for uid in &known {
+                assert!(
+                    listed.contains(&(*uid).to_owned()),
+                    "{point}: {uid}: {listed:?}"
+                );
+            }
+            orphans += known.len();
+        }
+        // Those that are remembered are deleted; of the others nothing is known.
+        scene.a_day_later().await;
+        for uid in known {
+            assert!(
+                scene.world.ended().contains(&uid.to_owned()),
+                "{point}: {uid}"
+            );
+        }
+        assert!(state.orphans(&scene.calendar.name, now).unwrap().is_empty());
+        if !reached {
+            break;
+        }
+    }
+    assert!(orphans > 2, "{orphans}");
 }
 
 #[tokio::test]
