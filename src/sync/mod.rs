@@ -18,6 +18,7 @@ mod retry;
 mod survey;
 mod trouble;
 mod understand;
+mod watchlist;
 mod write_back;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,6 +141,7 @@ impl Bridge {
     /// # Errors
     /// See [`PassError`]; what was done before the error is remembered.
     pub async fn pass(&self, calendar: &Watched, scope: Scope) -> Result<Report, PassError> {
+        let began = self.clock.now();
         let mut record = self.state.calendar(&calendar.name)?;
         let mut scope = self.begin(calendar, scope, &mut record)?;
 
@@ -175,6 +177,9 @@ impl Bridge {
             .await?;
 
         self.finish(calendar, &scope, &record, &survey)?;
+        if !matches!(scope, Scope::Only(_)) && !self.troubles.is_partly_unreadable(&calendar.name) {
+            self.has_read(&calendar.name, began);
+        }
         let mut report = survey.report;
         done.into_iter().for_each(|part| report.merge(part));
         if halt.is_outage() {

@@ -9,7 +9,7 @@ use meetbridge::sync::Watched;
 
 use super::scenes::Scene;
 use super::user::{calendar, edit, event};
-use super::world::{Faults, Happens, watched};
+use super::world::{Faults, Happens, World, watched};
 
 const TWO: &str = "22222222-2222-2222-2222-222222222222";
 
@@ -207,6 +207,61 @@ async fn an_event_in_another_calendar_keeps_the_meeting() {
     }
     scene.world.clock.advance(Duration::hours(24));
     assert_eq!(scene.bridge.end_meetings(&other).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn an_event_that_moved_to_a_calendar_that_cannot_be_read_keeps_its_meeting() {
+    for fault in [
+        Faults {
+            silent: true,
+            ..Faults::default()
+        },
+        Faults {
+            unreadable: Some("one.ics".into()),
+            ..Faults::default()
+        },
+    ] {
+        let scene = Scene::deleting().await;
+        let elsewhere = World::new();
+        let mut other = scene.deletes(watched(&elsewhere));
+        other.name = CalendarName::new("other");
+        for name in [&scene.calendar.name, &other.name] {
+            scene.bridge.watches(name);
+        }
+        scene.bridge.pass(&other, Scope::All).await.unwrap();
+        let text = scene.text();
+        scene.lose_it().await;
+        elsewhere.save("one.ics", &text);
+        elsewhere.fail(fault);
+        for _ in 0..3 {
+            let read = scene.bridge.pass(&other, Scope::All).await;
+            scene.bridge.note(&other, &read);
+            assert_eq!(scene.a_day_later().await, 0);
+        }
+        elsewhere.fail(Faults::default());
+        scene.bridge.pass(&other, Scope::All).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(scene.a_day_later().await, 0);
+        }
+        assert_eq!(scene.world.keys(), ["one@x"]);
+        assert_eq!(elsewhere.text("one.ics").unwrap(), text);
+    }
+}
+
+#[tokio::test]
+async fn an_end_waits_for_every_calendar_that_is_watched_and_for_no_other() {
+    let scene = Scene::deleting().await;
+    let (team, other) = (&scene.calendar.name, CalendarName::new("other"));
+    scene.bridge.watches(team);
+    scene.bridge.watches(&other);
+    scene.bridge.watches_account("alice");
+    scene.lose_it().await;
+    assert_eq!(scene.a_day_later().await, 0);
+    // One is not configured any more; the other tells which calendars it has.
+    scene.bridge.leaves(&other);
+    assert_eq!(scene.a_day_later().await, 0);
+    scene.bridge.has_found("alice", scene.world.clock.now());
+    assert_eq!(scene.after(Duration::hours(1)).await, 1);
 }
 
 #[tokio::test]
