@@ -1,7 +1,9 @@
 //! Section 5: create, PATCH, DELETE.
 
+use meetbridge::daemon::{self, Kept, Source};
 use meetbridge::simulator::Verdict;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::raw::{Raw, whole};
 use super::scene::{Scene, UID};
@@ -284,6 +286,43 @@ async fn closed_then_deleted() {
     let back = snapshot.meeting("a").unwrap().current.clone().unwrap();
     let closed = json!({"scope": "organizer", "isDialInBypassEnabled": false});
     assert_eq!(back.options["lobbyBypassSettings"], closed);
+}
+
+#[tokio::test]
+async fn the_daemon_deletes_a_meeting_by_the_time_alone() {
+    let scene = Scene::linked(|_| ()).await;
+    scene.delete();
+    let began = scene.world.clock.now();
+    let kept = Kept {
+        calendar: Arc::new(scene.calendar),
+        rescan: Duration::from_secs(365 * 86_400),
+    };
+    let (world, bridge, stop) = (
+        scene.world,
+        Arc::new(scene.bridge),
+        CancellationToken::new(),
+    );
+    bridge.watches(&kept.calendar.name);
+    let sources = vec![Source::Calendar(kept)];
+    let running = tokio::spawn(daemon::run(bridge, sources, Arc::default(), stop.clone()));
+    // Nothing is told to have changed any more; the clock passes whenever the daemon waits for it.
+    let after = loop {
+        let after = world.clock.now() - began;
+        if world.requests(Endpoint::Delete) > 0 {
+            break after;
+        }
+        assert!(after < TimeDelta::hours(48), "it is never deleted");
+        tokio::task::yield_now().await;
+    };
+    assert!(
+        after >= TimeDelta::hours(24) && after < TimeDelta::hours(26),
+        "{after}"
+    );
+    stop.cancel();
+    running.await.unwrap();
+    let snapshot = world.simulator.snapshot();
+    assert_eq!(snapshot.meeting(UID).unwrap().current, None);
+    assert_eq!(snapshot.requests(Endpoint::Delete), 1);
 }
 
 async fn a_second_delete() {

@@ -70,6 +70,8 @@ pub(super) enum What {
     Move,
     /// Settings for its meeting: PATCH.
     Set,
+    /// Other settings for its meeting, by a changed configuration: PATCH.
+    Reset,
     /// The end of its meeting: DELETE.
     End,
 }
@@ -162,7 +164,7 @@ const fn waiting(seconds: u64, status: Status) -> Status {
 
 use self::Class::{Credential, Done, Gone, NoOrganizer, Organizer, Request, Throttled, Transient};
 use self::Next::{Beside, In, Never, Within};
-use self::What::{End, Make, Move, Set};
+use self::What::{End, Make, Move, Reset, Set};
 
 /// Settings that are refused are done without: a calendar's settings are no reason to have no link.
 #[rustfmt::skip]
@@ -170,6 +172,7 @@ pub(super) const STATUSES: &[Status] = &[
     status("| 400 |", &[400], Make, Request, 1, In(DAY)),
     status("| 400 |", &[400], Move, Request, 1, In(DAY)),
     status("| 400 |", &[400], Set, Request, 1, Never),
+    status("| 400 |", &[400], Reset, Request, 1, Never),
     status("| 400 |", &[400], End, Request, 1, In(DAY)),
     // The token is renewed once. Then it is asked for again in 15 to 30 minutes.
     status("| 401 |", &[401], Make, Credential, 2, Within(15 * MINUTE, 30 * MINUTE)),
@@ -229,6 +232,7 @@ pub(super) const STATUSES: &[Status] = &[
     status("| 502, 503, 504", &[502, 503, 504], Make, Transient, 4, In(MINUTE)),
     status("| 502, 503, 504", &[502, 503, 504], Move, Transient, 4, In(MINUTE)),
     status("| 502, 503, 504", &[502, 503, 504], Set, Transient, 4, In(15 * MINUTE)),
+    status("| 502, 503, 504", &[502, 503, 504], Reset, Transient, 4, In(MINUTE)),
     status("| 502, 503, 504", &[502, 503, 504], End, Transient, 4, In(MINUTE)),
     waiting(100, status("| 502, 503, 504", &[502, 503, 504], Make, Throttled, 1, In(100))),
     status("| 507, 509", &[507, 509], Make, Throttled, 1, In(5 * MINUTE)),
@@ -256,7 +260,7 @@ impl What {
     fn endpoint(self) -> Endpoint {
         match self {
             Make => Endpoint::CreateOrGet,
-            Move | Set => Endpoint::Patch,
+            Move | Set | Reset => Endpoint::Patch,
             End => Endpoint::Delete,
         }
     }
@@ -266,7 +270,7 @@ impl What {
         let wanted = wanted("a");
         match (self, made) {
             (Move, Some(made)) => graph.update(made, &later("a")).await.map(drop),
-            (Set, Some(made)) => graph.apply(made, &wanted, &quiet()).await,
+            (Set | Reset, Some(made)) => graph.apply(made, &wanted, &quiet()).await,
             (End, Some(made)) => {
                 graph
                     .delete(made, &wanted.organizer, &wanted.external_id)
@@ -340,7 +344,7 @@ async fn each_status_of_section_11_lets_the_event_try_again_when_it_should() {
 async fn fate(row: &Status, status: u16, label: &str) -> Option<i64> {
     let mut scene = match row.what {
         Make | Set => Scene::new().await,
-        Move | End => Scene::linked(|_| ()).await,
+        Move | Reset | End => Scene::linked(|_| ()).await,
     };
     match row.what {
         Make => scene.save(UID, "20261120T090000Z"),
@@ -349,6 +353,7 @@ async fn fate(row: &Status, status: u16, label: &str) -> Option<i64> {
             scene.save(UID, "20261120T090000Z");
         }
         Move => scene.move_to("20261120T09", "20261120T11"),
+        Reset => scene.calendar.style.settings = quiet(),
         End => {
             scene.delete();
             scene.pass().await;
@@ -362,7 +367,7 @@ async fn fate(row: &Status, status: u16, label: &str) -> Option<i64> {
     let mut due = scene.work().await;
     // A meeting is closed by one PATCH before its end; its DELETE alone is counted.
     assert_eq!(sent() - before, row.tries, "{label}");
-    if row.what == Set {
+    if matches!(row.what, Set | Reset) {
         assert!(scene.is_linked(), "{label}: the link is as good without");
     }
     let failed_at = scene.world.clock.now();
@@ -392,7 +397,7 @@ async fn fate(row: &Status, status: u16, label: &str) -> Option<i64> {
             let held = meeting.current.as_ref().unwrap();
             assert!(held.start_date_time.contains("T11:00:00"), "{label}");
         }
-        Set => {
+        Set | Reset => {
             let set = meeting
                 .current
                 .as_ref()
