@@ -101,7 +101,7 @@ mod tests {
             Some("team"),
             "it began at that moment"
         );
-        list.watch(team.clone());
+        list.watch(team);
         assert_eq!(list.unread(at(9)), None, "watched as before");
     }
 }
