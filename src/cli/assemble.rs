@@ -79,6 +79,13 @@ pub(super) fn parts(
         meetings_per_month: config.budget.meetings_per_month,
         troubles: Troubles::default(),
     };
+    // Also what is not chosen: an event may have moved there.
+    for calendar in config.enabled() {
+        match calendar.source {
+            config::Source::CalDav(_) => bridge.watches_account(calendar.name.as_str()),
+            _ => bridge.watches(&calendar.name),
+        }
+    }
     let chosen = config
         .enabled()
         .filter(|calendar| only.is_none_or(|name| is_of(name, &calendar.name)));
@@ -165,15 +172,22 @@ impl Parts {
         for source in &self.sources {
             match source {
                 Source::Calendar(kept) => all.push(kept.clone()),
-                Source::Account(account) => match account.calendars().await {
-                    Ok(found) => {
-                        all.extend(found.calendars);
-                        if let Some(error) = found.missing {
-                            exit = missing(account.name(), &error);
+                Source::Account(account) => {
+                    let asked = self.bridge.clock.now();
+                    match account.calendars().await {
+                        Ok(found) => {
+                            for kept in &found.calendars {
+                                self.bridge.watches(&kept.calendar.name);
+                            }
+                            all.extend(found.calendars);
+                            match found.missing {
+                                None => self.bridge.has_found(account.name(), asked),
+                                Some(error) => exit = missing(account.name(), &error),
+                            }
                         }
+                        Err(error) => exit = missing(account.name(), &error),
                     }
-                    Err(error) => exit = missing(account.name(), &error),
-                },
+                }
             }
         }
         if let Some(only) = &self.only {

@@ -113,6 +113,9 @@ impl Bridge {
                 work.push(planned);
             }
         }
+        if work.iter().any(|planned| planned.link.is_none()) {
+            self.will_miss(calendar, &resource.id)?;
+        }
         let mut results = stream::iter(work)
             .map(|planned| self.act(calendar, planned, halt, began))
             .buffer_unordered(AT_ONCE);

@@ -54,6 +54,7 @@ fn ready(bytes: &[u8]) -> Vec<Ready> {
             created: now(),
         };
         let planned = Planned {
+            resource: ResourceId::new("1.ics"),
             event,
             decided: Decided::default(),
             link: None,

@@ -22,6 +22,7 @@ mod rewrite;
 mod survey;
 mod trouble;
 mod understand;
+mod watchlist;
 mod write_back;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -158,6 +159,7 @@ impl Bridge {
         scope: Scope,
         rewrite: Option<DateTime<Utc>>,
     ) -> Result<Report, PassError> {
+        let began = self.clock.now();
         let mut record = self.state.calendar(&calendar.name)?;
         let mut scope = self.begin(calendar, scope, &mut record)?;
 
@@ -194,6 +196,9 @@ impl Bridge {
             .await?;
 
         self.finish(calendar, &scope, &record, &survey)?;
+        if !matches!(scope, Scope::Only(_)) && !self.troubles.is_partly_unreadable(&calendar.name) {
+            self.has_read(&calendar.name, began);
+        }
         let mut report = survey.report;
         done.into_iter().for_each(|part| report.merge(part));
         if halt.is_outage() {

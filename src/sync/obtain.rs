@@ -3,6 +3,7 @@
 use super::renewal::Got;
 use super::rewrite::{finds_dial_in, is_read, unwritten};
 use super::understand::Planned;
+use super::write_back::intent;
 use super::{Bridge, Report, Watched};
 use crate::ical::event::Next;
 use crate::log;
@@ -93,6 +94,11 @@ impl Bridge {
         let mut record = self.record_of(planned, &wanted, meeting);
         if let Some(known) = &planned.meeting {
             record.created = known.created;
+        }
+        if planned.link.is_none() {
+            // First: a meeting that is remembered belongs to an event, whatever comes of its link.
+            let link = intent(calendar, planned, &record, self.clock.now());
+            self.state.put_links(&[link])?;
         }
         self.state.put_meeting(&record)?;
         if created {

@@ -43,6 +43,8 @@ pub struct Understood {
 /// One event, and what it needs.
 #[derive(Clone, Debug)]
 pub struct Planned {
+    /// The resource that holds it.
+    pub resource: ResourceId,
     /// The event as read.
     pub event: Event,
     /// What it needs.
@@ -162,7 +164,7 @@ impl Bridge {
                 .max(event.last_modified.filter(past));
             // A version known for longer than its time says got that time from our own write.
             let since = changed.map_or(first_seen, |changed| changed.min(first_seen));
-            let mut one = self.find(calendar, event, link, since)?;
+            let mut one = self.find(calendar, &resource.id, event, link, since)?;
             let decided = remembered.as_ref().map(|known| &known.version);
             learn(calendar, &resource, decided, &one, kept);
             let context = Context {
@@ -189,6 +191,7 @@ impl Bridge {
     fn find(
         &self,
         calendar: &Watched,
+        resource: &ResourceId,
         event: Event,
         link: Option<Link>,
         unchanged_since: DateTime<Utc>,
@@ -208,6 +211,7 @@ impl Bridge {
         let marked = || marked_generation(&event).unwrap_or(0);
         Ok(Planned {
             generation: link.as_ref().map_or_else(marked, |link| link.generation),
+            resource: resource.clone(),
             event,
             decided: Decided::default(),
             link,

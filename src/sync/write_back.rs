@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::act::{Change, Ready};
 use super::keeps::Keeps;
 use super::losses::ends;
-use super::understand::tally;
+use super::understand::{Planned, tally};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::{Resource, WriteRefusal, Written};
 use crate::ical::write;
@@ -40,7 +40,7 @@ impl Bridge {
         let now = self.clock.now();
         let links: Vec<Link> = ready
             .iter()
-            .map(|r| intent(calendar, &resource, r, now))
+            .map(|r| intent(calendar, &r.planned, &r.meeting, now))
             .collect();
         // A meeting without any link would belong to nothing if its event went before the write.
         let fresh = ready.iter().zip(&links);
@@ -208,25 +208,29 @@ impl Cause {
 }
 
 /// What is remembered before the write.
-fn intent(calendar: &Watched, resource: &Resource, ready: &Ready, now: DateTime<Utc>) -> Link {
-    let content = &ready.planned.event.content;
-    let known = ready.planned.link.as_ref();
+pub(super) fn intent(
+    calendar: &Watched,
+    planned: &Planned,
+    meeting: &MeetingRecord,
+    now: DateTime<Utc>,
+) -> Link {
+    let (event, known) = (&planned.event, planned.link.as_ref());
     // What a read has shown stays seen while a part of it is restored.
-    let seen = write::shows(&ready.planned.event, &ready.meeting.meeting.join_url);
+    let seen = write::shows(event, &meeting.meeting.join_url);
     Link {
         calendar: calendar.name.clone(),
-        resource: resource.id.clone(),
-        uid: ready.planned.event.uid.clone(),
-        organizer: ready.meeting.organizer.clone(),
-        external_id: ready.meeting.external_id.clone(),
-        generation: ready.planned.generation,
+        resource: planned.resource.clone(),
+        uid: event.uid.clone(),
+        organizer: meeting.organizer.clone(),
+        external_id: meeting.external_id.clone(),
+        generation: planned.generation,
         phase: if seen { Phase::Seen } else { Phase::Intended },
-        before: content.clone(),
+        before: event.content.clone(),
         attempts: known
-            .filter(|l| is_same(&ready.planned.event, l))
-            .map_or(0, |l| l.attempts),
+            .filter(|link| is_same(event, link))
+            .map_or(0, |link| link.attempts),
         written: now,
-        ends: ends(&ready.planned.event, known, now),
+        ends: ends(event, known, now),
         gone: None,
         cancelled: None,
         closed: false,

@@ -4,6 +4,7 @@
 
 mod auth;
 mod device_code;
+mod table;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

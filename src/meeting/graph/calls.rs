@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::auth::{Token, Tokens};
-use super::errors::{Caller, Fault, classify};
+use super::errors::{Caller, Fault, SHORT_PAUSE, classify};
 use super::online_meeting::Call;
 use super::pace::{Busy, Pace, pass, try_id};
 use super::probe::Dates;
@@ -26,8 +26,6 @@ use crate::model::{Escaped, OrganizerId};
 const SCOPE: &str = "graph";
 /// The largest answer of Graph, in bytes.
 const LARGEST_ANSWER: usize = 1024 * 1024;
-/// How long an organizer's fault is remembered.
-const ORGANIZER_FAULT: Duration = Duration::from_secs(15 * 60);
 
 /// What a call came to.
 #[derive(Debug)]
@@ -104,8 +102,10 @@ impl Calls {
         let mut pace = Pace::new(SCOPE, &self.windows, &self.clock, &self.random);
         let mut repeated = false;
         let mut renewed = false;
+        let mut apart = false;
         loop {
-            let (token, outcome) = self.try_once(call).await?;
+            let (token, outcome) = self.try_once(call, apart).await?;
+            apart |= outcome.as_ref().is_ok_and(is_in_trouble);
             let fault = match outcome {
                 Ok(answer) if answer.status.is_success() => match read(&answer.body) {
                     Some(read) => {
@@ -154,22 +154,23 @@ impl Calls {
                 Fault::Gone => return Err(MeetingError::Gone.into()),
                 Fault::Request(text) => return Err(MeetingError::Request(text).into()),
                 Fault::Credential(text) => return Err(self.tokens.refuse(&text).into()),
-                Fault::Organizer(text) => {
+                Fault::Organizer { text, pause } => {
                     let error = MeetingError::Organizer(text);
-                    return Err(self.remember(&call.organizer, error).into());
+                    return Err(self.remember(&call.organizer, error, pause).into());
                 }
                 Fault::NoOrganizer(text) => {
                     let error = MeetingError::NoOrganizer(text);
-                    return Err(self.remember(&call.organizer, error).into());
+                    return Err(self.remember(&call.organizer, error, SHORT_PAUSE).into());
                 }
             }
         }
     }
 
-    /// Sends the request once, when its turn has come.
+    /// Sends the request once, when its turn has come; `apart`: on a connection of its own.
     async fn try_once(
         &self,
         call: &Call,
+        apart: bool,
     ) -> Result<(Token, Result<Answer, SendError>), MeetingError> {
         // Held until the answer is there; whatever a task waits for below, all others wait for too.
         let _turn = self
@@ -194,7 +195,10 @@ impl Calls {
         let try_id = try_id(self.random.as_ref());
         let request = call.request(token.bearer.clone(), &try_id, token.user.is_some());
         let sent = self.clock.now();
-        let outcome = self.client.send(request, LARGEST_ANSWER).await;
+        let outcome = match apart {
+            false => self.client.send(request, LARGEST_ANSWER).await,
+            true => self.client.send_apart(request, LARGEST_ANSWER).await,
+        };
         match &outcome {
             Ok(answer) => {
                 self.dates.note(sent, &answer.headers, self.clock.now());
@@ -238,16 +242,28 @@ impl Calls {
         }
     }
 
-    fn remember(&self, organizer: &OrganizerId, error: MeetingError) -> MeetingError {
+    /// Believes it for so long: nothing is asked for the organizer meanwhile.
+    fn remember(
+        &self,
+        organizer: &OrganizerId,
+        error: MeetingError,
+        pause: Duration,
+    ) -> MeetingError {
         let now = self.clock.elapsed();
         let mut organizers = self
             .organizers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         organizers.retain(|_, (_, until)| now < *until);
-        organizers.insert(organizer.clone(), (error.clone(), now + ORGANIZER_FAULT));
+        organizers.insert(organizer.clone(), (error.clone(), now + pause));
         error
     }
+}
+
+/// Whether what stands at the other end of the connection is in trouble, and another one may lead to
+/// what is not (graph-api.md, section 11).
+fn is_in_trouble(answer: &Answer) -> bool {
+    matches!(answer.status.as_u16(), 502..=504)
 }
 
 fn busy(text: String, uncertain: bool) -> Fault {

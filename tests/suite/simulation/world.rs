@@ -713,6 +713,7 @@ impl Meetings for Service {
         _: &Wanted,
         _: &meetbridge::meeting::Settings,
     ) -> Result<(), MeetingError> {
+        self.0.point().await;
         Ok(())
     }
 
