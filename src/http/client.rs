@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -180,12 +180,7 @@ pub struct Client(Way);
 
 #[derive(Clone, Debug)]
 enum Way {
-    Network {
-        /// For everywhere else; without CA certificates on the system, the reason why there is none.
-        outside: Result<reqwest::Client, String>,
-        /// For `http://` to this machine.
-        loopback: reqwest::Client,
-    },
+    Network(Network),
     Carried(Arc<dyn Carrier>),
 }
 
@@ -197,17 +192,27 @@ pub trait Carrier: fmt::Debug + Send + Sync {
     async fn carry(&self, request: Request, limit: usize) -> Result<Answer, SendError>;
 }
 
-impl Client {
-    /// Sets up a client.
-    ///
-    /// A system without CA certificates is no error here: [`Client::send`] says so when they are
-    /// needed.
-    ///
-    /// # Errors
-    /// When the CA file or the proxy's URL cannot be used.
-    pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
-        // The first one stays; it does the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+#[derive(Clone, Debug)]
+struct Network {
+    kept: Connections,
+    /// Those that serve one request each, made when they are first needed.
+    single: Arc<OnceLock<Option<Connections>>>,
+    options: Arc<ClientOptions>,
+}
+
+/// The connections of a client.
+#[derive(Clone, Debug)]
+struct Connections {
+    /// For everywhere else; without CA certificates on the system, the reason why there is none.
+    outside: Result<reqwest::Client, String>,
+    /// For `http://` to this machine.
+    loopback: reqwest::Client,
+}
+
+impl Connections {
+    /// Of which at most so many stay open without a request.
+    fn new(options: &ClientOptions, idle: usize) -> Result<Self, ClientError> {
+        let builder = |options| builder(options).pool_max_idle_per_host(idle);
         let mut outside = builder(options);
         if let Some(path) = &options.ca_file {
             let pem = std::fs::read(path).map_err(|source| ClientError::UnreadableCa {
@@ -234,15 +239,51 @@ impl Client {
             .tls_certs_only([])
             .build()
             .map_err(|error| ClientError::Setup(cause(error)))?;
-        Ok(Self(Way::Network {
+        Ok(Self {
             outside: outside.build().map_err(cause),
             loopback,
-        }))
+        })
+    }
+}
+
+impl Client {
+    /// Sets up a client.
+    ///
+    /// A system without CA certificates is no error here: [`Client::send`] says so when they are
+    /// needed.
+    ///
+    /// # Errors
+    /// When the CA file or the proxy's URL cannot be used.
+    pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
+        // The first one stays; it does the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Ok(Self(Way::Network(Network {
+            kept: Connections::new(options, usize::MAX)?,
+            single: Arc::default(),
+            options: Arc::new(options.clone()),
+        })))
     }
 
     /// A client whose requests `carrier` takes.
     pub fn carried_by(carrier: Arc<dyn Carrier>) -> Self {
         Self(Way::Carried(carrier))
+    }
+
+    /// As [`Client::send`], on a connection of its own: the one before may lead to what is in trouble.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_apart(&self, request: Request, limit: usize) -> Result<Answer, SendError> {
+        let network = match &self.0 {
+            Way::Network(network) => network,
+            Way::Carried(carrier) => return carrier.carry(request, limit).await,
+        };
+        let single = network
+            .single
+            .get_or_init(|| Connections::new(&network.options, 0).ok());
+        // What they are made of worked before; should it not any more, the kept ones do.
+        let connections = single.as_ref().unwrap_or(&network.kept);
+        send(connections, request, limit).await
     }
 
     /// Sends one request, once, and reads its whole answer: at most `limit` bytes of body after
@@ -251,44 +292,54 @@ impl Client {
     /// # Errors
     /// When no complete answer came. The body of an error status may be incomplete without error.
     pub async fn send(&self, request: Request, limit: usize) -> Result<Answer, SendError> {
-        let (outside, loopback) = match &self.0 {
-            Way::Network { outside, loopback } => (outside, loopback),
-            Way::Carried(carrier) => return carrier.carry(request, limit).await,
-        };
-        let host = host_of(request.url());
-        let client = if is_plain_loopback(request.url()) {
-            loopback
-        } else {
-            outside.as_ref().map_err(|cause| SendError::Unreachable {
+        match &self.0 {
+            Way::Network(network) => send(&network.kept, request, limit).await,
+            Way::Carried(carrier) => carrier.carry(request, limit).await,
+        }
+    }
+}
+
+async fn send(
+    connections: &Connections,
+    request: Request,
+    limit: usize,
+) -> Result<Answer, SendError> {
+    let host = host_of(request.url());
+    let client = if is_plain_loopback(request.url()) {
+        &connections.loopback
+    } else {
+        connections
+            .outside
+            .as_ref()
+            .map_err(|cause| SendError::Unreachable {
                 host: host.clone(),
                 cause: cause.clone(),
             })?
-        };
-        let mut response = match client.execute(request).await {
-            Ok(response) => response,
-            Err(error) => return Err(failure(error, host, false)),
-        };
-        let status = response.status();
-        let headers = std::mem::take(response.headers_mut());
-        let mut body = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= limit => {
-                    body.extend_from_slice(&chunk);
-                }
-                Ok(None) => break,
-                // An error status says enough by itself.
-                Ok(Some(_)) | Err(_) if !status.is_success() => break,
-                Ok(Some(_)) => return Err(SendError::TooLarge { host, limit }),
-                Err(error) => return Err(failure(error, host, true)),
+    };
+    let mut response = match client.execute(request).await {
+        Ok(response) => response,
+        Err(error) => return Err(failure(error, host, false)),
+    };
+    let status = response.status();
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= limit => {
+                body.extend_from_slice(&chunk);
             }
+            Ok(None) => break,
+            // An error status says enough by itself.
+            Ok(Some(_)) | Err(_) if !status.is_success() => break,
+            Ok(Some(_)) => return Err(SendError::TooLarge { host, limit }),
+            Err(error) => return Err(failure(error, host, true)),
         }
-        Ok(Answer {
-            status,
-            headers,
-            body,
-        })
     }
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 fn builder(options: &ClientOptions) -> ClientBuilder {

@@ -61,7 +61,7 @@ impl Hub {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let settings = self.settings();
-        let now = settings.clock.now();
+        let now = settings.now();
         self.world().snapshot(now, settings.manners.expiry)
     }
 
@@ -221,7 +221,7 @@ async fn simulate(
     let headers = &parts.headers;
     let call = Call {
         serial,
-        now: settings.clock.now(),
+        now: settings.now(),
         elapsed: settings.clock.elapsed(),
         root: &hub.base,
         authorization: text(headers, "authorization"),
@@ -402,7 +402,7 @@ fn marks(settings: &Settings, serial: u64, headers: &HeaderMap) -> Marks {
         client_request_id: text(headers, "client-request-id")
             .map_or_else(|| request_id.clone(), str::to_owned),
         request_id,
-        now: settings.clock.now(),
+        now: settings.now(),
     }
 }
 
