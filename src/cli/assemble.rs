@@ -18,8 +18,6 @@ use crate::model::CalendarName;
 use crate::state::{OpenError, State};
 use crate::sync::{Bridge, Troubles, Watched};
 
-/// How many Graph calls are in flight at once.
-const IN_FLIGHT: usize = 50;
 
 /// Opens the state and takes its lock.
 pub(super) fn open_state(context: &Context, config: &Config) -> Result<Arc<State>, Exit> {
@@ -155,7 +153,7 @@ pub(super) fn graph_settings(config: &Config) -> GraphSettings {
         graph_url: config.graph.graph_url.clone(),
         authority_url: config.graph.authority_url.clone(),
         sign_in: config.graph.sign_in.clone(),
-        in_flight: IN_FLIGHT,
+        in_flight: GraphSettings::IN_FLIGHT,
     }
 }
 
