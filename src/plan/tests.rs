@@ -83,6 +83,7 @@ fn component(links: Vec<(Place, Provider, &str)>) -> Component {
         links: links.into_iter().map(found).collect(),
         location_empty: false,
         url_absent: false,
+        twins: Vec::new(),
     }
 }
 

@@ -1,16 +1,19 @@
 //! Putting a link into an event.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
-use super::detach::{Fate, Removal, editable};
+use super::detach::{self, Fate, Removal, editable};
+use super::twins::{self, Html};
 use super::{Attachment, LOCATION_LABEL, Location, MAX_URL, SKYPE_TEAMS, WriteFault, is_written};
 use crate::ical::block::{self, Labels};
 use crate::ical::document::{ContentLine, Document, escape_text};
 use crate::ical::edit::{Edits, Style};
 use crate::ical::event::Event;
 use crate::ical::mark::{self, EmptyBefore, Mark};
+use crate::ical::twin::Twin;
 use crate::model::JoinUrl;
 
 /// Writes what the event lacks of the link into its master and overrides, apart from those that
@@ -47,6 +50,7 @@ pub fn attach(
             .map(|replaced| Removal::of(document, index, replaced))
             .unwrap_or_default();
         let mut writing = Writing::new(document, index, place.insert_at, &link, removal);
+        writing.twins();
         writing.description()?;
         writing.location();
         writing.url();
@@ -73,6 +77,7 @@ struct Link<'a> {
     url: &'a str,
     labels: &'static Labels,
     block: String,
+    html: Html,
     wrote: String,
 }
 
@@ -93,6 +98,7 @@ impl<'a> Link<'a> {
             url: join_url.expose(),
             labels: Labels::of(language),
             wrote: Mark::digest_of(&attachment.key.external_id, join_url, &block),
+            html: Html::new(attachment, document.is_utf8()),
             block,
         }
     }
@@ -118,6 +124,8 @@ struct Writing<'a, 'd> {
     new: Vec<u8>,
     /// Bytes at the end of a property's content, by the end of its content.
     appended: Vec<(Range<usize>, Vec<u8>)>,
+    /// The contents of properties that got the block into their HTML twin, by where each begins.
+    twinned: BTreeMap<usize, (Range<usize>, Vec<u8>)>,
     /// Marks that make room for ours.
     outdated: Vec<Range<usize>>,
 }
@@ -144,12 +152,28 @@ impl<'a, 'd> Writing<'a, 'd> {
             insert_at,
             new: Vec::new(),
             appended: Vec::new(),
+            twinned: BTreeMap::new(),
             outdated: Vec::new(),
         }
     }
 
     fn named(&self, name: &str) -> impl Iterator<Item = ContentLine<'d>> {
         self.lines.iter().copied().filter(move |line| line.is(name))
+    }
+
+    /// Puts the join block into each HTML twin that is understood: `read` says which is not.
+    fn twins(&mut self) {
+        for line in &self.lines {
+            if Twin::place_on(line).is_none() {
+                continue;
+            }
+            let join_url = self.link.attachment.join_url;
+            let kept = self.kept(line);
+            if let Some(content) = twins::put_in(&kept, join_url, &self.link.html, self.style) {
+                let content = (line.content_range(), content);
+                self.twinned.insert(line.range().start, content);
+            }
+        }
     }
 
     /// Appends the join block.
@@ -168,8 +192,8 @@ impl<'a, 'd> Writing<'a, 'd> {
         if self.named("DESCRIPTION").any(shown) {
             // Nothing but our block: there was nothing before it.
             let text = line.text();
-            self.empty.description =
-                block::find(&text, join_url).is_some_and(|block| block.start == 0);
+            self.empty.description = line.param("ALTREP").is_none()
+                && block::find(&text, join_url).is_some_and(|block| block.start == 0);
             return Ok(());
         }
         if !line.begins_plainly() {
@@ -304,22 +328,20 @@ impl<'a, 'd> Writing<'a, 'd> {
         self.new.extend(self.style.line(head, value));
     }
 
-    /// The bytes of the line's content that stay.
+    /// The bytes of the line's content that stay, with what its twin got.
     fn kept(&self, line: &ContentLine<'_>) -> Vec<u8> {
-        let bytes = self.document.bytes();
-        let content = line.content_range();
-        match self.removal.fate(line) {
-            Some(Fate::Cut { from, tail, .. }) => {
-                let head = bytes.get(content.start..*from).unwrap_or_default();
-                [head, tail].concat()
-            }
-            _ => bytes.get(content).unwrap_or_default().to_vec(),
+        match self.twinned.get(&line.range().start) {
+            Some((_, content)) => content.clone(),
+            None => detach::kept(self.document, line, self.removal.fate(line)),
         }
     }
 
     /// Puts `text` behind what stays of the line.
     fn append(&mut self, line: &ContentLine<'_>, kept: &[u8], text: &str) {
         let folded = self.style.appended(kept, text);
+        if let Some((_, content)) = self.twinned.get_mut(&line.range().start) {
+            return content.extend(folded);
+        }
         let end = line.content_range().end;
         self.appended.push((end..end, folded));
     }
@@ -327,8 +349,12 @@ impl<'a, 'd> Writing<'a, 'd> {
     /// The edits of this component.
     fn finish(self, now: DateTime<Utc>) -> Edits {
         let mut edits = Edits::new();
-        for (range, bytes) in self.removal.splices() {
+        let is_twinned = |start: usize| self.twinned.contains_key(&start);
+        for (range, bytes) in self.removal.splices_but(is_twinned) {
             edits.replace(range, bytes);
+        }
+        for (range, bytes) in self.twinned.values() {
+            edits.replace(range.clone(), bytes.as_slice());
         }
         for range in self.outdated {
             edits.remove(range);

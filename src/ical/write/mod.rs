@@ -6,6 +6,7 @@
 
 mod attach;
 mod detach;
+mod twins;
 
 use std::collections::BTreeSet;
 
@@ -116,6 +117,8 @@ pub fn missing_in(
         let mut links = component.links.iter();
         links.any(|link| link.place == place && link.url == join_url.expose())
     };
+    let twins = component.twins.iter().filter(|twin| twin.left.is_none());
+    let twins = twins.map(|twin| (twin.place, !has(twin.place)));
     [
         (Place::Description, !has(Place::Description)),
         (
@@ -127,6 +130,7 @@ pub fn missing_in(
         (Place::SkypeTeams, !has(Place::SkypeTeams)),
     ]
     .into_iter()
+    .chain(twins)
     .filter_map(|(place, lacking)| lacking.then_some(place))
     .collect()
 }
