@@ -227,6 +227,14 @@ pub(super) fn ends(html: &str) -> Result<Vec<usize>, &'static str> {
         };
         places.push(at);
     }
+    // What looks like an end tag may stand within another tag.
+    let first = places.iter().min().copied().unwrap_or(0);
+    for piece in pieces(html).filter(|piece| piece.kind != Kind::Text) {
+        let end = piece.start + piece.text.len();
+        if end > first {
+            places.retain(|&place| place <= piece.start || place >= end);
+        }
+    }
     places.sort_by_key(|&place| (place < best, place.abs_diff(best)));
     Ok(places)
 }
@@ -409,6 +417,7 @@ mod tests {
             ("x</body>y", 9),
             ("<script>x</script></body>", 18),
             ("x<!-- </body> -->", 17),
+            ("<a</body>", 9),
         ];
         for (html, expected) in cases {
             let ends = ends(html).unwrap();

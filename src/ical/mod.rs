@@ -19,4 +19,7 @@ mod wrapped;
 pub mod write;
 
 #[cfg(test)]
+#[path = "../../tests/support/clients/mod.rs"]
+mod clients;
+#[cfg(test)]
 mod random_tests;

@@ -10,7 +10,11 @@ use rules::RULES;
 /// Panics unless each client takes `join_url` from each VEVENT of the calendar that was given it, and
 /// one at least was.
 #[track_caller]
-#[allow(dead_code, clippy::panic, reason = "not every test that includes this calls it")]
+#[allow(
+    dead_code,
+    clippy::panic,
+    reason = "not every test that includes this calls it"
+)]
 pub(crate) fn every_client_finds(calendar: &[u8], join_url: &str) {
     match found(calendar, join_url) {
         Ok(0) => panic!("no event has the link"),
@@ -153,7 +157,10 @@ fn property(line: &str) -> Option<Property> {
         }
     }
     let mut parts = parts.into_iter();
-    let name = parts.next()?.trim_start_matches('\u{feff}').to_ascii_uppercase();
+    let name = parts
+        .next()?
+        .trim_start_matches('\u{feff}')
+        .to_ascii_uppercase();
     let params = parts.filter_map(|part| part.split_once('='));
     let params = params.map(|(name, value)| {
         let value = value.strip_prefix('"').unwrap_or(value);

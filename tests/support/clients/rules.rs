@@ -59,7 +59,12 @@ fn thunderbird_rows(event: &Vevent, join_url: &str) -> Result<(), String> {
     let location = event.text("LOCATION").unwrap_or_default();
     let link = location.find("http").map(|at| &location[at..]);
     let link = link.and_then(|link| link.split(' ').next());
-    for shown in event.first("URL").map(|url| url.value.trim()).into_iter().chain(link) {
+    for shown in event
+        .first("URL")
+        .map(|url| url.value.trim())
+        .into_iter()
+        .chain(link)
+    {
         if shown.starts_with(host_of(join_url)) {
             takes(Some(shown), join_url)?;
         }
@@ -83,7 +88,10 @@ fn meeting_bar(event: &Vevent, join_url: &str) -> Result<(), String> {
     };
     let notes = event.text("DESCRIPTION").unwrap_or_default();
     let fields = [
-        event.first("URL").map(|url| url.value.clone()).unwrap_or_default(),
+        event
+            .first("URL")
+            .map(|url| url.value.clone())
+            .unwrap_or_default(),
         event.text("LOCATION").unwrap_or_default(),
         without_tags(&notes),
         notes,
@@ -95,11 +103,15 @@ fn meeting_bar(event: &Vevent, join_url: &str) -> Result<(), String> {
 fn teams_match(text: &str) -> Option<&str> {
     let starts = text.match_indices("http").filter_map(|(at, _)| {
         let from = text.get(at..)?;
-        let rest = from.strip_prefix("https://").or(from.strip_prefix("http://"))?;
+        let rest = from
+            .strip_prefix("https://")
+            .or(from.strip_prefix("http://"))?;
         let rest = rest.strip_prefix("gov.").unwrap_or(rest);
         let rest = rest.strip_prefix("teams.microsoft.")?;
         let rest = rest.strip_prefix("com/").or(rest.strip_prefix("us/"))?;
-        let path = rest.strip_prefix("l/meetup-join/").or(rest.strip_prefix("meet/"))?;
+        let path = rest
+            .strip_prefix("l/meetup-join/")
+            .or(rest.strip_prefix("meet/"))?;
         let formed = |c: char| c.is_ascii_alphanumeric() || "_%/=-+.?".contains(c);
         let length = path.find(|c| !formed(c)).unwrap_or(path.len());
         (length > 0).then(|| &from[..from.len() - path.len() + length])
@@ -109,10 +121,14 @@ fn teams_match(text: &str) -> Option<&str> {
 
 /// The conferences of RFC 7986; ours is the first unless somebody else's was there.
 fn nextcloud(event: &Vevent, join_url: &str) -> Result<(), String> {
-    let mut uris = event.all("CONFERENCE").map(|one| one.value.as_str());
-    match uris.clone().find(|uri| *uri == join_url) {
-        Some(_) => Ok(()),
-        None => takes(uris.next(), join_url),
+    let uris: Vec<_> = event
+        .all("CONFERENCE")
+        .map(|one| one.value.as_str())
+        .collect();
+    if uris.contains(&join_url) {
+        Ok(())
+    } else {
+        takes(uris.first().copied(), join_url)
     }
 }
 
@@ -133,8 +149,11 @@ fn styled_description(event: &Vevent, join_url: &str) -> Result<(), String> {
 
 fn styled(event: &Vevent, name: &str, join_url: &str) -> Result<(), String> {
     let is_html = |one: &&Property| {
-        one.param("FMTTYPE").is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"))
-            && one.param("VALUE").is_none_or(|kind| kind.eq_ignore_ascii_case("TEXT"))
+        one.param("FMTTYPE")
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"))
+            && one
+                .param("VALUE")
+                .is_none_or(|kind| kind.eq_ignore_ascii_case("TEXT"))
             && one.param("ENCODING").is_none()
     };
     event
@@ -169,7 +188,10 @@ fn takes(found: Option<&str>, wanted: &str) -> Result<(), String> {
 }
 
 fn host_of(url: &str) -> &str {
-    let end = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
+    let end = url
+        .match_indices('/')
+        .nth(2)
+        .map_or(url.len(), |(at, _)| at);
     &url[..end]
 }
 
@@ -178,7 +200,8 @@ fn text_links(text: &str, join_url: &str) -> Result<(), String> {
     let link = |from: &str| {
         let end = from.find(|c: char| c.is_whitespace() || "<>\"".contains(c));
         let url = &from[..end.unwrap_or(from.len())];
-        url.trim_end_matches(|c: char| ".,;:!?)|".contains(c)).to_owned()
+        url.trim_end_matches(|c: char| ".,;:!?)|".contains(c))
+            .to_owned()
     };
     let wanted = link(join_url);
     let starts = text.match_indices("http").map(|(at, _)| &text[at..]);
@@ -225,7 +248,10 @@ fn without_tags(text: &str) -> String {
 }
 
 fn decode_entities(text: &str) -> String {
-    let mut plain = text.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">");
+    let mut plain = text
+        .replace("&quot;", "\"")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">");
     while let Some((before, (number, behind))) = plain
         .split_once("&#")
         .and_then(|(before, rest)| Some((before, rest.split_once(';')?)))
