@@ -87,6 +87,14 @@ pub struct HtmlTwin {
     pub left: Option<&'static str>,
 }
 
+impl HtmlTwin {
+    /// That it is left as it is, and why; `None`: a link goes into it.
+    pub fn note(&self) -> Option<String> {
+        let why = self.left?;
+        Some(format!("{} is left as it is: {why}", self.place.name()))
+    }
+}
+
 /// A conference link found in a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundLink {
