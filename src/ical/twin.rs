@@ -69,7 +69,7 @@ impl Twin {
         match (self.coding, places.first()) {
             (Coding::Base64, _) => places
                 .into_iter()
-                .find(|place| place % GROUP == 0)
+                .find(|place| place.is_multiple_of(GROUP))
                 .ok_or("its base64 has no room at the end of its HTML"),
             // What is put behind it would be read as escaped.
             (Coding::Text, Some(&place))
@@ -92,7 +92,7 @@ impl Twin {
 
     /// Whether the HTML can be cut out between these places.
     pub(super) fn can_cut(&self, from: usize, to: usize) -> bool {
-        self.coding != Coding::Base64 || (from % GROUP == 0 && to % GROUP == 0)
+        self.coding != Coding::Base64 || (from.is_multiple_of(GROUP) && to.is_multiple_of(GROUP))
     }
 
     /// Whether what is put in has to be ASCII: what another character set a `data:` URL is in is not told.
@@ -245,7 +245,7 @@ fn from_percent(data: &Placed) -> Placed {
 /// Only the end of each group is a place at which something can be put in; the bytes before it have its
 /// place, too.
 fn from_base64(data: &Placed) -> Result<Placed, &'static str> {
-    let encoding = if data.bytes.len() % 4 == 0 {
+    let encoding = if data.bytes.len().is_multiple_of(4) {
         data_encoding::BASE64
     } else {
         data_encoding::BASE64_NOPAD

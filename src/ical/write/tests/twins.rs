@@ -486,7 +486,7 @@ proptest! {
         if event.components[0].twins.iter().all(|twin| twin.left.is_none()) {
             every_client_finds(&after, URL);
         }
-        prop_assert_eq!(String::from_utf8(detached(&after, URL)).unwrap(), before.clone());
+        prop_assert_eq!(String::from_utf8(detached(&after, URL)).unwrap(), before.as_str());
         // Folded anew by a server, the same text comes out.
         let unfolded = |text: &str| text.replace(&format!("{eol} "), "").replace(&format!("{eol}\t"), "");
         let logical = unfolded(&String::from_utf8(after).unwrap());
