@@ -91,6 +91,11 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
             Phase::Seen => "written, and seen in the event",
         });
     output::print(&format!("  link: {link}"));
+    for twin in planned.event.components.iter().flat_map(|c| &c.twins) {
+        if let Some(note) = twin.note() {
+            output::print(&format!("  HTML: line {}: {note}", twin.line));
+        }
+    }
     let what = &planned.decided.what;
     let reason = match what {
         Decision::Leave(why) => match why.line() {

@@ -173,6 +173,10 @@ catalogue! {
         ["calendar", "resource", "uid"]
         "The event shows its link."
         do: "Nothing."
+    LINK_TWIN_LEFT "link.twin-left" DEBUG "a description in HTML is left without the link"
+        ["calendar", "resource", "uid", "line", "reason"]
+        "A calendar program that shows the HTML in place of the text does not show the link there."
+        do: "Nothing; the link is in the event's other properties."
     LINK_RESTORED "link.restored" INFO "parts of a link were written again"
         ["calendar", "resource", "uid"]
         "A calendar program had dropped some of the properties."

@@ -297,7 +297,7 @@ fn marked_url(event: &Event) -> Option<JoinUrl> {
         Place::Url => 2,
         Place::Description => 3,
         Place::Location => 4,
-        Place::Other => 5,
+        Place::AltRep | Place::AltDesc | Place::Styled | Place::Other => 5,
     };
     links
         .min_by_key(|l| rank(l.place))

@@ -4,7 +4,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeZone, Utc};
 
 use super::*;
-use crate::ical::event::{Class, Component, Event, FoundLink, Next, Place, Provider};
+use crate::ical::event::{Class, Component, Event, FoundLink, HtmlTwin, Next, Place, Provider};
 use crate::ical::mark::{EmptyBefore, Mark};
 use crate::ical::write::Location;
 use crate::meeting::{Details, Meeting};
@@ -83,6 +83,7 @@ fn component(links: Vec<(Place, Provider, &str)>) -> Component {
         links: links.into_iter().map(found).collect(),
         location_empty: false,
         url_absent: false,
+        twins: Vec::new(),
     }
 }
 
@@ -714,6 +715,35 @@ fn what_the_calendar_drops_is_not_missed() {
     assert_eq!(with(&[Conference], &[]), no(Why::InStep));
     assert_eq!(with(&[Conference], &[Conference, SkypeTeams]), write);
     assert_eq!(with(&[SkypeTeams], &[Conference]), write);
+}
+
+#[test]
+fn an_html_twin_is_a_place_of_its_own() {
+    let twin = |left| HtmlTwin {
+        place: Place::AltDesc,
+        line: 9,
+        left,
+    };
+    let mut with = Case::remembered(linked(), Phase::Seen);
+    with.event.components[0].twins = vec![twin(Some("it is too long"))];
+    assert_eq!(with.decide().what, no(Why::InStep));
+    with.event.components[0].twins.push(twin(None));
+    assert_eq!(with.decide().what, Decision::Write { replaces: None });
+    // A calendar that puts its own HTML in the place of ours is learned.
+    let join_url = JoinUrl::new(OURS);
+    let drops = kept::learn(
+        &with.event,
+        &join_url,
+        Location::Url,
+        &BTreeSet::new(),
+        true,
+    );
+    assert_eq!(drops, [Place::AltDesc].into());
+    with.drops = drops;
+    assert_eq!(with.decide().what, no(Why::InStep));
+    for place in Place::WRITTEN {
+        assert_eq!(Place::named(place.name()), Some(place));
+    }
 }
 
 #[test]

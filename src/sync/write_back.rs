@@ -57,6 +57,13 @@ impl Bridge {
             .filter(|one| one.is_pending)
             .map(|one| one.meeting.clone())
             .collect();
+        for planned in ready.iter().map(|ready| &ready.planned) {
+            let twins = planned.event.components.iter().flat_map(|one| &one.twins);
+            for (line, reason) in twins.filter_map(|twin| Some((twin.line, twin.note()?))) {
+                log::event!(LINK_TWIN_LEFT, calendar = %calendar.name, resource = %resource.id,
+                    uid = %planned.event.uid, line = line, reason = %reason);
+            }
+        }
         let edited = self
             .edit(calendar, keeps, &resource, ready, links, now)
             .await;

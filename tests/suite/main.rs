@@ -10,6 +10,8 @@
 mod caldav;
 #[cfg(feature = "simulator")]
 mod cli;
+#[path = "../support/clients/mod.rs"]
+mod clients;
 mod config;
 mod directory;
 #[cfg(feature = "simulator")]

@@ -6,7 +6,9 @@
 
 mod attach;
 mod detach;
+mod link;
 mod rewrite;
+mod twins;
 
 use std::collections::BTreeSet;
 
@@ -125,6 +127,8 @@ pub fn missing_in(
         &component.mark,
         Some(Mark::Link { empty, .. }) if !empty.location
     );
+    let twins = component.twins.iter().filter(|twin| twin.left.is_none());
+    let twins = twins.map(|twin| (twin.place, !has(twin.place)));
     [
         (Place::Description, !has(Place::Description)),
         (
@@ -136,6 +140,7 @@ pub fn missing_in(
         (Place::SkypeTeams, !has(Place::SkypeTeams)),
     ]
     .into_iter()
+    .chain(twins)
     .filter_map(|(place, lacking)| lacking.then_some(place))
     .collect()
 }
