@@ -7,8 +7,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::meetings::MeetingKeys;
-use super::table::{NOT_SUPPORTED, Table, Wrong};
-use super::{Budget, Calendar, Machine, Source, caldav, value};
+use super::table::{Table, Wrong};
+use super::{Budget, Calendar, Machine, Publish, Source, caldav, feed, value};
 use crate::ical::block::Show;
 use crate::ical::write::Location;
 use crate::meeting::Fate;
@@ -43,6 +43,9 @@ const SHOW: &[(&str, Show)] = &[
     ("options", Show::Options),
 ];
 
+/// What is shown beside the URL in a calendar that is published.
+const PUBLISHED: [Show; 3] = [Show::TollNumbers, Show::TollFreeNumbers, Show::DialinUrl];
+
 const EVENTS_WITH_ATTENDEES: &[(&str, EventsWithAttendees)] = &[
     ("write", EventsWithAttendees::Write),
     ("skip", EventsWithAttendees::Skip),
@@ -56,6 +59,7 @@ enum Kind {
     Directory,
     File,
     CalDav,
+    Feed,
 }
 
 /// What `[meeting]` sets for all calendars and each calendar may set for itself.
@@ -147,11 +151,10 @@ pub(super) fn calendars(mut table: Table<'_, '_>, context: &mut Context<'_>) -> 
         ("directory", Kind::Directory),
         ("file", Kind::File),
         ("caldav", Kind::CalDav),
+        ("feed", Kind::Feed),
     ] {
         all.extend(table.tables(key).into_iter().map(|table| (table, kind)));
     }
-    let hint = "use [[calendar.directory]], [[calendar.file]] or [[calendar.caldav]]";
-    table.refuse("feed", NOT_SUPPORTED, hint);
     table.finish();
     all.sort_by_key(|(table, _)| table.start());
 
@@ -206,6 +209,13 @@ fn calendar(
     // A server says who owns a calendar, so not to know the addresses is not to ask for none.
     let none = matches!(source, Source::CalDav(_)).then(BTreeSet::new);
     let addresses = addresses.map_or(none, |all| (!all.is_empty()).then_some(all));
+    // What everybody may read lets nobody in by itself, unless that is asked for by name.
+    let is_published = matches!(&source, Source::Feed(feed) if feed.publish != Publish::Source);
+    let shown: &[Show] = if is_published {
+        &PUBLISHED
+    } else {
+        &Show::DEFAULT
+    };
     Some(Calendar {
         name: name?,
         enabled,
@@ -240,7 +250,7 @@ fn calendar(
         show: own
             .show
             .or_else(|| defaults.show.clone())
-            .unwrap_or_else(|| Show::DEFAULT.to_vec()),
+            .unwrap_or_else(|| shown.to_vec()),
         new_links_per_day,
         rescan,
     })
@@ -254,6 +264,10 @@ fn source(table: &mut Table<'_, '_>, kind: Kind, allow_http: bool) -> Option<(So
         Kind::CalDav => {
             let account = caldav::account(table, allow_http)?;
             return Some((Source::CalDav(Box::new(account)), DAY));
+        }
+        Kind::Feed => {
+            let feed = feed::feed(table, allow_http)?;
+            return Some((Source::Feed(Box::new(feed)), DAY));
         }
     };
     let path = table.required("path", value::path);

@@ -16,6 +16,6 @@ pub use decide::{
     Ask, Decided, Decision, assumed_span, decide, in_progress_until, is_behind, is_same, key_of,
     marked_generation, roll_at, stamp,
 };
-pub use select::{EventsWithAttendees, Rules, Select, Verdict, examine, has_guests};
+pub use select::{EventsWithAttendees, Rules, Select, Standing, Verdict, examine, has_guests};
 pub use style::{Style, Template};
 pub use why::Why;

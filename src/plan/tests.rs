@@ -180,6 +180,8 @@ struct Case {
     copied: Option<JoinUrl>,
     since: DateTime<Utc>,
     drops: BTreeSet<Place>,
+    uid: Standing,
+    derived: bool,
 }
 
 impl Case {
@@ -195,6 +197,8 @@ impl Case {
             since: at(1, 0),
             style: Style::default(),
             drops: BTreeSet::new(),
+            uid: Standing::Proven,
+            derived: false,
         }
     }
 
@@ -220,6 +224,8 @@ impl Case {
             meeting: self.meeting.as_ref(),
             foreign_meeting: self.copied.as_ref(),
             unchanged_since: self.since,
+            uid: self.uid,
+            derived: self.derived,
         })
     }
 }
@@ -827,7 +833,7 @@ fn every_rule_says_what_it_saw() {
             events_with_attendees: with,
             ..rules()
         };
-        let all = examine(at(10, 0), &event(), &rules, at(1, 0), &[]);
+        let all = examine(at(10, 0), &event(), &rules, at(1, 0), &[], Standing::Proven);
         let of = |rule: &str| {
             let found = all.iter().find(|v| v.rule == rule).unwrap();
             (found.refusal.as_ref().map(Why::name), found.saw.clone())
@@ -945,7 +951,14 @@ fn the_subject_is_clean_and_bounded() {
 
 #[test]
 fn explain_shows_every_rule_and_no_title() {
-    let verdicts = examine(at(10, 0), &event(), &rules(), at(1, 0), &[]);
+    let verdicts = examine(
+        at(10, 0),
+        &event(),
+        &rules(),
+        at(1, 0),
+        &[],
+        Standing::Proven,
+    );
     assert_eq!(verdicts.len(), 13);
     assert!(verdicts.iter().all(|v| v.refusal.is_none()));
     assert!(

@@ -178,6 +178,12 @@ impl Bridge {
             report.merge(part);
             match acted {
                 Some(Acted::Ready(one)) => {
+                    let (event, style) = (&one.planned.event, &calendar.style);
+                    if calendar.port.is_derived()
+                        && is_behind(event, &one.meeting, style, self.clock.now())
+                    {
+                        report.again.insert(resource.id.clone());
+                    }
                     let again = self.looked_at_again(calendar, &one.planned, &one.meeting);
                     record.due = sooner(record.due, again);
                     ready.push(*one);
@@ -340,6 +346,8 @@ impl Bridge {
         let now = self.clock.now();
         let current = |known: &MeetingRecord, planned: &Planned| match planned.decided.what {
             Decision::Link { span, .. } => !behind(known, planned, &calendar.style, span),
+            // Published without it meanwhile: its meeting is brought up to date when it is there.
+            _ if calendar.port.is_derived() => known.meeting.id.is_some(),
             _ => {
                 known.meeting.id.is_some()
                     && (!is_behind(&planned.event, known, &calendar.style, now)

@@ -201,6 +201,7 @@ impl Bridge {
             location: calendar.location,
             drops: keeps.drops(),
             zone: calendar.zone,
+            derived: calendar.port.is_derived(),
             now,
         };
         let bytes = resource.bytes.clone();
@@ -240,6 +241,8 @@ struct EditContext {
     location: write::Location,
     drops: BTreeSet<Place>,
     zone: chrono_tz::Tz,
+    /// The same feed and links give the same bytes, whenever they are written.
+    derived: bool,
     now: DateTime<Utc>,
 }
 
@@ -338,7 +341,7 @@ fn attach(
         &one.planned.event,
         &attachment,
         replaces,
-        context.now,
+        (!context.derived).then_some(context.now),
     )
 }
 

@@ -85,7 +85,7 @@ impl Case {
                 &event,
                 &attachment,
                 self.replaces.as_ref(),
-                now(),
+                Some(now()),
             )?);
         }
         Ok(edits)
