@@ -43,8 +43,9 @@ const SHOW: &[(&str, Show)] = &[
     ("options", Show::Options),
 ];
 
-/// What is shown beside the URL in a calendar that is published.
-const PUBLISHED: [Show; 3] = [Show::TollNumbers, Show::TollFreeNumbers, Show::DialinUrl];
+/// What a calendar that is published shows only where its own table names it: whoever reads it could
+/// join by it, past the link.
+const NOT_PUBLISHED: [Show; 3] = [Show::MeetingId, Show::Passcode, Show::Chat];
 
 const EVENTS_WITH_ATTENDEES: &[(&str, EventsWithAttendees)] = &[
     ("write", EventsWithAttendees::Write),
@@ -209,13 +210,11 @@ fn calendar(
     // A server says who owns a calendar, so not to know the addresses is not to ask for none.
     let none = matches!(source, Source::CalDav(_)).then(BTreeSet::new);
     let addresses = addresses.map_or(none, |all| (!all.is_empty()).then_some(all));
-    // What everybody may read lets nobody in by itself, unless that is asked for by name.
     let is_published = matches!(&source, Source::Feed(feed) if feed.publish != Publish::Source);
-    let shown: &[Show] = if is_published {
-        &PUBLISHED
-    } else {
-        &Show::DEFAULT
-    };
+    let usual = || defaults.show.clone().unwrap_or(Show::DEFAULT.to_vec());
+    let shown = |one: &Show| !is_published || !NOT_PUBLISHED.contains(one);
+    let show = own.show;
+    let show = show.unwrap_or_else(|| usual().into_iter().filter(shown).collect());
     Some(Calendar {
         name: name?,
         enabled,
@@ -247,10 +246,7 @@ fn calendar(
         style: own.style.or(&defaults.style),
         time_zone,
         location: own.location.or(defaults.location).unwrap_or_default(),
-        show: own
-            .show
-            .or_else(|| defaults.show.clone())
-            .unwrap_or_else(|| shown.to_vec()),
+        show,
         new_links_per_day,
         rescan,
     })

@@ -12,6 +12,7 @@ mod caldav;
 mod cli;
 mod config;
 mod directory;
+mod feed;
 #[cfg(feature = "simulator")]
 mod graph;
 mod purity;
