@@ -60,6 +60,13 @@ impl Doubts {
         since.is_some_and(|since| now.signed_duration_since(since) < MINTS)
     }
 
+    /// Takes note that the feed is what was believed before.
+    pub(super) fn unchanged(&self) {
+        if self.noted(&self.short).is_some() {
+            self.notes.store(&self.short, "");
+        }
+    }
+
     /// Judges `new`: its UIDs after those of the fetch `before`, its length after what was `shown`, in
     /// this process or by what was published before it.
     ///
@@ -103,9 +110,7 @@ impl Doubts {
         let emptied = of > 0 && new.pieces.is_empty();
         let noted = self.noted(&self.short);
         if !emptied && (lost <= MOST || lost * SHARE <= of) {
-            if noted.is_some() {
-                self.notes.store(&self.short, "");
-            }
+            self.unchanged();
             return Ok(());
         }
         let since = match noted {

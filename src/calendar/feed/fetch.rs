@@ -224,6 +224,26 @@ impl Place {
         })
     }
 
+    /// By what it is known what stands there, calendar or not: `None` for nothing, a weak one where the
+    /// server names none.
+    pub(super) async fn etag(&self) -> Result<Option<HeaderValue>, FetchError> {
+        let request = Request {
+            method: Method::GET,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            identity: true,
+        };
+        let answer = self.send(&request).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
+            status if status.is_success() => {
+                let none = HeaderValue::from_static("W/\"\"");
+                Ok(Some(answer.headers.get(ETAG).cloned().unwrap_or(none)))
+            }
+            _ => Err(self.status(&answer)),
+        }
+    }
+
     /// Sends a request, signed in, and follows where it is sent on to.
     pub(super) async fn send(&self, request: &Request) -> Result<Answer, FetchError> {
         let mut url = self.url.clone();

@@ -236,6 +236,7 @@ impl Feed {
             fresh,
         } = fetched
         else {
+            self.doubts.unchanged();
             self.held().fetched = Some(self.clock.elapsed());
             return Ok(());
         };
@@ -531,6 +532,7 @@ fn take_in(
     now: DateTime<Utc>,
 ) -> Result<Option<(Snapshot, Option<Links>)>, Refusal> {
     if before.is_some_and(|before| before.token == split::token(&bytes)) {
+        doubts.unchanged();
         return Ok(None);
     }
     let limit = |error: crate::ical::document::DocumentError| Refusal::Limit(error.to_string());

@@ -175,12 +175,7 @@ async fn put(
             }
             StatusCode::PRECONDITION_FAILED if !is_last => {
                 // Somebody was there: what stands there is ours to replace.
-                *etag = match place.fetch(&Validators::default(), true).await {
-                    Ok(Fetched::Body { validators, .. }) => validators
-                        .etag
-                        .or_else(|| Some(HeaderValue::from_static("W/\"\""))),
-                    _ => None,
-                };
+                *etag = place.etag().await?;
             }
             _ => return Err(refusal(place, answer.status)),
         }

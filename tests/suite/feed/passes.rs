@@ -167,7 +167,7 @@ async fn what_somebody_edits_in_the_published_calendar_does_not_count() {
     drop(daemon);
     let evil = published.replace("meeting_1%40", "meeting_666%40");
     let no_links = without_links(&published);
-    for (label, edited) in [
+    let edits = [
         ("another meeting", evil),
         ("no links", no_links),
         ("nothing", String::new()),
@@ -176,30 +176,23 @@ async fn what_somebody_edits_in_the_published_calendar_does_not_count() {
             "a title",
             published.replace("SUMMARY:Event event-1@x", "SUMMARY:Boo"),
         ),
-    ] {
-        for state_lost in [false, true] {
-            std::fs::write(world.out(), &edited).unwrap();
+    ];
+    for state_lost in [false, true] {
+        for (label, edited) in &edits {
+            let label = format!("{label}, state lost: {state_lost}");
+            std::fs::write(world.out(), edited).unwrap();
             if state_lost {
                 world.lose_state();
             }
             let daemon = world.daemon();
             daemon.settle().await;
-            assert_eq!(
-                world.published(),
-                published,
-                "{label}, state lost: {state_lost}"
-            );
-            assert_eq!(world.service.meetings(), 3);
+            assert_eq!(world.published(), published, "{label}");
+            assert_eq!(world.service.meetings(), 3, "{label}");
+            // What nobody remembers is asked for: the meetings are those that were made.
             if !state_lost {
                 assert_eq!(world.service.calls(), calls, "{label}");
             }
-            drop(daemon);
-            // What was asked is counted anew below.
-            if state_lost {
-                break;
-            }
         }
-        world.clock.pass(60);
     }
     // While it runs, too.
     let daemon = world.daemon();
