@@ -959,7 +959,7 @@ fn explain_shows_every_rule_and_no_title() {
         &[],
         Standing::Proven,
     );
-    assert_eq!(verdicts.len(), 13);
+    assert_eq!(verdicts.len(), 14);
     assert!(verdicts.iter().all(|v| v.refusal.is_none()));
     assert!(
         verdicts
@@ -1044,4 +1044,35 @@ fn a_meeting_that_lacks_settings_is_brought_up_to_date_once() {
     assert_eq!(case.decide().what, no(Why::InStep));
     case.style.settings = Settings::default();
     assert_eq!(case.decide().what, no(Why::InStep), "nothing is taken back");
+}
+
+#[test]
+fn an_event_gets_its_link_when_its_uid_is_proven() {
+    let mut case = Case::new(event());
+    for (minted, why) in [(false, Why::UidUnproven), (true, Why::UidMinted)] {
+        let until = Some(at(12, 0));
+        case.uid = Standing::Unproven { until, minted };
+        let decided = case.decide();
+        assert_eq!((decided.what, decided.due), (no(why), until));
+    }
+    case.uid = Standing::Proven;
+    assert_eq!(case.decide().what, make());
+}
+
+#[test]
+fn a_link_that_is_published_elsewhere_is_written_again_unless_something_keeps_it_out() {
+    let bare = |change: &dyn Fn(&mut Event)| {
+        let mut event = event();
+        change(&mut event);
+        let mut case = Case::remembered(event, Phase::Seen);
+        case.derived = true;
+        case.decide().what
+    };
+    let write = Decision::Write { replaces: None };
+    assert_eq!(bare(&|_| {}), write);
+    assert_eq!(bare(&|event| event.next = Next::Past), write);
+    assert_eq!(bare(&|event| event.attendees.clear()), write);
+    assert_eq!(bare(&|event| event.cancelled = true), no(Why::Cancelled));
+    let tagged = |event: &mut Event| event.categories.push("no-teams".into());
+    assert_eq!(bare(&tagged), no(Why::OptedOut));
 }
