@@ -307,7 +307,7 @@ fn caldav(account: &CalDav, calendar: &Calendar, findings: &mut Findings) {
 fn feed(feed: &Feed, calendar: &Calendar, findings: &mut Findings) {
     let role = |what: &str| format!("calendar {}: the {what}", calendar.name);
     let target = match &feed.publish {
-        Publish::Web { credentials, .. } => Some(("publish-", credentials)),
+        Publish::Web { credentials, .. } => Some(("publish-", &**credentials)),
         Publish::File(_) | Publish::Source => None,
     };
     for (prefix, credentials) in std::iter::once(("", &feed.credentials)).chain(target) {

@@ -116,7 +116,7 @@ fn publish(table: &mut Table<'_, '_>, allow_http: bool) -> Option<Publish> {
         (Some(path), _) => Some(Publish::File(path)),
         (_, Some(url)) => Some(Publish::Web {
             url,
-            credentials: credentials?,
+            credentials: Box::new(credentials?),
         }),
         _ => None,
     }

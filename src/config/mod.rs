@@ -204,7 +204,7 @@ pub enum Publish {
         /// The address.
         url: Url,
         /// How it is signed in to.
-        credentials: Credentials,
+        credentials: Box<Credentials>,
     },
     /// Back to the feed's own address, by PUT.
     Source,

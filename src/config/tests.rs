@@ -1480,7 +1480,7 @@ fn a_feed_is_read() {
         panic!("it is published at an address")
     };
     assert_eq!(url.as_str(), "https://y/");
-    assert!(matches!(credentials, Credentials::Password { username, .. } if username == "a"));
+    assert!(matches!(*credentials, Credentials::Password { username, .. } if username == "a"));
     let general = MEETING.to_owned() + "show = [\"passcode\", \"dialin-url\"]\n";
     let feed =
         "[[calendar.feed]]\nname = \"events\"\nurl = \"https://x/\"\npublish-file = \"/p\"\n";

@@ -4,7 +4,7 @@
 //! is in doubt is kept as a note, so that single passes find their way, too.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
@@ -40,8 +40,16 @@ pub(super) struct Doubts {
     short: String,
     mints: String,
     notes: Arc<dyn Notes>,
-    /// The identifiers of the feed that was last refused for its UIDs.
-    refused: Arc<Mutex<HashSet<Box<str>>>>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What was seen of its UIDs.
+#[derive(Default)]
+struct Seen {
+    /// When others were last seen in place of them; `None` until that was looked up.
+    minted: Option<Option<DateTime<Utc>>>,
+    /// The identifiers of the feed that was last refused for them.
+    refused: HashSet<Box<str>>,
 }
 
 impl Doubts {
@@ -50,14 +58,19 @@ impl Doubts {
             short: format!("feed:{name}:short"),
             mints: format!("feed:{name}:mints"),
             notes,
-            refused: Arc::default(),
+            seen: Arc::default(),
         }
     }
 
     /// Whether the feed mints UIDs, as far as was seen.
     pub(super) fn mints(&self, now: DateTime<Utc>) -> bool {
-        let since = self.noted(&self.mints);
+        let mut seen = self.seen();
+        let since = *seen.minted.get_or_insert_with(|| self.noted(&self.mints));
         since.is_some_and(|since| now.signed_duration_since(since) < MINTS)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note that the feed is what was believed before.
@@ -87,19 +100,21 @@ impl Doubts {
 
     fn judge_uids(&self, before: &Index, new: &Index, now: DateTime<Utc>) -> Result<(), Distrust> {
         let (minted, of) = (minted(before, new).len(), new.pieces.len());
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen();
         if minted < MANY || minted * 2 < of {
-            refused.clear();
+            seen.refused.clear();
             return Ok(());
         }
+        seen.minted = Some(Some(now));
         self.notes.store(&self.mints, &now.to_rfc3339());
         // They stayed since they were refused: the feed has other UIDs once and for all, perhaps.
-        let stayed = new.pieces.iter().filter(|p| refused.contains(&p.id));
+        let stayed = new.pieces.iter();
+        let stayed = stayed.filter(|piece| seen.refused.contains(&piece.id));
         if stayed.count() * 10 >= of * 9 {
-            refused.clear();
+            seen.refused.clear();
             return Ok(());
         }
-        *refused = new.pieces.iter().map(|piece| piece.id.clone()).collect();
+        seen.refused = new.pieces.iter().map(|piece| piece.id.clone()).collect();
         Err(Distrust::Minted { minted, of })
     }
 

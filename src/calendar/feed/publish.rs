@@ -12,7 +12,7 @@ use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_N
 use reqwest::{Method, StatusCode};
 
 use super::fetch::{FetchError, Fetched, Place, Request, Validators};
-use crate::calendar::{ReadError, WriteRefusal};
+use crate::calendar::{Again, ReadError, WriteRefusal};
 use crate::ical::document::MAX_BYTES;
 use crate::model::Escaped;
 
@@ -84,11 +84,10 @@ impl Target {
                     }
                     Ok(Fetched::NotModified) => Ok(Vec::new()),
                     // What is there is no calendar, or nothing is: it is to become one.
-                    Err(FetchError::Refused { again, .. })
-                        if again == crate::calendar::Again::Slowly =>
-                    {
-                        Ok(Vec::new())
-                    }
+                    Err(FetchError::Refused {
+                        again: Again::Slowly,
+                        ..
+                    }) => Ok(Vec::new()),
                     Err(error) => Err(error.into_read_error(&format!("{name}: `publish-url`"))),
                 }
             }
@@ -189,7 +188,6 @@ pub(super) fn is_weak(etag: &HeaderValue) -> bool {
 
 /// What a status that stores nothing means.
 pub(super) fn refusal(place: &Place, status: StatusCode) -> FetchError {
-    use crate::calendar::Again;
     let (why, again) = match status.as_u16() {
         401 | 403 => (
             "does not let the calendar be stored; give the user who signs in the right to write there",

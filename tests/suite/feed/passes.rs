@@ -543,3 +543,42 @@ async fn a_writable_feed_without_etag_is_refused_with_a_hint() {
     let puts = world_of(&daemon).web.take();
     assert!(puts.iter().all(|seen| seen.method != "PUT"));
 }
+
+#[tokio::test]
+async fn a_large_first_pass_waits_for_consent_and_publishes_nothing() {
+    let world = World::new();
+    world.web.serve(calendar(&events(0..60)));
+    let daemon = world.daemon();
+    for _ in 0..2 {
+        daemon.pass(Scope::All).await.unwrap();
+        assert!(!world.out().exists());
+        world.clock.pass(600);
+    }
+    let (state, name) = (&daemon.bridge.state, &daemon.calendar.name);
+    let frozen = state.resume(name, daemon.bridge.clock.now()).unwrap();
+    assert!(frozen.unwrap().why.contains("would link 60 events"));
+    daemon.pass(Scope::All).await.unwrap();
+    assert_eq!(world.service.meetings(), 60);
+    assert!(is_linked(&world.published(), "event-59@x"));
+}
+
+#[tokio::test]
+async fn some_new_uids_among_others_that_stay_wait_a_day() {
+    let world = World::new();
+    let mut all = events(0..20);
+    world.web.serve(calendar(&all));
+    let daemon = world.daemon();
+    daemon.settle().await;
+    // The same event under another UID, its own gone, and one that is really new.
+    all[3] = all[3].replace("UID:event-3@x", "UID:event-103@x");
+    all.push(event("event-50@x", 9, ""));
+    world.web.serve(calendar(&all));
+    for _ in 0..3 {
+        daemon.look().await.unwrap();
+    }
+    assert!(is_linked(&world.published(), "event-50@x"));
+    assert!(!is_linked(&world.published(), "event-103@x"));
+    world.clock.pass(86_400);
+    daemon.look().await.unwrap();
+    assert!(is_linked(&world.published(), "event-103@x"));
+}

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) method: String,
-    pub(crate) target: String,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
@@ -29,7 +28,6 @@ struct Page {
     edition: usize,
     /// It names no ETag.
     untagged: bool,
-    headers: Vec<String>,
     script: Option<Script>,
     seen: Vec<Seen>,
 }
@@ -73,10 +71,6 @@ impl Web {
         format!("http://{}/feed.ics?key=GEHEIM", self.address)
     }
 
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-
     /// What the server holds from here on.
     pub(crate) fn serve(&self, body: impl Into<Vec<u8>>) {
         let mut page = self.page.lock().unwrap();
@@ -86,11 +80,6 @@ impl Web {
 
     pub(crate) fn untagged(&self) {
         self.page.lock().unwrap().untagged = true;
-    }
-
-    /// More headers of its answers.
-    pub(crate) fn headers(&self, headers: &[&str]) {
-        self.page.lock().unwrap().headers = headers.iter().map(|h| (*h).to_owned()).collect();
     }
 
     /// Answers these bytes where `script` gives any.
@@ -133,7 +122,6 @@ fn converse(stream: &mut TcpStream, page: &Mutex<Page>) {
         .collect();
     let mut seen = Seen {
         method: first.next().unwrap(),
-        target: first.next().unwrap(),
         headers,
         body: Vec::new(),
     };
@@ -156,7 +144,7 @@ impl Page {
     fn reply(&mut self, seen: &Seen) -> Vec<u8> {
         let tag = format!("\"{}\"", self.edition);
         let etag = format!("etag: {tag}");
-        let mut headers: Vec<&str> = self.headers.iter().map(String::as_str).collect();
+        let mut headers: Vec<&str> = Vec::new();
         if !self.untagged {
             headers.push(&etag);
         }
