@@ -168,26 +168,38 @@ fn recovered(
     Some(published.parts(old).map(Into::into).collect())
 }
 
-/// Whether the mark was written together with this URL and the join block as it stands.
+/// Whether the mark was written together with this URL and all that is written beside it, as it stands.
 fn is_as_written(document: &Document<'_>, event: &Event, url: &str) -> bool {
     let url = JoinUrl::new(url);
     event.components.iter().any(|component| {
         let Some(Mark::Link {
-            wrote, generation, ..
+            wrote,
+            generation,
+            empty,
+            ..
         }) = &component.mark
         else {
             return false;
         };
         let id = ExternalId::of(&event.uid, *generation);
-        let mut lines = document.lines(component.index);
-        let text = lines.find(|line| line.is("DESCRIPTION")).map(|l| l.text());
+        let named = |name| document.lines(component.index).find(move |l| l.is(name));
+        let text = named("DESCRIPTION").map(|line| line.text());
         let text = text.unwrap_or_default();
-        let block = block::find(&text, &url).and_then(|range| text.get(range));
-        block.is_some_and(|block| {
-            let trimmed = block.trim_end_matches(['\r', '\n']);
-            [block, trimmed]
-                .iter()
-                .any(|block| Mark::digest_of(&id, &url, block) == *wrote)
-        })
+        let Some(block) = block::find(&text, &url).and_then(|range| text.get(range)) else {
+            return false;
+        };
+        let mut beside = String::new();
+        let lines = document.lines(component.index);
+        for line in lines.filter(|line| line.is("CONFERENCE")) {
+            let label = line.param("LABEL").unwrap_or_default();
+            beside += &format!("{label} {}\n", line.value().trim());
+        }
+        if let Some(location) = named("LOCATION").filter(|_| empty.location) {
+            beside += location.text().trim();
+        }
+        let trimmed = block.trim_end_matches(['\r', '\n']);
+        [block, trimmed]
+            .iter()
+            .any(|block| Mark::digest_of(&id, &url, &format!("{block}{beside}")) == *wrote)
     })
 }

@@ -2,6 +2,7 @@
 
 use meetbridge::calendar::Scope;
 use meetbridge::calendar::feed::Publish;
+use meetbridge::ical::block::Show;
 use meetbridge::sync::PassError;
 
 use super::web::{Web, answer};
@@ -200,6 +201,61 @@ async fn what_somebody_edits_in_the_published_calendar_does_not_count() {
     std::fs::write(world.out(), "edited").unwrap();
     daemon.look().await.unwrap();
     assert_eq!(world.published(), published);
+}
+
+#[tokio::test]
+async fn a_rewrite_publishes_the_new_form_once_whatever_was_edited_in_the_old() {
+    let world = World::new();
+    let mut all = events(0..3);
+    world.web.serve(calendar(&all));
+    let mut daemon = world.daemon();
+    daemon.settle().await;
+    let (old, calls) = (world.published(), world.service.calls());
+    let modified = || std::fs::metadata(world.out()).unwrap().modified().unwrap();
+
+    daemon.calendar.show = vec![Show::MeetingId];
+    assert_eq!(daemon.rewrite().await.written, 3);
+    let new = world.published();
+    assert_eq!(unfold(&new).matches("123 456 789").count(), 3, "{new}");
+    assert_eq!(without_links(&new), calendar(&all));
+    assert_eq!(world.service.calls(), calls, "all of it was known");
+    let written = modified();
+    assert_eq!(daemon.rewrite().await.written, 0, "twice");
+    daemon.look().await.unwrap();
+    assert_eq!((world.published(), modified()), (new.clone(), written));
+    assert_eq!(world.service.calls(), calls);
+
+    // Another process finds it, and what was published before, and nothing of ours.
+    drop(daemon);
+    for (label, edited) in [
+        ("the new form", new.clone()),
+        ("the old form", old.clone()),
+        ("no links", without_links(&old)),
+    ] {
+        std::fs::write(world.out(), edited).unwrap();
+        let mut daemon = world.daemon();
+        daemon.calendar.show = vec![Show::MeetingId];
+        daemon.rewrite().await;
+        assert_eq!(world.published(), new, "{label}");
+        assert_eq!(daemon.rewrite().await.written, 0, "{label}");
+    }
+    assert_eq!(
+        (world.service.calls(), world.service.meetings()),
+        (calls, 3)
+    );
+
+    // Without a state, too: the form that is published is known again.
+    world.lose_state();
+    let mut daemon = world.daemon();
+    daemon.calendar.show = vec![Show::MeetingId];
+    daemon.pass(Scope::All).await.unwrap();
+    assert_eq!((world.published(), world.service.calls()), (new, calls));
+
+    // An event that changes keeps the new form.
+    all[1] = event("event-1@x", 6, "COMMENT:changed\r\n");
+    world.web.serve(calendar(&all));
+    daemon.look().await.unwrap();
+    assert_eq!(unfold(&world.published()).matches("123 456 789").count(), 3);
 }
 
 #[tokio::test]

@@ -141,6 +141,16 @@ impl Meetings for Service {
         Ok(held.clone())
     }
 
+    async fn read(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError> {
+        let inner = self.call()?;
+        let same = |held: &&Meeting| held.join_url == meeting.join_url;
+        let mut read = inner.meetings.values().find(same).cloned();
+        if let Some(read) = &mut read {
+            read.details.language = Some(wanted.language.clone());
+        }
+        read.ok_or(MeetingError::Gone)
+    }
+
     async fn delete(
         &self,
         _: &Meeting,
@@ -304,6 +314,24 @@ impl Daemon<'_> {
             total.merge(part);
         }
         Ok(total)
+    }
+
+    /// A pass that rewrites the links, and all that is to be done again after it.
+    pub(super) async fn rewrite(&self) -> Report {
+        self.world.clock.pass(60);
+        let asked = Some(self.world.clock.now());
+        let (mut total, mut scope) = (Report::default(), Scope::All);
+        for _ in 0..20 {
+            let part = self.bridge.pass_rewriting(&self.calendar, scope, asked);
+            let mut part = part.await.unwrap();
+            let again = std::mem::take(&mut part.again);
+            total.merge(part);
+            if again.is_empty() {
+                return total;
+            }
+            scope = Scope::Only(again);
+        }
+        panic!("it never comes to rest");
     }
 
     /// Passes until the UIDs are proven and all is linked.
