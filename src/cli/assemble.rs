@@ -7,11 +7,12 @@ use chrono::{DateTime, Utc};
 use super::accounts::{Account, Shared};
 use super::{Context, Exit, output};
 use crate::calendar::directory::Directory;
+use crate::calendar::feed::{self, FeedSettings, PlaceSettings, Publish};
 use crate::calendar::{Calendar, ReadError};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::daemon::{Kept, Source};
-use crate::http::{Client, ClientError, ClientOptions, WindowStore, Windows};
+use crate::http::{Client, ClientError, ClientOptions, Credentials, WindowStore, Windows};
 use crate::log;
 use crate::meeting::graph::{GraphMeetings, GraphSettings};
 use crate::model::CalendarName;
@@ -251,11 +252,47 @@ fn source(
             let account = Account::new(config, calendar, server, shared)?;
             return Ok(Source::Account(Arc::new(account)));
         }
+        config::Source::Feed(subscribed) => subscription(calendar, subscribed, shared)?,
     };
     Ok(Source::Calendar(Kept {
         calendar: Arc::new(watched(calendar, calendar.name.clone(), port)),
         rescan: calendar.rescan,
     }))
+}
+
+/// The feed of a `[[calendar.feed]]` table. Sends nothing.
+fn subscription(
+    calendar: &config::Calendar,
+    subscribed: &config::Feed,
+    shared: &Shared,
+) -> Result<Arc<dyn Calendar>, ClientError> {
+    let place = |role: &str, url: &url::Url, credentials: &Credentials| PlaceSettings {
+        scope: format!("{role}:{}", calendar.name),
+        url: url.clone(),
+        credentials: credentials.clone(),
+        client: shared.network.clone(),
+        allow_http: subscribed.allow_http,
+    };
+    let publish = match &subscribed.publish {
+        config::Publish::File(path) => Publish::File(path.clone()),
+        config::Publish::Web { url, credentials } => {
+            Publish::Web(Box::new(place("publish", url, credentials)))
+        }
+        config::Publish::Source => Publish::Source,
+    };
+    let settings = FeedSettings {
+        name: calendar.name.to_string(),
+        source: place("feed", &subscribed.url, &subscribed.credentials),
+        poll: subscribed.poll,
+        publish,
+    };
+    feed::open(
+        settings,
+        shared.windows.clone(),
+        shared.notes.clone(),
+        shared.clock.clone(),
+        shared.random.clone(),
+    )
 }
 
 /// The calendar `name` behind `port`, as its table says.

@@ -61,6 +61,7 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
         &calendar.rules,
         planned.unchanged_since,
         &ours,
+        planned.uid,
     ) {
         let answer = if verdict.refusal.is_none() {
             "yes"

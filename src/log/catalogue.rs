@@ -144,6 +144,10 @@ catalogue! {
         ["calendar", "scope", "changed", "unchanged", "vanished", "events", "created", "written", "milliseconds"]
         "What one pass looked at and did."
         do: "Nothing."
+    CALENDAR_PUBLISHED "calendar.published" INFO "a feed was published with its links"
+        ["calendar"]
+        "The feed or its links have changed, and what is published has followed."
+        do: "Nothing."
     RESOURCE_UNREADABLE "resource.unreadable" WARN "a file or object of a calendar cannot be read"
         ["calendar", "resource", "error"]
         "This one is left as it is; its neighbours go on. It is read again when it changes."

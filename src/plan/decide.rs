@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::kept::lacking;
 use super::life::{in_progress_until, is_behind, roll_at};
-use super::select::{Rules, examine, horizon_reaches, not_organized, settled_at, skips};
+use super::select::{
+    Rules, Standing, examine, foreign_link, horizon_reaches, not_organized, settled_at, skips,
+};
 use super::style::Style;
 use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
 use super::why::Why;
@@ -129,6 +131,11 @@ pub struct Ask<'a> {
     pub outdated: bool,
     /// Since when the event is unchanged.
     pub unchanged_since: DateTime<Utc>,
+    /// Whether its UID is known to stay.
+    pub uid: Standing,
+    /// Whether a changed event is read without its link, though nobody took that out
+    /// ([`crate::calendar::Calendar::is_derived`]).
+    pub derived: bool,
 }
 
 /// Decides what one event needs. Same arguments, same answer.
@@ -308,11 +315,22 @@ fn marked_url(event: &Event) -> Option<JoinUrl> {
 fn make(ask: &Ask<'_>, replaces: Option<JoinUrl>) -> Decided {
     let own = ask.meeting.map(|m| &m.meeting.join_url);
     let ours: Vec<&JoinUrl> = own.into_iter().chain(replaces.as_ref()).collect();
-    let verdicts = examine(ask.now, ask.event, ask.rules, ask.unchanged_since, &ours);
+    let verdicts = examine(
+        ask.now,
+        ask.event,
+        ask.rules,
+        ask.unchanged_since,
+        &ours,
+        ask.uid,
+    );
     if let Some(why) = verdicts.into_iter().find_map(|v| v.refusal) {
         let due = match (&why, &ask.event.next) {
             (Why::BeyondHorizon, Next::At(span)) => horizon_reaches(span.start, ask.rules.horizon),
             (Why::Settling, _) => settled_at(ask.unchanged_since, ask.rules.settle),
+            (Why::UidUnproven | Why::UidMinted, _) => match ask.uid {
+                Standing::Unproven { until, .. } => until,
+                Standing::Proven => None,
+            },
             _ => None,
         };
         return Decided {
@@ -329,6 +347,9 @@ fn make(ask: &Ask<'_>, replaces: Option<JoinUrl>) -> Decided {
 /// An event that has its link: is it whole, and is its meeting up to date?
 fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     let (event, rules, join_url) = (ask.event, ask.rules, &meeting.meeting.join_url);
+    if ask.derived && link.phase != Phase::Intended && !write::shows(event, join_url) {
+        return attach_again(ask, join_url);
+    }
     if !write::shows(event, join_url) {
         return if link.phase == Phase::Seen && !is_restored(event, link) {
             leave(Why::LinkRemoved)
@@ -375,6 +396,24 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
         };
     }
     up_to_date(ask, meeting, span)
+}
+
+/// An event whose source has it without the link that it is published with. What takes a link out
+/// keeps it out; a link that is there stays, whatever the rules for new ones say.
+fn attach_again(ask: &Ask<'_>, own: &JoinUrl) -> Decided {
+    let event = ask.event;
+    let replaces = marked(event).map(|(_, url)| url).filter(|url| url != own);
+    let ours: Vec<&JoinUrl> = std::iter::once(own).chain(&replaces).collect();
+    if event.cancelled {
+        return leave(Why::Cancelled);
+    }
+    if is_opted_out(event) || has_opt_out_mark(event) {
+        return leave(Why::OptedOut);
+    }
+    if let Some(provider) = foreign_link(event, &ours) {
+        return leave(Why::ForeignLink(provider));
+    }
+    now(Decision::Write { replaces })
 }
 
 /// Whether an event without our link is a copy from before it was linked, brought back by a backup or by

@@ -124,6 +124,12 @@ impl Bridge {
             report.merge(part);
             match acted {
                 Some(Acted::Ready(one)) => {
+                    let (event, style) = (&one.planned.event, &calendar.style);
+                    if calendar.port.is_derived()
+                        && is_behind(event, &one.meeting, style, self.clock.now())
+                    {
+                        report.again.insert(resource.id.clone());
+                    }
                     let again = self.looked_at_again(calendar, &one.planned, &one.meeting);
                     record.due = sooner(record.due, again);
                     ready.push(*one);

@@ -50,6 +50,7 @@ impl Bridge {
             location: calendar.location,
             drops: keeps.drops(),
             zone: calendar.zone,
+            derived: calendar.port.is_derived(),
             now,
         };
         let bytes = resource.bytes.clone();
@@ -72,6 +73,8 @@ struct EditContext {
     location: write::Location,
     drops: BTreeSet<Place>,
     zone: chrono_tz::Tz,
+    /// The same feed and links give the same bytes, whenever they are written.
+    derived: bool,
     now: DateTime<Utc>,
 }
 
@@ -164,12 +167,13 @@ fn write(
     link: &Link,
     context: &EditContext,
 ) -> Result<Edits, write::WriteFault> {
-    let (event, now) = (&one.planned.event, context.now);
+    let event = &one.planned.event;
+    let stamp = (!context.derived).then_some(context.now);
     with_attachment(one, link, context, |attachment| match &one.change {
         Change::Complete { replaces } => {
-            write::attach(document, event, attachment, replaces.as_ref(), now)
+            write::attach(document, event, attachment, replaces.as_ref(), stamp)
         }
-        Change::Rewrite => write::rewrite(document, event, attachment, now),
+        Change::Rewrite => write::rewrite(document, event, attachment, stamp),
     })
 }
 

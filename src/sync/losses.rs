@@ -6,11 +6,10 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 
 use super::survey::Survey;
-use super::understand::Understood;
+use super::understand::{Understood, has_link};
 use super::{Bridge, Watched};
 use crate::calendar::Scope;
 use crate::ical::event::{Event, Next};
-use crate::ical::write;
 use crate::log;
 use crate::model::{ResourceId, Uid, Version};
 use crate::state::{CalendarRecord, Frozen, Gone, Link, Phase, ResourceRecord, StateError};
@@ -148,7 +147,7 @@ impl Understood {
         }
         for planned in &self.events {
             if let (Some(link), Some(meeting)) = (&planned.link, &planned.meeting)
-                && !write::shows(&planned.event, &meeting.meeting.join_url)
+                && !has_link(calendar, planned, meeting)
             {
                 self.losses.taken_out(&planned.event, link, now);
             }

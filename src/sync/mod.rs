@@ -51,6 +51,9 @@ pub use understand::{Planned, Understood};
 /// How many resources of a calendar are worked on at once. The meeting service has its own bound.
 const AT_ONCE: usize = 50;
 
+/// What stands for a published calendar in the log.
+const PUBLISHED: &str = "(published)";
+
 /// What all calendars share.
 pub struct Bridge {
     /// What is remembered.
@@ -201,6 +204,7 @@ impl Bridge {
         }
         let mut report = survey.report;
         done.into_iter().for_each(|part| report.merge(part));
+        self.publish(calendar, &mut report).await?;
         if halt.is_outage() {
             self.troubles.unanswered();
         }
@@ -208,6 +212,28 @@ impl Bridge {
         log::event!(CALENDAR_PASS, calendar = %calendar.name, changed = report.read,
             unchanged = report.unchanged, created = report.created, written = report.written);
         Ok(report)
+    }
+
+    /// Makes public what was written, where that is something of its own; a calendar that is frozen
+    /// stays as it was.
+    async fn publish(&self, calendar: &Watched, report: &mut Report) -> Result<(), StateError> {
+        if !calendar.port.is_derived() || self.state.calendar(&calendar.name)?.frozen.is_some() {
+            return Ok(());
+        }
+        let id = ResourceId::new(PUBLISHED);
+        match calendar.port.publish().await {
+            Ok(is_news) => {
+                self.troubles.written(&calendar.name, &id);
+                if is_news {
+                    log::event!(CALENDAR_PUBLISHED, calendar = %calendar.name);
+                }
+            }
+            Err(why) => {
+                report.failed += 1;
+                self.troubles.unwritable(&calendar.name, &id, &why, false);
+            }
+        }
+        Ok(())
     }
 
     /// Where to look: at all of a calendar that was never passed over, whose configuration changed, or

@@ -16,7 +16,8 @@ use crate::log;
 use crate::meeting::{Applied, Details, Meeting};
 use crate::model::{CalendarName, ExternalId, Generation, JoinUrl, ResourceId, Uid};
 use crate::plan::{
-    Ask, Decided, Decision, Style, Why, assumed_span, decide, key_of, marked_generation, stamp,
+    Ask, Decided, Decision, Standing, Style, Why, assumed_span, decide, key_of, marked_generation,
+    stamp,
 };
 use crate::state::{Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
@@ -59,6 +60,8 @@ pub struct Planned {
     pub adopted: bool,
     /// Since when it is unchanged.
     pub unchanged_since: DateTime<Utc>,
+    /// Whether its UID is known to stay.
+    pub uid: Standing,
 }
 
 /// What the decisions about the events of a resource have in common.
@@ -75,12 +78,12 @@ impl Understood {
         self.events.iter().any(|p| p.decided.what.acts())
     }
 
-    /// How many events will want a link as soon as they have settled.
+    /// How many events will want a link as soon as they have settled, or their UIDs are proven.
     pub fn unsettled(&self) -> usize {
-        let settling = Decision::Leave(Why::Settling);
+        let soon = [Why::Settling, Why::UidUnproven].map(Decision::Leave);
         self.events
             .iter()
-            .filter(|p| p.link.is_none() && p.decided.what == settling)
+            .filter(|p| p.link.is_none() && soon.contains(&p.decided.what))
             .count()
     }
 
@@ -165,6 +168,7 @@ impl Bridge {
             // A version known for longer than its time says got that time from our own write.
             let since = changed.map_or(first_seen, |changed| changed.min(first_seen));
             let mut one = self.find(calendar, &resource.id, event, link, since)?;
+            one.uid = standing(calendar, &resource.id, remembered.as_ref(), now);
             let decided = remembered.as_ref().map(|known| &known.version);
             learn(calendar, &resource, decided, &one, kept);
             let context = Context {
@@ -218,6 +222,7 @@ impl Bridge {
             meeting,
             adopted: false,
             unchanged_since,
+            uid: Standing::Proven,
         })
     }
 
@@ -303,6 +308,8 @@ impl Bridge {
             foreign_meeting,
             outdated: context.rewriting.is_some_and(is_outdated),
             unchanged_since: planned.unchanged_since,
+            uid: planned.uid,
+            derived: calendar.port.is_derived(),
         }
     }
 
@@ -348,7 +355,7 @@ impl Bridge {
                 log::event!(LINK_ADOPTED, calendar = %calendar.name, uid = %planned.event.uid);
                 continue;
             }
-            let shown = write::shows(&planned.event, &meeting.meeting.join_url);
+            let shown = has_link(calendar, planned, meeting);
             let read = losses::as_read(&planned.event, link, shown, now);
             if read != *link {
                 links.push(read);
@@ -426,6 +433,41 @@ impl Bridge {
                     uid = %uid, reason = why.name());
             }
         }
+    }
+}
+
+/// Whether the event has its link, as far as people are concerned: it shows it, or it is published with
+/// it as soon as it is written again.
+pub(super) fn has_link(calendar: &Watched, planned: &Planned, meeting: &MeetingRecord) -> bool {
+    let landed = |link: &Link| link.phase != Phase::Intended;
+    let kept = calendar.port.is_derived()
+        && planned.link.as_ref().is_some_and(landed)
+        && !matches!(
+            planned.decided.what,
+            Decision::Leave(Why::OptedOut | Why::ForeignLink(_))
+        );
+    kept || write::shows(&planned.event, &meeting.meeting.join_url)
+}
+
+/// Whether the UIDs in a resource count as ones that stay: an earlier reading has shown them.
+fn standing(
+    calendar: &Watched,
+    id: &ResourceId,
+    remembered: Option<&ResourceRecord>,
+    now: DateTime<Utc>,
+) -> Standing {
+    let Some(proof) = calendar.port.proof(id) else {
+        return Standing::Proven;
+    };
+    let since = remembered.map_or(now, |known| known.first_seen);
+    let after = chrono::Duration::from_std(proof.after).unwrap_or_default();
+    let until = since.checked_add_signed(after);
+    if remembered.is_some() && until.is_some_and(|until| now >= until) {
+        return Standing::Proven;
+    }
+    Standing::Unproven {
+        until,
+        minted: proof.minted,
     }
 }
 

@@ -14,6 +14,7 @@ mod cli;
 mod clients;
 mod config;
 mod directory;
+mod feed;
 #[cfg(feature = "simulator")]
 mod graph;
 mod purity;

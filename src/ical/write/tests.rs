@@ -91,7 +91,7 @@ impl Case {
         let (mut edits, mut outdated) = (Edits::new(), false);
         for event in events(&document) {
             outdated |= is_outdated(&document, &event, &attachment);
-            edits.merge(rewrite(&document, &event, &attachment, now()).unwrap());
+            edits.merge(rewrite(&document, &event, &attachment, Some(now())).unwrap());
         }
         (edits.apply(bytes), outdated)
     }
@@ -107,7 +107,7 @@ impl Case {
                 &event,
                 &attachment,
                 self.replaces.as_ref(),
-                now(),
+                Some(now()),
             )?);
         }
         Ok(edits)

@@ -8,6 +8,7 @@ mod caldav;
 mod calendars;
 mod demo;
 mod faults;
+mod feed;
 mod flow;
 mod kill;
 mod login;
