@@ -89,6 +89,8 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
             Phase::Intended => "its write has begun",
             Phase::Written => "written",
             Phase::Seen => "written, and seen in the event",
+            Phase::TakenOut => "taken out",
+            Phase::OptedOut => "taken out for good",
         });
     output::print(&format!("  link: {link}"));
     let what = &planned.decided.what;

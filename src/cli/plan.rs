@@ -177,6 +177,7 @@ fn because(row: &Row) -> String {
         }
         Decision::Update { .. } => "its meeting's times or title are behind".to_owned(),
         Decision::Adopt { .. } => "it carries our link".to_owned(),
+        Decision::TakeOut(out) => out.to_string(),
     }
 }
 

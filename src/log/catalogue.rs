@@ -188,7 +188,13 @@ catalogue! {
     LINK_REMOVED "link.removed" INFO "a person took a link out, and it stays out"
         ["calendar", "resource", "uid"]
         "Our link was seen in the event and is gone from it."
-        do: "Nothing. To link the event again, tag it: the word Teams as a category."
+        do: "Nothing. A copy of the event, under a UID of its own, gets a link."
+    LINK_TAKEN_OUT "link.taken-out" INFO "a link was taken out of an event"
+        ["calendar", "resource", "uid", "reason"]
+        "`removed`: lines of it were left when a person took it out. `tagged`: the event says \
+         `no-teams`. `foreign-link`: it, or an occurrence of it, has got another conference. \
+         `unlinked`: `meetbridge unlink` asked for it."
+        do: "Nothing."
     MEETING_UPDATED "meeting.updated" INFO "a meeting follows its event"
         ["calendar", "uid", "organizer"]
         "Times or title of the event changed, or the meeting was about to expire."

@@ -11,6 +11,8 @@ use crate::meeting::{Details, Meeting};
 use crate::model::*;
 use crate::state::{Link, MeetingRecord, Phase};
 
+mod person;
+
 const OURS: &str = "https://teams.microsoft.com/l/meetup-join/ours";
 const OTHER: &str = "https://teams.microsoft.com/l/meetup-join/other";
 const TENANT: &str = "contoso.example";
@@ -181,6 +183,7 @@ struct Case {
     since: DateTime<Utc>,
     drops: BTreeSet<Place>,
     outdated: bool,
+    traces: bool,
 }
 
 impl Case {
@@ -197,6 +200,7 @@ impl Case {
             style: Style::default(),
             drops: BTreeSet::new(),
             outdated: false,
+            traces: false,
         }
     }
 
@@ -222,6 +226,7 @@ impl Case {
             meeting: self.meeting.as_ref(),
             foreign_meeting: self.copied.as_ref(),
             outdated: self.outdated,
+            traces: self.traces,
             unchanged_since: self.since,
         })
     }

@@ -20,6 +20,7 @@ mod renewal;
 mod retry;
 mod rewrite;
 mod survey;
+mod take_out;
 mod trouble;
 mod understand;
 mod write_back;

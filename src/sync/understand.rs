@@ -8,6 +8,7 @@ use super::keeps::learn;
 use super::losses;
 use super::reading::{self, Content};
 use super::rewrite::Rewriting;
+use super::take_out::{Traces, stays_out};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
 use crate::ical::event::{Event, Place, Provider};
@@ -17,6 +18,7 @@ use crate::meeting::{Applied, Details, Meeting};
 use crate::model::{CalendarName, ExternalId, Generation, JoinUrl, ResourceId, Uid};
 use crate::plan::{
     Ask, Decided, Decision, Style, Why, assumed_span, decide, key_of, marked_generation, stamp,
+    wants_out,
 };
 use crate::state::{Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
@@ -60,10 +62,11 @@ pub struct Planned {
 }
 
 /// What the decisions about the events of a resource have in common.
-struct Context<'a> {
+struct Context<'a, 'd> {
     calendar: &'a Watched,
     drops: &'a BTreeSet<Place>,
     rewriting: Option<&'a Rewriting<'a>>,
+    traces: &'a Traces<'d>,
     now: DateTime<Utc>,
 }
 
@@ -152,6 +155,7 @@ impl Bridge {
             .collect();
         let bytes = resource.bytes.clone();
         let rewriting = Rewriting::of(rewrite, &bytes);
+        let traces = Traces::of(&bytes);
         let mut planned = Vec::with_capacity(events.len());
         for event in events {
             let link = links.remove(&event.uid);
@@ -165,10 +169,12 @@ impl Bridge {
             let mut one = self.find(calendar, event, link, since)?;
             let decided = remembered.as_ref().map(|known| &known.version);
             learn(calendar, &resource, decided, &one, kept);
+            let drops = kept.drops();
             let context = Context {
                 calendar,
-                drops: &kept.drops(),
+                drops: &drops,
                 rewriting: rewriting.as_ref(),
+                traces: &traces,
                 now,
             };
             self.plan_event(&context, &resource.id, &mut one)?;
@@ -221,7 +227,7 @@ impl Bridge {
     /// as if it were remembered.
     fn plan_event(
         &self,
-        context: &Context<'_>,
+        context: &Context<'_, '_>,
         resource: &ResourceId,
         planned: &mut Planned,
     ) -> Result<(), StateError> {
@@ -279,13 +285,13 @@ impl Bridge {
 
     fn ask<'a>(
         &'a self,
-        context: &'a Context<'_>,
+        context: &'a Context<'_, '_>,
         planned: &'a Planned,
         foreign_meeting: Option<&'a JoinUrl>,
     ) -> Ask<'a> {
         let calendar = context.calendar;
         let is_outdated = |rewriting| self.is_outdated(calendar, planned, rewriting);
-        Ask {
+        let ask = Ask {
             now: context.now,
             event: &planned.event,
             rules: &calendar.rules,
@@ -298,8 +304,17 @@ impl Bridge {
             meeting: planned.meeting.as_ref(),
             foreign_meeting,
             outdated: context.rewriting.is_some_and(is_outdated),
+            traces: false,
             unchanged_since: planned.unchanged_since,
-        }
+        };
+        // Looked for only when it matters: that costs another reading of the resource.
+        let traces = wants_out(&ask)
+            .zip(ask.meeting)
+            .is_some_and(|(out, known)| {
+                let join_url = &known.meeting.join_url;
+                context.traces.any(ask.event, join_url, out, context.now)
+            });
+        Ask { traces, ..ask }
     }
 
     /// The first of the meetings whose join URLs are in the event, `own` apart, that `wanted` accepts.
@@ -345,7 +360,8 @@ impl Bridge {
                 continue;
             }
             let shown = write::shows(&planned.event, &meeting.meeting.join_url);
-            let read = losses::as_read(&planned.event, link, shown, now);
+            let out = stays_out(planned, link);
+            let read = losses::as_read(&planned.event, link, shown, out, now);
             if read != *link {
                 links.push(read);
             }

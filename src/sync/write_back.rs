@@ -8,14 +8,15 @@ use chrono::{DateTime, Utc};
 use super::act::{Change, Ready};
 use super::keeps::Keeps;
 use super::losses::ends;
+use super::take_out;
 use super::understand::tally;
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::{Resource, WriteRefusal, Written};
 use crate::ical::write;
 use crate::log;
 use crate::model::{CalendarName, Uid};
-use crate::plan::{Decision, Why, is_same};
-use crate::state::{Link, MeetingRecord, Phase, ResourceRecord, StateError};
+use crate::plan::{Decision, Out, Why, is_same};
+use crate::state::{Gone, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
 /// How long a write that failed is put off.
 const RETRY_WRITE: chrono::Duration = chrono::Duration::minutes(1);
@@ -51,6 +52,8 @@ impl Bridge {
             .iter()
             .map(|r| (r.planned.event.uid.clone(), Cause::of(r)))
             .collect();
+        // A write that only takes out shows nothing of what the calendar keeps.
+        let teaches = ready.iter().any(|one| !one.takes_out());
         // Those whose meeting is remembered as it was until they are written.
         let pending: Vec<MeetingRecord> = ready
             .iter()
@@ -75,6 +78,7 @@ impl Bridge {
             tally(&mut record.outcome, "in-step");
         }
         // Each counts as a write that changed nothing, so that it is not decided again and again.
+        let landed = |link: Link| landed(link, &causes);
         let whole: Vec<Link> = edited.whole.into_iter().map(landed).collect();
         self.state.put_links(&whole)?;
         let waits =
@@ -96,9 +100,15 @@ impl Bridge {
                 let written: Vec<Link> = links.into_iter().map(landed).collect();
                 self.state.put_links(&written)?;
                 for link in &written {
-                    report.count("in-step");
-                    tally(&mut record.outcome, "in-step");
-                    match causes.get(&link.uid) {
+                    let cause = causes.get(&link.uid);
+                    let outcome = cause.map_or("in-step", Cause::outcome);
+                    report.count(outcome);
+                    tally(&mut record.outcome, outcome);
+                    match cause {
+                        Some(Cause::TakenOut(out)) => {
+                            log::event!(LINK_TAKEN_OUT, calendar = %name, resource = %id,
+                                uid = %link.uid, reason = out.name());
+                        }
                         Some(Cause::Replaced) => {
                             log::event!(LINK_REPLACED, calendar = %name, resource = %id, uid = %link.uid);
                         }
@@ -113,7 +123,7 @@ impl Bridge {
                         }
                     }
                 }
-                if self.begin_lesson(name, keeps, id, &version)? {
+                if teaches && self.begin_lesson(name, keeps, id, &version)? {
                     report.again.insert(id.clone());
                 }
                 record.version = version;
@@ -194,15 +204,25 @@ enum Cause {
     Restored,
     Replaced,
     Rewritten,
+    TakenOut(Out),
 }
 
 impl Cause {
     fn of(ready: &Ready) -> Self {
         match (&ready.change, &ready.planned.link) {
+            (Change::TakeOut { out, .. }, _) => Self::TakenOut(*out),
             (Change::Rewrite, _) => Self::Rewritten,
             (Change::Complete { replaces: Some(_) }, _) => Self::Replaced,
             (_, Some(link)) if link.phase != Phase::Intended => Self::Restored,
             _ => Self::New,
+        }
+    }
+
+    /// How the event stands when it is written.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::TakenOut(out) if !out.is_partial() => out.nothing_left().name(),
+            _ => "in-step",
         }
     }
 }
@@ -211,6 +231,16 @@ impl Cause {
 fn intent(calendar: &Watched, resource: &Resource, ready: &Ready, now: DateTime<Utc>) -> Link {
     let content = &ready.planned.event.content;
     let known = ready.planned.link.as_ref();
+    if let (Change::TakeOut { out, .. }, Some(link)) = (&ready.change, known)
+        && !out.is_partial()
+    {
+        let since = link.gone_since().unwrap_or(now);
+        let gone = Gone {
+            since,
+            confirmed: true,
+        };
+        return take_out::intent(link, &ready.planned.event, *out, gone, now);
+    }
     // What a read has shown stays seen while a part of it is restored.
     let seen = write::shows(&ready.planned.event, &ready.meeting.meeting.join_url);
     Link {
@@ -234,7 +264,10 @@ fn intent(calendar: &Watched, resource: &Resource, ready: &Ready, now: DateTime<
 }
 
 /// What is remembered when the write has landed.
-fn landed(link: Link) -> Link {
+fn landed(link: Link, causes: &HashMap<Uid, Cause>) -> Link {
+    if let Some(Cause::TakenOut(Out::Removed)) = causes.get(&link.uid) {
+        return link;
+    }
     Link {
         phase: link.phase.max(Phase::Written),
         attempts: link.attempts + 1,

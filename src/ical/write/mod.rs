@@ -6,7 +6,9 @@
 
 mod attach;
 mod detach;
+mod is_out;
 mod rewrite;
+mod take_out;
 
 use std::collections::BTreeSet;
 
@@ -19,7 +21,9 @@ use crate::model::{Generation, JoinUrl, MeetingKey};
 
 pub use attach::attach;
 pub use detach::detach;
+pub use is_out::is_out;
 pub use rewrite::{bare, is_outdated, rewrite};
+pub use take_out::take_out;
 
 /// What goes into an absent or empty LOCATION.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
