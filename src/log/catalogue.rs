@@ -81,7 +81,7 @@ catalogue! {
     CONTROL_FAILING "control.failing" WARN "commands cannot reach the running daemon"
         ["path", "error"]
         "The control socket cannot be made there. Calendars are watched all the same; `status` and \
-         `plan` work beside the daemon, `sync` and `resume` need it stopped."
+         `plan` work beside the daemon, `sync`, `resume` and `unlink` need it stopped."
         do: "Free the path, or set RUNTIME_DIRECTORY to a directory of the service; then restart."
     STATE_DAMAGED "state.damaged" ERROR "the state was damaged and is begun anew"
         ["path", "error"]

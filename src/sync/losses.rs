@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::survey::Survey;
 use super::understand::Understood;
+use super::unlink::is_unlinked;
 use super::{Bridge, Watched};
 use crate::calendar::Scope;
 use crate::ical::event::{Event, Next};
@@ -250,7 +251,9 @@ impl Bridge {
         record: &CalendarRecord,
         losses: &Losses,
     ) -> Result<Option<(usize, usize)>, StateError> {
-        let frozen = record.frozen.as_ref().map(|frozen| frozen.since);
+        // What was unlinked is no loss.
+        let frozen = record.frozen.as_ref().filter(|frozen| !is_unlinked(frozen));
+        let frozen = frozen.map(|frozen| frozen.since);
         if losses.lost.is_empty() || (losses.lost.len() <= MOST && frozen.is_none()) {
             return Ok(None);
         }

@@ -443,7 +443,7 @@ impl Bridge {
 
 /// What an event tells of the meeting whose link it carries. Its schedule and settings are taken to be
 /// right: they were when the link was written, and a later change shows.
-fn found_meeting(
+pub(super) fn found_meeting(
     event: &Event,
     join_url: JoinUrl,
     key: &crate::model::MeetingKey,

@@ -106,6 +106,7 @@ impl Bridge {
                     tally(&mut record.outcome, outcome);
                     match cause {
                         Some(Cause::TakenOut(out)) => {
+                            report.taken_out += 1;
                             log::event!(LINK_TAKEN_OUT, calendar = %name, resource = %id,
                                 uid = %link.uid, reason = out.name());
                         }
@@ -136,6 +137,7 @@ impl Bridge {
                 report.failed += 1;
                 self.troubles.unwritable(name, id, &why, true);
                 self.put_meetings(&pending)?;
+                self.keep_links(&links, &causes)?;
                 for _ in &links {
                     report.count("write-refused");
                     tally(&mut record.outcome, "write-refused");
@@ -145,6 +147,7 @@ impl Bridge {
             Written::Failed(why) => {
                 report.failed += 1;
                 self.troubles.unwritable(name, id, &why, false);
+                self.keep_links(&links, &causes)?;
                 for _ in &links {
                     report.count("write-failed");
                     tally(&mut record.outcome, "write-failed");
@@ -158,6 +161,17 @@ impl Bridge {
             }
         }
         Ok(self.state.put_resource(name, &record)?)
+    }
+
+    /// After a write that was not made: what was to be taken out is there as before.
+    fn keep_links(&self, links: &[Link], causes: &HashMap<Uid, Cause>) -> Result<(), StateError> {
+        let loses = |link: &&Link| {
+            let cause = causes.get(&link.uid);
+            matches!(cause, Some(Cause::TakenOut(out)) if *out != Out::Removed)
+        };
+        let kept = links.iter().filter(loses).cloned();
+        let kept: Vec<Link> = kept.map(|link| Link { gone: None, ..link }).collect();
+        self.state.put_links(&kept)
     }
 
     fn put_meetings(&self, meetings: &[MeetingRecord]) -> Result<(), StateError> {

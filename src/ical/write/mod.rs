@@ -7,6 +7,7 @@
 mod attach;
 mod detach;
 mod is_out;
+mod ours;
 mod rewrite;
 mod take_out;
 
@@ -22,6 +23,7 @@ use crate::model::{Generation, JoinUrl, MeetingKey};
 pub use attach::attach;
 pub use detach::detach;
 pub use is_out::is_out;
+pub use ours::ours;
 pub use rewrite::{bare, is_outdated, rewrite};
 pub use take_out::take_out;
 
