@@ -19,7 +19,6 @@ use crate::model::CalendarName;
 use crate::state::{OpenError, State};
 use crate::sync::{Bridge, Troubles, Watched};
 
-
 /// Opens the state and takes its lock.
 pub(super) fn open_state(context: &Context, config: &Config) -> Result<Arc<State>, Exit> {
     let (state, set_aside) =

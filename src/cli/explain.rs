@@ -90,6 +90,8 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
             Phase::Intended => "its write has begun",
             Phase::Written => "written",
             Phase::Seen => "written, and seen in the event",
+            Phase::TakenOut => "taken out",
+            Phase::OptedOut => "taken out for good",
         });
     output::print(&format!("  link: {link}"));
     for twin in planned.event.components.iter().flat_map(|c| &c.twins) {

@@ -44,7 +44,7 @@ impl Show {
 }
 
 /// The line above and below the block: clients find it by exactly this.
-const FENCE: &str =
+pub(super) const FENCE: &str =
     "________________________________________________________________________________";
 /// What fences it in HTML.
 const HTML_FENCE: &str = "<hr>";
@@ -294,6 +294,33 @@ pub fn find(description: &str, join_url: &JoinUrl) -> Option<Range<usize>> {
         } else if !text.is_empty() {
             lines += 1;
             found |= fence.is_some() && lines <= URL_LINE && holds(text, join_url);
+        }
+    }
+    None
+}
+
+/// Where a join block stands, known by its fences and its title, whose join line is gone.
+pub(super) fn remains(description: &str) -> Option<Range<usize>> {
+    let mut at = 0;
+    let (mut begun, mut fence) = (None, None);
+    for line in description.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let text = line.trim();
+        if text == FENCE {
+            if let Some(from) = begun {
+                return Some(from..at);
+            }
+            fence = Some(start);
+        } else if !text.is_empty() {
+            let joins = |labels: &Labels| {
+                let rest = text.strip_prefix(labels.join.trim_end());
+                rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
+            };
+            begun = match fence.take() {
+                Some(from) => labels::ALL.iter().any(|l| l.title == text).then_some(from),
+                None => begun.filter(|_| !labels::ALL.iter().any(joins)),
+            };
         }
     }
     None

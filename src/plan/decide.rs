@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::kept::lacking;
 use super::life::{in_progress_until, is_behind, roll_at};
+use super::person::{Out, wants_out};
 use super::select::{
     Rules, Standing, examine, foreign_link, horizon_reaches, not_organized, settled_at, skips,
 };
@@ -57,6 +58,8 @@ pub enum Decision {
         /// When the meeting takes place.
         span: Span,
     },
+    /// Take out what there is of the link, and why.
+    TakeOut(Out),
 }
 
 impl Decision {
@@ -72,6 +75,7 @@ impl Decision {
             Self::Write { .. } => "write",
             Self::Rewrite { .. } => "rewrite",
             Self::Update { .. } => "update",
+            Self::TakeOut(_) => "take-out",
         }
     }
 
@@ -79,8 +83,17 @@ impl Decision {
     pub fn acts(&self) -> bool {
         matches!(
             self,
-            Self::Link { .. } | Self::Write { .. } | Self::Rewrite { .. } | Self::Update { .. }
+            Self::Link { .. }
+                | Self::Write { .. }
+                | Self::Rewrite { .. }
+                | Self::Update { .. }
+                | Self::TakeOut(_)
         )
+    }
+
+    /// Whether it may need the meeting service.
+    pub fn asks(&self) -> bool {
+        self.acts() && !matches!(self, Self::TakeOut(_))
     }
 }
 
@@ -129,6 +142,8 @@ pub struct Ask<'a> {
     pub foreign_meeting: Option<&'a JoinUrl>,
     /// A rewrite is asked for, and the link is not, or not known to be, as it would be written now.
     pub outdated: bool,
+    /// There is something of the link in the event that can be taken out, should it be.
+    pub traces: bool,
     /// Since when the event is unchanged.
     pub unchanged_since: DateTime<Utc>,
     /// Whether its UID is known to stay.
@@ -145,6 +160,9 @@ pub fn decide(ask: &Ask<'_>) -> Decided {
             line: Some(ask.event.line),
             what: fault.clone(),
         });
+    }
+    if is_out_for_good(ask) {
+        return leave(Why::OptedOut);
     }
     match (whose(ask), ask.link, ask.meeting) {
         (Whose::Ours { .. }, Some(link), Some(meeting)) => maintain(ask, link, meeting),
@@ -163,6 +181,12 @@ pub fn decide(ask: &Ask<'_>) -> Decided {
         (Whose::Copied(join_url), ..) => make(ask, Some(join_url)),
         (Whose::Nobodys, ..) => make(ask, None),
     }
+}
+
+/// Whether an operator opted the event out, and it does not show the link.
+fn is_out_for_good(ask: &Ask<'_>) -> bool {
+    let shows = |known: &MeetingRecord| write::shows(ask.event, &known.meeting.join_url);
+    ask.link.is_some_and(|link| link.phase == Phase::OptedOut) && !ask.meeting.is_some_and(shows)
 }
 
 /// The key of the event's meeting: as remembered, else under the configured organizer.
@@ -249,7 +273,7 @@ fn carries(event: &Event, join_url: &JoinUrl) -> bool {
 
 /// The link of another event that was copied into one that has its own. Where ours is not known to
 /// have landed, what is remembered of other meetings tells it too; later, a person may have put it there.
-fn copied(ask: &Ask<'_>, link: &Link, own: &JoinUrl) -> Option<JoinUrl> {
+pub(super) fn copied(ask: &Ask<'_>, link: &Link, own: &JoinUrl) -> Option<JoinUrl> {
     let by_mark = marked(ask.event).filter(|(generation, _)| !is_own(ask, generation));
     let by_url = ask
         .foreign_meeting
@@ -347,8 +371,12 @@ fn make(ask: &Ask<'_>, replaces: Option<JoinUrl>) -> Decided {
 /// An event that has its link: is it whole, and is its meeting up to date?
 fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     let (event, rules, join_url) = (ask.event, ask.rules, &meeting.meeting.join_url);
-    if ask.derived && link.phase != Phase::Intended && !write::shows(event, join_url) {
+    let landed = matches!(link.phase, Phase::Written | Phase::Seen);
+    if ask.derived && landed && !write::shows(event, join_url) {
         return attach_again(ask, join_url);
+    }
+    if let Some(out) = wants_out(ask) {
+        return take_out(ask, link, out);
     }
     if !write::shows(event, join_url) {
         return if link.phase == Phase::Seen && !is_restored(event, link) {
@@ -416,9 +444,36 @@ fn attach_again(ask: &Ask<'_>, own: &JoinUrl) -> Decided {
     now(Decision::Write { replaces })
 }
 
+/// A link that is to go: it does when the event has settled, unless its calendar puts it back.
+fn take_out(ask: &Ask<'_>, link: &Link, out: Out) -> Decided {
+    if !ask.traces {
+        return leave(out.nothing_left());
+    }
+    let is_ours = match out {
+        Out::ForeignInOverride(_) => ask.event.content == link.before,
+        _ => link.phase >= Phase::TakenOut && is_same(ask.event, link),
+    };
+    if is_ours && link.attempts >= ATTEMPTS {
+        return leave(Why::DoesNotStick);
+    }
+    if skips(ask.event, ask.rules) && !matches!(out, Out::Unlinked { .. }) {
+        return leave(match out {
+            Out::Removed => Why::LinkRemoved,
+            _ => Why::AttendeesSkipped,
+        });
+    }
+    match settled_at(ask.unchanged_since, ask.rules.settle) {
+        Some(at) if ask.now < at => Decided {
+            what: Decision::Leave(Why::Settling),
+            due: Some(at),
+        },
+        _ => now(Decision::TakeOut(out)),
+    }
+}
+
 /// Whether an event without our link is a copy from before it was linked, brought back by a backup or by
 /// a program that had not seen the link, and not an event from which a person took it out.
-fn is_restored(event: &Event, link: &Link) -> bool {
+pub(super) fn is_restored(event: &Event, link: &Link) -> bool {
     let same = event.content == link.before && link.attempts < ATTEMPTS;
     // What is written bears whole seconds.
     same || stamp(event).is_some_and(|at| at.timestamp() < link.written.timestamp())

@@ -260,6 +260,11 @@ pub(super) fn not_organized(event: &Event, rules: &Rules) -> Option<Why> {
     (!addresses.contains(organizer)).then_some(Why::NotOrganizer)
 }
 
+/// Whether the account organizes the event, as far as is known.
+pub fn is_organized(event: &Event, rules: &Rules) -> bool {
+    not_organized(event, rules).is_none()
+}
+
 /// Whether the event is not to be written because of those who are invited.
 pub(super) fn skips(event: &Event, rules: &Rules) -> bool {
     rules.events_with_attendees == EventsWithAttendees::Skip && has_guests(event, rules)

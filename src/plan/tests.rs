@@ -11,6 +11,8 @@ use crate::meeting::{Details, Meeting};
 use crate::model::*;
 use crate::state::{Link, MeetingRecord, Phase};
 
+mod person;
+
 const OURS: &str = "https://teams.microsoft.com/l/meetup-join/ours";
 const OTHER: &str = "https://teams.microsoft.com/l/meetup-join/other";
 const TENANT: &str = "contoso.example";
@@ -184,6 +186,7 @@ struct Case {
     outdated: bool,
     uid: Standing,
     derived: bool,
+    traces: bool,
 }
 
 impl Case {
@@ -202,6 +205,7 @@ impl Case {
             outdated: false,
             uid: Standing::Proven,
             derived: false,
+            traces: false,
         }
     }
 
@@ -227,6 +231,7 @@ impl Case {
             meeting: self.meeting.as_ref(),
             foreign_meeting: self.copied.as_ref(),
             outdated: self.outdated,
+            traces: self.traces,
             unchanged_since: self.since,
             uid: self.uid,
             derived: self.derived,

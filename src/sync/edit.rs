@@ -11,7 +11,7 @@ use super::{Bridge, Watched};
 use crate::calendar::Resource;
 use crate::ical::document::Document;
 use crate::ical::edit::Edits;
-use crate::ical::event::{Event, Place};
+use crate::ical::event::{Component, Event, Place};
 use crate::ical::{read, write};
 use crate::model::{MeetingKey, Uid};
 use crate::plan::kept::lacking;
@@ -174,6 +174,17 @@ fn write(
             write::attach(document, event, attachment, replaces.as_ref(), stamp)
         }
         Change::Rewrite => write::rewrite(document, event, attachment, stamp),
+        Change::TakeOut { out, components } => {
+            let goes = |component: &Component| components.contains(&component.index);
+            write::take_out(
+                document,
+                event,
+                attachment.join_url,
+                goes,
+                out.leaves_mark(),
+                stamp,
+            )
+        }
     })
 }
 
@@ -215,7 +226,7 @@ fn check<'a>(
     };
     let events = read::read(&changed, context.zone, context.now).events;
     let events: HashMap<&Uid, &Event> = events.iter().map(|event| (&event.uid, event)).collect();
-    let rewritten = |part: &&Part<'_>| part.one.change == Change::Rewrite;
+    let rewritten = |part: &&Part<'_>| !matches!(part.one.change, Change::Complete { .. });
     let replaces =
         |part: &Part<'_>| matches!(part.one.change, Change::Complete { replaces: Some(_) });
     if !parts.iter().any(replaces) {
@@ -257,10 +268,14 @@ fn is_right(
     context: &EditContext,
 ) -> bool {
     let (one, join_url) = (part.one, &part.one.meeting.meeting.join_url);
+    if let Change::TakeOut { components, .. } = &one.change {
+        let goes = |component: &Component| components.contains(&component.index);
+        return write::is_out(before, &one.planned.event, after, event, join_url, goes);
+    }
     let whole = write::missing(event, join_url, context.location).is_empty();
     whole
         && match &one.change {
-            Change::Complete { .. } => true,
+            Change::Complete { .. } | Change::TakeOut { .. } => true,
             Change::Rewrite => {
                 let then = write::bare(before, &one.planned.event, join_url);
                 let now = write::bare(after, event, join_url);

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::survey::Survey;
 use super::understand::{Understood, has_link};
+use super::unlink::is_unlinked;
 use super::{Bridge, Watched};
 use crate::calendar::Scope;
 use crate::ical::event::{Event, Next};
@@ -55,7 +56,7 @@ impl Losses {
 /// What one reading of a resource shows to be gone from it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
-    lost: Vec<Link>,
+    pub(super) lost: Vec<Link>,
     absent: Vec<Link>,
     /// When an absence is to be confirmed.
     pub(super) recheck: Option<DateTime<Utc>>,
@@ -103,8 +104,16 @@ impl Found {
     }
 }
 
-/// What a read of an event tells of its link beside what is done about it.
-pub(super) fn as_read(event: &Event, link: &Link, shown: bool, now: DateTime<Utc>) -> Link {
+/// What a read of an event tells of its link beside what is done about it. `out`: it is to go all the
+/// same.
+pub(super) fn as_read(
+    event: &Event,
+    link: &Link,
+    shown: bool,
+    out: bool,
+    now: DateTime<Utc>,
+) -> Link {
+    let shown = shown && !out;
     let gone = link.gone.filter(|gone| gone.confirmed && !shown);
     let cancelled = (event.cancelled && shown).then(|| link.cancelled.unwrap_or(now));
     Link {
@@ -152,6 +161,7 @@ impl Understood {
                 self.losses.taken_out(&planned.event, link, now);
             }
         }
+        self.note_taken_out(now);
     }
 }
 
@@ -260,7 +270,9 @@ impl Bridge {
         record: &CalendarRecord,
         losses: &Losses,
     ) -> Result<Option<(usize, usize)>, StateError> {
-        let frozen = record.frozen.as_ref().map(|frozen| frozen.since);
+        // What was unlinked is no loss.
+        let frozen = record.frozen.as_ref().filter(|frozen| !is_unlinked(frozen));
+        let frozen = frozen.map(|frozen| frozen.since);
         if losses.lost.is_empty() || (losses.lost.len() <= MOST && frozen.is_none()) {
             return Ok(None);
         }

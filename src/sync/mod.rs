@@ -20,8 +20,10 @@ mod renewal;
 mod retry;
 mod rewrite;
 mod survey;
+mod take_out;
 mod trouble;
 mod understand;
+mod unlink;
 mod watchlist;
 mod write_back;
 
@@ -47,6 +49,7 @@ pub use retry::is_failure;
 use survey::Survey;
 pub use trouble::Troubles;
 pub use understand::{Planned, Understood};
+pub use unlink::{Unlink, Unlinked};
 
 /// How many resources of a calendar are worked on at once. The meeting service has its own bound.
 const AT_ONCE: usize = 50;
@@ -117,6 +120,8 @@ pub struct Report {
     pub updated: usize,
     /// Links found in events and remembered.
     pub adopted: usize,
+    /// Events that a link was taken out of.
+    pub taken_out: usize,
     /// Failures of single events and resources.
     pub failed: usize,
     /// How the events that were read were decided: name → number.
@@ -333,6 +338,7 @@ impl Report {
     pub fn merge(&mut self, part: Self) {
         self.read += part.read;
         self.adopted += part.adopted;
+        self.taken_out += part.taken_out;
         self.halted = self.halted.take().or(part.halted);
         self.created += part.created;
         self.written += part.written;

@@ -55,7 +55,7 @@ impl Bridge {
                     got => Ok(got),
                 }
             }
-            left @ (Decision::Leave(_) | Decision::Adopt { .. }) => {
+            left @ (Decision::Leave(_) | Decision::Adopt { .. } | Decision::TakeOut(_)) => {
                 Ok(Got::None(left.name(), None))
             }
         }

@@ -8,6 +8,7 @@ use super::keeps::learn;
 use super::losses;
 use super::reading::{self, Content};
 use super::rewrite::Rewriting;
+use super::take_out::{Traces, stays_out};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
 use crate::ical::event::{Event, Place, Provider};
@@ -17,7 +18,7 @@ use crate::meeting::{Applied, Details, Meeting};
 use crate::model::{CalendarName, ExternalId, Generation, JoinUrl, ResourceId, Uid};
 use crate::plan::{
     Ask, Decided, Decision, Standing, Style, Why, assumed_span, decide, key_of, marked_generation,
-    stamp,
+    stamp, wants_out,
 };
 use crate::state::{Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
@@ -65,10 +66,11 @@ pub struct Planned {
 }
 
 /// What the decisions about the events of a resource have in common.
-struct Context<'a> {
+struct Context<'a, 'd> {
     calendar: &'a Watched,
     drops: &'a BTreeSet<Place>,
     rewriting: Option<&'a Rewriting<'a>>,
+    traces: &'a Traces<'d>,
     now: DateTime<Utc>,
 }
 
@@ -157,6 +159,7 @@ impl Bridge {
             .collect();
         let bytes = resource.bytes.clone();
         let rewriting = Rewriting::of(rewrite, &bytes);
+        let traces = Traces::of(&bytes);
         let mut planned = Vec::with_capacity(events.len());
         for event in events {
             let link = links.remove(&event.uid);
@@ -171,10 +174,12 @@ impl Bridge {
             one.uid = standing(calendar, &resource.id, remembered.as_ref(), now);
             let decided = remembered.as_ref().map(|known| &known.version);
             learn(calendar, &resource, decided, &one, kept);
+            let drops = kept.drops();
             let context = Context {
                 calendar,
-                drops: &kept.drops(),
+                drops: &drops,
                 rewriting: rewriting.as_ref(),
+                traces: &traces,
                 now,
             };
             self.plan_event(&context, &resource.id, &mut one)?;
@@ -230,7 +235,7 @@ impl Bridge {
     /// as if it were remembered.
     fn plan_event(
         &self,
-        context: &Context<'_>,
+        context: &Context<'_, '_>,
         resource: &ResourceId,
         planned: &mut Planned,
     ) -> Result<(), StateError> {
@@ -288,13 +293,13 @@ impl Bridge {
 
     fn ask<'a>(
         &'a self,
-        context: &'a Context<'_>,
+        context: &'a Context<'_, '_>,
         planned: &'a Planned,
         foreign_meeting: Option<&'a JoinUrl>,
     ) -> Ask<'a> {
         let calendar = context.calendar;
         let is_outdated = |rewriting| self.is_outdated(calendar, planned, rewriting);
-        Ask {
+        let ask = Ask {
             now: context.now,
             event: &planned.event,
             rules: &calendar.rules,
@@ -307,10 +312,19 @@ impl Bridge {
             meeting: planned.meeting.as_ref(),
             foreign_meeting,
             outdated: context.rewriting.is_some_and(is_outdated),
+            traces: false,
             unchanged_since: planned.unchanged_since,
             uid: planned.uid,
             derived: calendar.port.is_derived(),
-        }
+        };
+        // Looked for only when it matters: that costs another reading of the resource.
+        let traces = wants_out(&ask)
+            .zip(ask.meeting)
+            .is_some_and(|(out, known)| {
+                let join_url = &known.meeting.join_url;
+                context.traces.any(ask.event, join_url, out, context.now)
+            });
+        Ask { traces, ..ask }
     }
 
     /// The first of the meetings whose join URLs are in the event, `own` apart, that `wanted` accepts.
@@ -356,7 +370,8 @@ impl Bridge {
                 continue;
             }
             let shown = has_link(calendar, planned, meeting);
-            let read = losses::as_read(&planned.event, link, shown, now);
+            let out = stays_out(planned, link);
+            let read = losses::as_read(&planned.event, link, shown, out, now);
             if read != *link {
                 links.push(read);
             }
@@ -439,7 +454,7 @@ impl Bridge {
 /// Whether the event has its link, as far as people are concerned: it shows it, or it is published with
 /// it as soon as it is written again.
 pub(super) fn has_link(calendar: &Watched, planned: &Planned, meeting: &MeetingRecord) -> bool {
-    let landed = |link: &Link| link.phase != Phase::Intended;
+    let landed = |link: &Link| matches!(link.phase, Phase::Written | Phase::Seen);
     let kept = calendar.port.is_derived()
         && planned.link.as_ref().is_some_and(landed)
         && !matches!(
@@ -473,7 +488,7 @@ fn standing(
 
 /// What an event tells of the meeting whose link it carries. Its schedule and settings are taken to be
 /// right: they were when the link was written, and a later change shows.
-fn found_meeting(
+pub(super) fn found_meeting(
     event: &Event,
     join_url: JoinUrl,
     key: &crate::model::MeetingKey,

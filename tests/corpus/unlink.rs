@@ -149,7 +149,7 @@ fn attached(document: &Document<'_>, event: &Event, join_url: &JoinUrl) -> Resul
         language: "fr-FR",
         location: Location::Url,
     };
-    attach(document, event, &attachment, None, now()).map_err(|why| why.to_string())
+    attach(document, event, &attachment, None, Some(now())).map_err(|why| why.to_string())
 }
 
 /// Every VEVENT gets properties with HTML, and every description one in its ALTREP.

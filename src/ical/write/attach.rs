@@ -407,7 +407,7 @@ fn encoded(line: &ContentLine<'_>) -> Option<WriteFault> {
 }
 
 /// Whether the value is a DATE-TIME in UTC (RFC 5545, 3.3.5, form 2).
-fn is_utc(value: &str) -> bool {
+pub(super) fn is_utc(value: &str) -> bool {
     let digits =
         |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
     value

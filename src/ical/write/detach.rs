@@ -80,6 +80,16 @@ pub(super) enum Fate {
     },
 }
 
+impl Fate {
+    /// Carries it out.
+    pub(super) fn make(self, edits: &mut Edits) {
+        match self {
+            Self::Gone(range) => edits.remove(range),
+            Self::Cut { from, end, tail } => edits.replace(from..end, tail),
+        }
+    }
+}
+
 impl Removal {
     /// What taking out the link with this URL does to the component.
     pub(super) fn of(document: &Document<'_>, index: usize, join_url: &JoinUrl) -> Self {
@@ -319,7 +329,7 @@ fn location(
 }
 
 /// Takes the bytes from `from` to `to` out of the line's content.
-fn cut(document: &Document<'_>, line: &ContentLine<'_>, from: usize, to: usize) -> Fate {
+pub(super) fn cut(document: &Document<'_>, line: &ContentLine<'_>, from: usize, to: usize) -> Fate {
     let bytes = document.bytes();
     let content = line.content_range();
     if to >= content.end {

@@ -17,4 +17,5 @@ mod rewrite;
 mod secrets;
 mod settings;
 mod support;
+mod unlink;
 mod usage;
