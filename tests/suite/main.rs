@@ -14,6 +14,7 @@ mod config;
 mod directory;
 #[cfg(feature = "simulator")]
 mod graph;
+mod people;
 mod purity;
 mod reading;
 mod seeds;

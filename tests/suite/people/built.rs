@@ -1,0 +1,13 @@
+//! Rules of DESIGN.md's "A person's change" that are not built yet: each is switched on when it is.
+
+/// Leftover lines of a link that a person took out are taken out too.
+pub(super) const LEFTOVERS: bool = false;
+
+/// The opt-out tag takes a link out that is there.
+pub(super) const TAG_LATER: bool = false;
+
+/// A foreign link takes ours out.
+pub(super) const FOREIGN_LATER: bool = false;
+
+/// An opt-out follows its event into another resource.
+pub(super) const OPT_OUT_MOVES: bool = false;
