@@ -88,8 +88,16 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
+/// As many calls to Graph as the daemon has in flight.
+const IN_FLIGHT: usize = 50;
+
 /// Puts them together. The log is made at its usual level and thrown away.
 pub(crate) fn assemble(home: &Path) -> Result<Parts> {
+    assemble_for(home, IN_FLIGHT)
+}
+
+/// The same with so many calls to Graph in flight.
+pub(crate) fn assemble_for(home: &Path, in_flight: usize) -> Result<Parts> {
     let config = Config::load(&config_file(home), &Machine::default())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     log::init(log::Output {
@@ -108,7 +116,7 @@ pub(crate) fn assemble(home: &Path) -> Result<Parts> {
         graph_url: config.graph.graph_url.clone(),
         authority_url: config.graph.authority_url.clone(),
         sign_in: config.graph.sign_in.clone(),
-        in_flight: 50,
+        in_flight,
     };
     let client = Client::new(&ClientOptions::default())?;
     let meetings = GraphMeetings::new(

@@ -16,9 +16,6 @@ use crate::daemon::{self, Kept};
 use crate::http::client::Identity;
 use crate::http::{ClientError, ClientOptions, Windows};
 
-/// Where the rotated refresh tokens are, below the state directory.
-const TOKENS: &str = "tokens";
-
 /// What all accounts share.
 pub(super) struct Shared {
     pub(super) network: ClientOptions,
@@ -63,7 +60,7 @@ impl Account {
                     ..shared.network.clone()
                 },
                 allow_http: config.network.allow_http,
-                tokens: Some(config.state_directory.join(TOKENS)),
+                tokens: Some(config.state_directory.join(config::TOKENS)),
             },
             poll: server.poll,
             poll_fastest: server.poll_fastest,
@@ -82,15 +79,25 @@ impl Account {
         })
     }
 
-    /// The calendars that are wanted, and why one of them is not there; the others go on.
-    fn choose<'d>(&self, discovery: &'d Discovery) -> (Vec<&'d Collection>, Option<ReadError>) {
+    /// The calendars that are wanted, as the server describes them, and why others are not there.
+    ///
+    /// # Errors
+    /// When nothing can be found out.
+    pub(super) async fn look(&self) -> Result<(Vec<Collection>, Vec<ReadError>), ReadError> {
+        let discovery = self.account.discover().await?;
+        let (chosen, missing) = self.choose(&discovery);
+        Ok((chosen.into_iter().cloned().collect(), missing))
+    }
+
+    /// The calendars that are wanted, and why others are not there; the rest goes on.
+    fn choose<'d>(&self, discovery: &'d Discovery) -> (Vec<&'d Collection>, Vec<ReadError>) {
         if self.collections.is_empty() {
             return match discovery.chosen(&[]) {
-                Ok(chosen) => (chosen, None),
-                Err(error) => (Vec::new(), Some(error)),
+                Ok(chosen) => (chosen, Vec::new()),
+                Err(error) => (Vec::new(), vec![error]),
             };
         }
-        let (mut chosen, mut missing) = (Vec::<&Collection>::new(), None);
+        let (mut chosen, mut missing) = (Vec::<&Collection>::new(), Vec::new());
         for name in &self.collections {
             match discovery.chosen(std::slice::from_ref(name)) {
                 Ok(found) => {
@@ -98,7 +105,7 @@ impl Account {
                     let found: Vec<_> = found.into_iter().filter(new).collect();
                     chosen.extend(found);
                 }
-                Err(error) => missing = missing.or(Some(error)),
+                Err(error) => missing.push(error),
             }
         }
         (chosen, missing)
@@ -131,7 +138,7 @@ impl daemon::Account for Account {
     async fn calendars(&self) -> Result<Found, ReadError> {
         let discovery = self.account.discover().await?;
         let (chosen, missing) = self.choose(&discovery);
-        match missing {
+        match missing.into_iter().next() {
             Some(missing) if chosen.is_empty() => Err(missing),
             missing => Ok(Found {
                 calendars: chosen.into_iter().map(|one| self.kept(one)).collect(),

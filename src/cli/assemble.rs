@@ -68,51 +68,24 @@ pub(super) fn parts(
         output::say(&what);
         return Err(Exit::Failed);
     }
-    let network = &config.network;
-    let options = ClientOptions {
-        proxy: network.proxy.clone(),
-        ca_file: network.ca_file.clone(),
-        connect_timeout: network.connect_timeout,
-        total_timeout: network.request_timeout,
-        ..ClientOptions::default()
-    };
-    let client = Client::new(&options).map_err(|error| unusable(&error))?;
-    let clock: Arc<dyn Clock> = context.clock.clone();
-    let windows = Arc::new(Windows::new(
-        clock.clone(),
-        Arc::new(StoredWindows(state.clone())),
-    ));
-    let settings = GraphSettings {
-        tenant: config.graph.tenant.clone(),
-        client_id: config.graph.client_id.clone(),
-        graph_url: config.graph.graph_url.clone(),
-        authority_url: config.graph.authority_url.clone(),
-        sign_in: config.graph.sign_in.clone(),
-        in_flight: IN_FLIGHT,
-    };
-    let meetings = GraphMeetings::new(
-        settings,
-        client,
-        windows.clone(),
-        clock.clone(),
-        context.random.clone(),
-    );
-    let shared = Shared {
-        network: options,
-        windows,
-        notes: state.clone(),
-        clock: clock.clone(),
-        random: context.random.clone(),
-    };
+    let Reach { meetings, shared } =
+        reach(context, config, state.clone()).map_err(|error| unusable(&error))?;
     let bridge = Bridge {
         state,
         meetings: Arc::new(meetings),
-        clock,
+        clock: shared.clock.clone(),
         tenant: config.graph.tenant.clone(),
         first_pass_limit: config.budget.first_pass_limit,
         meetings_per_month: config.budget.meetings_per_month,
         troubles: Troubles::default(),
     };
+    // Also what is not chosen: an event may have moved there.
+    for calendar in config.enabled() {
+        match calendar.source {
+            config::Source::CalDav(_) => bridge.watches_account(calendar.name.as_str()),
+            _ => bridge.watches(&calendar.name),
+        }
+    }
     let chosen = config
         .enabled()
         .filter(|calendar| only.is_none_or(|name| is_of(name, &calendar.name)));
@@ -126,7 +99,67 @@ pub(super) fn parts(
     })
 }
 
-fn unusable(error: &ClientError) -> Exit {
+/// What reaches out of this machine.
+pub(super) struct Reach {
+    pub(super) meetings: GraphMeetings,
+    pub(super) shared: Shared,
+}
+
+/// Makes the meeting service, and what all accounts share, within the stored windows. Sends nothing.
+pub(super) fn reach(
+    context: &Context,
+    config: &Config,
+    state: Arc<State>,
+) -> Result<Reach, ClientError> {
+    let options = client_options(config);
+    let client = Client::new(&options)?;
+    let clock: Arc<dyn Clock> = context.clock.clone();
+    let windows = Arc::new(Windows::new(
+        clock.clone(),
+        Arc::new(StoredWindows(state.clone())),
+    ));
+    let meetings = GraphMeetings::new(
+        graph_settings(config),
+        client,
+        windows.clone(),
+        clock.clone(),
+        context.random.clone(),
+    );
+    let shared = Shared {
+        network: options,
+        windows,
+        notes: state,
+        clock,
+        random: context.random.clone(),
+    };
+    Ok(Reach { meetings, shared })
+}
+
+/// What all connections share.
+pub(super) fn client_options(config: &Config) -> ClientOptions {
+    let network = &config.network;
+    ClientOptions {
+        proxy: network.proxy.clone(),
+        ca_file: network.ca_file.clone(),
+        connect_timeout: network.connect_timeout,
+        total_timeout: network.request_timeout,
+        ..ClientOptions::default()
+    }
+}
+
+/// How Graph is reached.
+pub(super) fn graph_settings(config: &Config) -> GraphSettings {
+    GraphSettings {
+        tenant: config.graph.tenant.clone(),
+        client_id: config.graph.client_id.clone(),
+        graph_url: config.graph.graph_url.clone(),
+        authority_url: config.graph.authority_url.clone(),
+        sign_in: config.graph.sign_in.clone(),
+        in_flight: IN_FLIGHT,
+    }
+}
+
+pub(super) fn unusable(error: &ClientError) -> Exit {
     output::say(&format!("meetbridge: {}", log::Chain(error)));
     Exit::Config
 }
@@ -139,15 +172,22 @@ impl Parts {
         for source in &self.sources {
             match source {
                 Source::Calendar(kept) => all.push(kept.clone()),
-                Source::Account(account) => match account.calendars().await {
-                    Ok(found) => {
-                        all.extend(found.calendars);
-                        if let Some(error) = found.missing {
-                            exit = missing(account.name(), &error);
+                Source::Account(account) => {
+                    let asked = self.bridge.clock.now();
+                    match account.calendars().await {
+                        Ok(found) => {
+                            for kept in &found.calendars {
+                                self.bridge.watches(&kept.calendar.name);
+                            }
+                            all.extend(found.calendars);
+                            match found.missing {
+                                None => self.bridge.has_found(account.name(), asked),
+                                Some(error) => exit = missing(account.name(), &error),
+                            }
                         }
+                        Err(error) => exit = missing(account.name(), &error),
                     }
-                    Err(error) => exit = missing(account.name(), &error),
-                },
+                }
             }
         }
         if let Some(only) = &self.only {

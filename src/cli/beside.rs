@@ -65,11 +65,14 @@ impl Serve for Office {
                 calendar,
                 json,
                 titles,
+                rewrite,
             } => {
                 let plan = plan::Plan::new(json, titles, &voice);
-                self.plan(calendar.as_deref(), plan, &voice).await
+                self.plan(calendar.as_deref(), rewrite, plan, &voice).await
             }
-            Command::Sync { calendar } => self.sync(calendar.as_deref(), &voice).await,
+            Command::Sync { calendar, rewrite } => {
+                self.sync(calendar.as_deref(), rewrite, &voice).await
+            }
             Command::Resume { calendar } => self.resume(&calendar, &voice).await,
         };
         exit.code()
@@ -77,13 +80,13 @@ impl Serve for Office {
 }
 
 impl Office {
-    async fn sync(&self, only: Option<&str>, voice: &Voice) -> Exit {
+    async fn sync(&self, only: Option<&str>, rewrite: bool, voice: &Voice) -> Exit {
         let (calendars, mut exit) = self.calendars(only, voice).await;
         // All at once: each is passed over by a task of its own.
         let at_once = calendars.len().max(1);
         let mut outcomes = stream::iter(calendars)
             .map(|calendar| async move {
-                let outcome = self.desk.sync(&calendar.name).await;
+                let outcome = self.desk.sync(&calendar.name, rewrite).await;
                 (calendar, outcome)
             })
             .buffered(at_once);
@@ -99,13 +102,19 @@ impl Office {
         exit
     }
 
-    async fn plan(&self, only: Option<&str>, mut plan: plan::Plan<'_>, voice: &Voice) -> Exit {
+    async fn plan(
+        &self,
+        only: Option<&str>,
+        rewrite: bool,
+        mut plan: plan::Plan<'_>,
+        voice: &Voice,
+    ) -> Exit {
         let (calendars, mut exit) = self.calendars(only, voice).await;
         if only.is_some() && calendars.is_empty() {
             return exit;
         }
         for calendar in &calendars {
-            match self.desk.plan(&calendar.name).await {
+            match self.desk.plan(&calendar.name, rewrite).await {
                 Some(preview) => plan.add(calendar, preview).await,
                 None => exit = self.away(calendar.name.as_str(), voice).await,
             }

@@ -23,7 +23,7 @@ async fn try_explain(context: &Context, uid: &str) -> Result<Exit, Exit> {
         let calendar = &*kept.calendar;
         let result = parts
             .bridge
-            .look(calendar, |understood| {
+            .look(calendar, None, |understood| {
                 for planned in understood
                     .events
                     .iter()

@@ -8,6 +8,7 @@ mod check;
 #[cfg(feature = "simulator")]
 mod demo;
 mod explain;
+mod login;
 mod output;
 mod plan;
 mod resume;
@@ -59,6 +60,9 @@ enum Command {
         /// Only this calendar
         #[arg(long, value_name = "NAME")]
         calendar: Option<String>,
+        /// Bring the links that are there to what the configuration says now
+        #[arg(long)]
+        rewrite: bool,
     },
     /// Print what a pass would do, event by event, with the reason; change and create nothing
     Plan {
@@ -71,6 +75,9 @@ enum Command {
         /// Put the events' titles into the JSON
         #[arg(long, requires = "json")]
         titles: bool,
+        /// Print what `sync --rewrite` would do
+        #[arg(long)]
+        rewrite: bool,
     },
     /// Print why an event is or is not linked: every rule, and what it saw
     Explain {
@@ -80,7 +87,13 @@ enum Command {
     /// Print the calendars of CalDAV accounts, and the table to configure them with
     Calendars(calendars::Which),
     /// Check configuration, files and permissions; touch no network
-    Check,
+    Check {
+        /// Ask Entra, Graph and the calendar servers, too; make and change nothing
+        #[arg(long)]
+        online: bool,
+    },
+    /// Sign in to Graph as a person, by a code that is typed on any device (device-code = true)
+    Login,
     /// Print each calendar's last pass, what is linked, skipped, failing and frozen
     Status {
         /// Print JSON
@@ -200,15 +213,26 @@ async fn dispatch(cli: Cli) -> Exit {
     };
     match cli.command {
         Command::Run => run::run(&context).await,
-        Command::Sync { calendar } => sync::sync(&context, calendar.as_deref()).await,
+        Command::Sync { calendar, rewrite } => {
+            sync::sync(&context, calendar.as_deref(), rewrite).await
+        }
         Command::Plan {
             calendar,
             json,
             titles,
-        } => plan::plan(&context, calendar.as_deref(), json, titles).await,
+            rewrite,
+        } => {
+            let asked = plan::Asked {
+                json,
+                titles,
+                rewrite,
+            };
+            plan::plan(&context, calendar.as_deref(), asked).await
+        }
         Command::Explain { uid } => explain::explain(&context, &uid).await,
         Command::Calendars(which) => calendars::calendars(&context, &which).await,
-        Command::Check => check::check(&context),
+        Command::Check { online } => check::check(&context, online).await,
+        Command::Login => login::login(&context).await,
         Command::Status { json } => status::status(&context, json).await,
         Command::Resume { calendar } => resume::resume(&context, &calendar).await,
         #[cfg(feature = "simulator")]

@@ -11,23 +11,35 @@ use crate::model::Escaped;
 use crate::plan::Decision;
 use crate::sync::{Preview, Row, Watched};
 
-pub(super) async fn plan(context: &Context, only: Option<&str>, json: bool, titles: bool) -> Exit {
-    match try_plan(context, only, json, titles).await {
+/// What is asked of a plan.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    /// As JSON.
+    pub(super) json: bool,
+    /// With titles in it.
+    pub(super) titles: bool,
+    /// Of a pass that rewrites links.
+    pub(super) rewrite: bool,
+}
+
+pub(super) async fn plan(context: &Context, only: Option<&str>, asked: Asked) -> Exit {
+    match try_plan(context, only, asked).await {
         Ok(exit) | Err(exit) => exit,
     }
 }
 
-async fn try_plan(
-    context: &Context,
-    only: Option<&str>,
-    json: bool,
-    titles: bool,
-) -> Result<Exit, Exit> {
+async fn try_plan(context: &Context, only: Option<&str>, asked: Asked) -> Result<Exit, Exit> {
+    let Asked {
+        json,
+        titles,
+        rewrite,
+    } = asked;
     let config = context.config()?;
     let command = Command::Plan {
         calendar: only.map(ToOwned::to_owned),
         json,
         titles,
+        rewrite,
     };
     beside::unless_in_daemon(context, &config, command).await?;
     let state = assemble::look_at_state(&config)?;
@@ -36,7 +48,10 @@ async fn try_plan(
     let voice = Voice::own();
     let mut plan = Plan::new(json, titles, &voice);
     for kept in &calendars {
-        let preview = parts.bridge.preview(&kept.calendar).await;
+        let preview = match rewrite {
+            true => parts.bridge.preview_rewrite(&kept.calendar).await,
+            false => parts.bridge.preview(&kept.calendar).await,
+        };
         let preview = preview.map_err(|error| Chain(&error).to_string());
         plan.add(&kept.calendar, preview).await;
     }
@@ -157,6 +172,9 @@ fn because(row: &Row) -> String {
             replaces: Some(_), ..
         } => "it carries another event's link".to_owned(),
         Decision::Write { .. } => "a part of its link is missing".to_owned(),
+        Decision::Rewrite { .. } => {
+            "its link is not, or not known to be, as it would be written now".to_owned()
+        }
         Decision::Update { .. } => "its meeting's times or title are behind".to_owned(),
         Decision::Adopt { .. } => "it carries our link".to_owned(),
     }

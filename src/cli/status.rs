@@ -10,8 +10,9 @@ use crate::clock::Clock as _;
 use crate::config::{Config, Source};
 use crate::daemon::control::Command;
 use crate::ical::event::Place;
+use crate::meeting::Fate;
 use crate::model::{CalendarName, OrganizerId, Uid};
-use crate::state::{CalendarRecord, Overview, State, StateError};
+use crate::state::{CalendarRecord, Link, Overview, State, StateError};
 use crate::sync::is_failure;
 
 /// How many orphans are named.
@@ -41,6 +42,8 @@ struct Line<'a> {
     month: u32,
     /// The events that went before they got the link of their meeting.
     orphans: Vec<Uid>,
+    /// How many meetings are to be deleted, since their events are gone or cancelled.
+    endings: usize,
     /// How many links belong to organizers who are not configured any more.
     old_links: u32,
 }
@@ -116,7 +119,13 @@ fn collect<'a>(
             };
             let old_links = state.links_by_organizer(&name)?.into_iter();
             let old_links = old_links.filter(|(id, _)| !is_ours(id));
+            let is_to_end = |link: &Link| {
+                let gone = link.gone.is_some() && calendar.on_delete == Fate::Delete;
+                gone || (link.cancelled.is_some() && calendar.on_cancel == Fate::Delete)
+            };
+            let endings = state.ended_links(&name)?.into_iter();
             lines.push(Line {
+                endings: endings.filter(is_to_end).count(),
                 orphans: state.orphans(&name, now)?,
                 old_links: old_links.map(|(_, n)| n).sum(),
                 organizer: &calendar.organizer,
@@ -206,6 +215,12 @@ async fn show(lines: &[Line<'_>], config: &Config, voice: &Voice) {
             let what = "meetings whose events went before they got their link";
             voice.print(&format!("{name}: {n} {what}: {uids}")).await;
         }
+        if line.endings > 0 {
+            let what = "meetings are to be deleted, since their events are gone or cancelled";
+            voice
+                .print(&format!("{name}: {} {what}", line.endings))
+                .await;
+        }
         if line.old_links > 0 {
             let what = "links belong to organizers who are not configured any more";
             voice
@@ -271,6 +286,7 @@ fn to_json(line: &Line<'_>, config: &Config) -> serde_json::Value {
         "failing-events": failing_events(line),
         "drops": dropped(&record),
         "orphans": line.orphans.iter().map(Uid::to_string).collect::<Vec<_>>(),
+        "meetings-to-delete": line.endings,
         "links-of-former-organizers": line.old_links,
     })
 }

@@ -16,27 +16,29 @@ use crate::sync::{Bridge, PassError, Report, Watched};
 /// A file that changes under every write of ours is given up after so many passes.
 const MOST_PASSES: usize = 1_000;
 
-pub(super) async fn sync(context: &Context, only: Option<&str>) -> Exit {
-    match try_sync(context, only).await {
+pub(super) async fn sync(context: &Context, only: Option<&str>, rewrite: bool) -> Exit {
+    match try_sync(context, only, rewrite).await {
         Ok(exit) | Err(exit) => exit,
     }
 }
 
-async fn try_sync(context: &Context, only: Option<&str>) -> Result<Exit, Exit> {
+async fn try_sync(context: &Context, only: Option<&str>, rewrite: bool) -> Result<Exit, Exit> {
     let config = context.config()?;
     context.init_log(&config)?;
     let command = Command::Sync {
         calendar: only.map(ToOwned::to_owned),
+        rewrite,
     };
     beside::unless_in_daemon(context, &config, command).await?;
     let state = assemble::open_state(context, &config)?;
     let parts = assemble::parts(context, &config, state, only)?;
     let (calendars, mut exit) = parts.calendars().await;
     let bridge = &*parts.bridge;
+    let rewrite = rewrite.then(|| context.clock.now());
     let mut read = Vec::new();
     for kept in &calendars {
         let calendar = &*kept.calendar;
-        let outcome = pass_until_settled(context, bridge, calendar).await;
+        let outcome = pass_until_settled(context, bridge, calendar, rewrite).await;
         bridge.note(calendar, &outcome);
         let outcome = outcome.map_err(|error| Chain(&error).to_string());
         if outcome.is_ok() {
@@ -64,9 +66,10 @@ async fn pass_until_settled(
     context: &Context,
     bridge: &Bridge,
     calendar: &Watched,
+    rewrite: Option<DateTime<Utc>>,
 ) -> Result<Report, PassError> {
     bridge.retry_failed(calendar)?;
-    let mut total = bridge.pass(calendar, Scope::All).await?;
+    let mut total = bridge.pass_rewriting(calendar, Scope::All, rewrite).await?;
     let mut waited = false;
     for _ in 0..MOST_PASSES {
         let now = context.clock.now();
@@ -85,7 +88,7 @@ async fn pass_until_settled(
         } else {
             break;
         };
-        let next = bridge.pass(calendar, scope).await?;
+        let next = bridge.pass_rewriting(calendar, scope, rewrite).await?;
         total.merge(next);
     }
     Ok(total)

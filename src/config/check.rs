@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::{CalDav, Calendar, Config, Source};
+use super::{CalDav, Calendar, Config, Graph, Source};
 use crate::http::Credentials;
-use crate::meeting::graph::SignIn;
+use crate::meeting::graph::{SignIn, who_signed_in};
 use crate::model::Escaped;
 use crate::secret::{LARGEST, SecretSource};
 
@@ -42,6 +42,9 @@ pub fn check(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     let mut findings = Findings::default();
     state(&config.state_directory, &mut findings);
     sign_in(&config.graph.sign_in, now, &mut findings);
+    if let SignIn::DeviceCode { directory } = &config.graph.sign_in {
+        person(config, directory, &mut findings);
+    }
     if let Some(path) = &config.network.ca_file {
         readable_file(path, "the file of certificates", &mut findings);
     }
@@ -170,6 +173,40 @@ fn sign_in(sign_in: &SignIn, now: DateTime<Utc>, findings: &mut Findings) {
         }
         // Which credentials there are, systemd decides when it starts the service.
         SignIn::Certificate { .. } => {}
+        // [`person`] looks at it.
+        SignIn::DeviceCode { .. } => {}
+    }
+}
+
+/// That somebody is signed in by device code, and is who organizes.
+fn person(config: &Config, directory: &Path, findings: &mut Findings) {
+    let Graph {
+        tenant,
+        client_id,
+        authority_url,
+        ..
+    } = &config.graph;
+    let user = match who_signed_in(directory, authority_url, tenant, client_id) {
+        Ok(user) => user,
+        Err(what) => {
+            let hint = "`meetbridge login` signs in by a code, on any device";
+            return findings.error(what, hint);
+        }
+    };
+    for calendar in config.enabled() {
+        let mut organizers = calendar.organizers.values();
+        if calendar.organizer != user || organizers.any(|organizer| *organizer != user) {
+            findings.error(
+                format!(
+                    "calendar {}: it has an organizer who is not signed in; {user} is",
+                    calendar.name
+                ),
+                format!(
+                    "set organizer = \"{user}\", or sign in as the organizer by `meetbridge login`: \
+                     a person makes only their own meetings"
+                ),
+            );
+        }
     }
 }
 

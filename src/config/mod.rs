@@ -29,6 +29,7 @@ use url::Url;
 
 pub use fault::{Fault, Faults, Place};
 pub use machine::Machine;
+pub use sign_in::TOKENS;
 
 use crate::http::Credentials;
 use crate::ical::block::Show;

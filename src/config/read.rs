@@ -1,5 +1,6 @@
 //! The file's tables and keys: what each is called, its range and its default.
 
+use std::path::Path;
 use std::time::Duration;
 
 use toml::de::DeTable;
@@ -104,7 +105,7 @@ fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -
     let has_graph = file.has("graph");
     let table = file.table("graph");
     let graph = match has_graph {
-        true => graph(table, network.allow_http),
+        true => graph(table, network.allow_http, directory.as_deref()),
         false => {
             file.missing(
                 "[graph] is missing",
@@ -148,11 +149,11 @@ fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -
     })
 }
 
-fn graph(mut table: Table<'_, '_>, allow_http: bool) -> Option<Graph> {
+fn graph(mut table: Table<'_, '_>, allow_http: bool, state: Option<&Path>) -> Option<Graph> {
     let tenant = table.required("tenant", value::tenant);
     let client_id = table.required("client-id", value::guid);
     let hosts = hosts(&mut table, allow_http);
-    let sign_in = sign_in::sign_in(&mut table);
+    let sign_in = sign_in::sign_in(&mut table, state);
     table.finish();
     let (graph_url, authority_url) = hosts?;
     Some(Graph {

@@ -410,8 +410,13 @@ fn every_mistake_has_its_place_and_hint() {
         ),
         (
             graph("device-code = true"),
-            "2:1: `device-code`: not supported",
-            "client-secret-file",
+            "2:15: `device-code`: a second way to sign in, beside `client-secret-file`",
+            "keep one",
+        ),
+        (
+            graph("device-code = \"yes\""),
+            "2:15: `device-code`: ",
+            "true or false",
         ),
         (
             meeting("organizer = \"alice@example.org\""),
@@ -832,8 +837,49 @@ fn graph_is_signed_in_to_in_each_way() {
             "federated-token-file = \"/t\"",
             SignIn::FederatedToken(file("/t")),
         ),
+        (
+            "device-code = true",
+            SignIn::DeviceCode {
+                directory: PathBuf::from("/var/lib/meetbridge/tokens"),
+            },
+        ),
+        (
+            "device-code = false\nfederated-token-file = \"/t\"",
+            SignIn::FederatedToken(file("/t")),
+        ),
     ] {
         assert_eq!(way(lines), expected, "{lines}");
+    }
+}
+
+#[test]
+fn a_person_signs_in_by_nothing_but_the_code() {
+    for (lines, expected) in [
+        ("device-code = false", "`client-secret-file` is missing"),
+        (
+            "device-code = true\ncertificate-file = \"/c\"",
+            "`device-code`: a second way to sign in, beside `certificate-file`",
+        ),
+        (
+            "device-code = true\nfederated-token-file = \"/t\"",
+            "`device-code`: a second way to sign in, beside `federated-token-file`",
+        ),
+        (
+            "device-code = true\nkey-file = \"/k\"",
+            "`key-file`: without certificate-file",
+        ),
+        (
+            "device-code = true\nclient-secret = \"hunter2\"",
+            "`client-secret`: a secret does not stand in the configuration",
+        ),
+    ] {
+        let secret = "client-secret-file = \"/etc/meetbridge/graph\"";
+        let text = [&GRAPH.replace(secret, lines), MEETING, CALENDAR].concat();
+        let shown = bad(&text).to_string();
+        assert!(
+            shown.contains(expected) && !shown.contains("hunter2"),
+            "{shown}"
+        );
     }
 }
 
@@ -1233,6 +1279,10 @@ fn the_example_parses_with_everything_uncommented() {
         (
             vec!["\nclient-secret-file"],
             vec!["\nfederated-token-file".to_owned()],
+        ),
+        (
+            vec!["\nclient-secret-file"],
+            vec!["\ndevice-code".to_owned()],
         ),
         (
             vec!["\nclient-secret-file"],

@@ -45,6 +45,7 @@ pub(super) async fn keep(shared: Shared, account: Arc<dyn Account>, stop: Cancel
     let mut watching: BTreeMap<CalendarName, CancellationToken> = BTreeMap::new();
     let mut retry = Retry::new();
     loop {
+        let asked = clock.now();
         let found = tokio::select! {
             () = stop.cancelled() => return,
             found = account.calendars() => found,
@@ -55,6 +56,7 @@ pub(super) async fn keep(shared: Shared, account: Arc<dyn Account>, stop: Cancel
                 retry.worked();
                 match missing {
                     None => {
+                        shared.bridge.has_found(account.name(), asked);
                         if trouble.works(&()) {
                             log::event!(ACCOUNT_RECOVERED, account = account.name());
                         }
@@ -97,6 +99,7 @@ fn follow(
         let there = found.iter().any(|kept| kept.calendar.name == *name);
         if !there {
             log::event!(CALENDAR_LEFT, calendar = %name);
+            shared.bridge.leaves(name);
             its_stop.cancel();
         }
         there
@@ -108,6 +111,7 @@ fn follow(
         }
         log::event!(CALENDAR_FOUND, calendar = %name);
         let its_stop = stop.child_token();
+        shared.bridge.watches(&name);
         watching.insert(name, its_stop.clone());
         let watch = keep_watching(shared.clone(), kept, its_stop);
         shared.tasks.spawn(watch);

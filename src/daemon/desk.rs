@@ -30,9 +30,17 @@ pub type Told<T> = Result<T, String>;
 /// What a command wants of a calendar, and where the answer goes.
 pub(super) enum Errand {
     /// To be passed over at once, until what settles has settled.
-    Sync(oneshot::Sender<Told<Report>>),
+    Sync {
+        /// Links that are there are brought to what is configured now.
+        rewrite: bool,
+        answer: oneshot::Sender<Told<Report>>,
+    },
     /// What a pass would do.
-    Plan(oneshot::Sender<Told<Preview>>),
+    Plan {
+        /// One that rewrites links.
+        rewrite: bool,
+        answer: oneshot::Sender<Told<Preview>>,
+    },
     /// To go on.
     Resume(oneshot::Sender<Told<Option<String>>>),
 }
@@ -74,14 +82,17 @@ impl Desk {
     }
 
     /// Has a calendar passed over at once, and once more when all that changed has settled. The passes
-    /// are made, even if nobody waits for the answer.
-    pub async fn sync(&self, name: &CalendarName) -> Option<Told<Report>> {
-        self.leave(name, Errand::Sync).await
+    /// are made, even if nobody waits for the answer. `rewrite`: links that are there are brought to what
+    /// is configured now.
+    pub async fn sync(&self, name: &CalendarName, rewrite: bool) -> Option<Told<Report>> {
+        self.leave(name, |answer| Errand::Sync { rewrite, answer })
+            .await
     }
 
-    /// What a pass over a calendar would do.
-    pub async fn plan(&self, name: &CalendarName) -> Option<Told<Preview>> {
-        self.leave(name, Errand::Plan).await
+    /// What a pass over a calendar would do, one that rewrites links or not.
+    pub async fn plan(&self, name: &CalendarName, rewrite: bool) -> Option<Told<Preview>> {
+        self.leave(name, |answer| Errand::Plan { rewrite, answer })
+            .await
     }
 
     /// Lifts a calendar's freeze and has it passed over; the answer is why there was one.
@@ -146,6 +157,8 @@ pub struct Errands {
 }
 
 struct Sync {
+    /// When it was asked for that links be rewritten, if it was.
+    rewrite: Option<DateTime<Utc>>,
     /// What the passes did so far.
     total: Report,
     passes: usize,
@@ -175,10 +188,11 @@ impl Errands {
     ) -> bool {
         // Whoever does not listen any more has gone; that changes nothing.
         match errand {
-            Errand::Sync(answer) => {
+            Errand::Sync { rewrite, answer } => {
                 // Where the state fails, the pass says so.
                 let _ = bridge.retry_failed(calendar);
                 self.syncs.push(Sync {
+                    rewrite: rewrite.then(|| bridge.clock.now()),
                     total: Report::default(),
                     passes: 0,
                     settling: is_settling(&bridge.state, &calendar.name).unwrap_or(false),
@@ -187,9 +201,12 @@ impl Errands {
                 });
                 true
             }
-            Errand::Plan(answer) if answer.is_closed() => false,
-            Errand::Plan(answer) => {
-                let preview = bridge.preview(calendar).await;
+            Errand::Plan { answer, .. } if answer.is_closed() => false,
+            Errand::Plan { rewrite, answer } => {
+                let preview = match rewrite {
+                    true => bridge.preview_rewrite(calendar).await,
+                    false => bridge.preview(calendar).await,
+                };
                 let _ = answer.send(preview.map_err(|error| Chain(&error).to_string()));
                 false
             }
@@ -200,6 +217,11 @@ impl Errands {
                 is_lifted
             }
         }
+    }
+
+    /// Since when it is asked for that links be rewritten, if it is.
+    pub(super) fn rewrite(&self) -> Option<DateTime<Utc>> {
+        self.syncs.iter().filter_map(|sync| sync.rewrite).max()
     }
 
     /// Takes in how a pass ended: a sync is answered when nothing is left to be done for it.
@@ -348,6 +370,7 @@ mod tests {
     fn begun(errands: &mut Errands) -> oneshot::Receiver<Told<Report>> {
         let (answer, told) = oneshot::channel();
         errands.syncs.push(Sync {
+            rewrite: None,
             total: Report::default(),
             passes: 0,
             settling: false,
@@ -437,7 +460,11 @@ mod tests {
     async fn errands_reach_the_task_that_is_there() {
         let desk = Arc::<Desk>::default();
         let name = CalendarName::new("team");
-        assert_eq!(desk.plan(&name).await.map(|_| ()), None, "nobody is there");
+        assert_eq!(
+            desk.plan(&name, false).await.map(|_| ()),
+            None,
+            "nobody is there"
+        );
         let first = desk.open(&team());
         // Begun anew, before the old one is gone.
         let mut second = desk.open(&team());
@@ -452,7 +479,7 @@ mod tests {
         errand.unwrap();
         assert_eq!(told, Some(Ok(None)));
         // The daemon stops while an errand waits.
-        let (told, ()) = tokio::join!(desk.sync(&name), async { drop(second) });
+        let (told, ()) = tokio::join!(desk.sync(&name, false), async { drop(second) });
         assert_eq!(told, None);
         assert!(desk.calendars().is_empty());
     }

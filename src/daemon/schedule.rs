@@ -42,7 +42,10 @@ pub async fn watch(
     // Where the state fails, the pass says so.
     let _ = bridge.retry_failed(calendar);
     loop {
-        let result = bridge.pass(calendar, scope.clone()).await;
+        let rewrite = errands.rewrite();
+        let result = bridge
+            .pass_rewriting(calendar, scope.clone(), rewrite)
+            .await;
         let now = bridge.clock.elapsed();
         bridge.note(calendar, &result);
         if now.saturating_sub(began) >= QUIET

@@ -4,6 +4,7 @@
 //! `http://` to this machine itself goes without a proxy and needs no CA certificates.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -174,23 +175,25 @@ impl SendError {
 /// Sends requests. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
+    kept: Connections,
+    /// Those that serve one request each, made when they are first needed.
+    single: Arc<OnceLock<Option<Connections>>>,
+    options: Arc<ClientOptions>,
+}
+
+/// The connections of a client.
+#[derive(Clone, Debug)]
+struct Connections {
     /// For everywhere else; without CA certificates on the system, the reason why there is none.
     outside: Result<reqwest::Client, String>,
     /// For `http://` to this machine.
     loopback: reqwest::Client,
 }
 
-impl Client {
-    /// Sets up a client.
-    ///
-    /// A system without CA certificates is no error here: [`Client::send`] says so when they are
-    /// needed.
-    ///
-    /// # Errors
-    /// When the CA file or the proxy's URL cannot be used.
-    pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
-        // The first one stays; it does the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+impl Connections {
+    /// Of which at most so many stay open without a request.
+    fn new(options: &ClientOptions, idle: usize) -> Result<Self, ClientError> {
+        let builder = |options| builder(options).pool_max_idle_per_host(idle);
         let mut outside = builder(options);
         if let Some(path) = &options.ca_file {
             let pem = std::fs::read(path).map_err(|source| ClientError::UnreadableCa {
@@ -222,6 +225,38 @@ impl Client {
             loopback,
         })
     }
+}
+
+impl Client {
+    /// Sets up a client.
+    ///
+    /// A system without CA certificates is no error here: [`Client::send`] says so when they are
+    /// needed.
+    ///
+    /// # Errors
+    /// When the CA file or the proxy's URL cannot be used.
+    pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
+        // The first one stays; it does the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Ok(Self {
+            kept: Connections::new(options, usize::MAX)?,
+            single: Arc::default(),
+            options: Arc::new(options.clone()),
+        })
+    }
+
+    /// As [`Client::send`], on a connection of its own: the one before may lead to what is in trouble.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_apart(&self, request: Request, limit: usize) -> Result<Answer, SendError> {
+        let single = self
+            .single
+            .get_or_init(|| Connections::new(&self.options, 0).ok());
+        // What they are made of worked before; should it not any more, the kept ones do.
+        let connections = single.as_ref().unwrap_or(&self.kept);
+        send(connections, request, limit).await
+    }
 
     /// Sends one request, once, and reads its whole answer: at most `limit` bytes of body after
     /// decompression. Redirects are answers like others.
@@ -229,42 +264,51 @@ impl Client {
     /// # Errors
     /// When no complete answer came. The body of an error status may be incomplete without error.
     pub async fn send(&self, request: Request, limit: usize) -> Result<Answer, SendError> {
-        let host = host_of(request.url());
-        let client = if is_plain_loopback(request.url()) {
-            &self.loopback
-        } else {
-            self.outside
-                .as_ref()
-                .map_err(|cause| SendError::Unreachable {
-                    host: host.clone(),
-                    cause: cause.clone(),
-                })?
-        };
-        let mut response = match client.execute(request).await {
-            Ok(response) => response,
-            Err(error) => return Err(failure(error, host, false)),
-        };
-        let status = response.status();
-        let headers = std::mem::take(response.headers_mut());
-        let mut body = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= limit => {
-                    body.extend_from_slice(&chunk);
-                }
-                Ok(None) => break,
-                // An error status says enough by itself.
-                Ok(Some(_)) | Err(_) if !status.is_success() => break,
-                Ok(Some(_)) => return Err(SendError::TooLarge { host, limit }),
-                Err(error) => return Err(failure(error, host, true)),
-            }
-        }
-        Ok(Answer {
-            status,
-            headers,
-            body,
-        })
+        send(&self.kept, request, limit).await
     }
+}
+
+async fn send(
+    connections: &Connections,
+    request: Request,
+    limit: usize,
+) -> Result<Answer, SendError> {
+    let host = host_of(request.url());
+    let client = if is_plain_loopback(request.url()) {
+        &connections.loopback
+    } else {
+        connections
+            .outside
+            .as_ref()
+            .map_err(|cause| SendError::Unreachable {
+                host: host.clone(),
+                cause: cause.clone(),
+            })?
+    };
+    let mut response = match client.execute(request).await {
+        Ok(response) => response,
+        Err(error) => return Err(failure(error, host, false)),
+    };
+    let status = response.status();
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= limit => {
+                body.extend_from_slice(&chunk);
+            }
+            Ok(None) => break,
+            // An error status says enough by itself.
+            Ok(Some(_)) | Err(_) if !status.is_success() => break,
+            Ok(Some(_)) => return Err(SendError::TooLarge { host, limit }),
+            Err(error) => return Err(failure(error, host, true)),
+        }
+    }
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 fn builder(options: &ClientOptions) -> ClientBuilder {

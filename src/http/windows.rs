@@ -121,9 +121,7 @@ impl Windows {
 /// Seconds (RFC 9110, 10.2.3), also with a fraction, or an HTTP-date, which is measured from the
 /// answer's own `Date` where it has one, so that the clocks need not agree; else from `now`.
 pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let date = headers
-        .get(DATE)
-        .and_then(|date| http_date(date.to_str().ok()?));
+    let date = date(headers);
     headers
         .get_all(RETRY_AFTER)
         .iter()
@@ -136,6 +134,11 @@ pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> 
         })
         .max()
         .map(|wait| wait.min(LONGEST))
+}
+
+/// When its sender says that an answer was made, to the second.
+pub(crate) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
 fn seconds(value: &str) -> Option<Duration> {

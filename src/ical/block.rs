@@ -300,6 +300,7 @@ mod tests {
             video_device_id: Some("117 444 555 6".to_owned()),
             chat_thread: Some("19:meeting_abc@thread.v2".to_owned()),
             options_url: Some("https://teams.microsoft.com/meetingOptions/?x=1".to_owned()),
+            language: None,
         }
     }
 
@@ -364,6 +365,7 @@ mod tests {
                 video_device_id: field.clone(),
                 chat_thread: field.clone(),
                 options_url: field.clone(),
+                language: None,
             };
             assert_eq!(shown(&hostile, &ALL), [""; 0], "{text:?}");
             assert_eq!(tel_uri(&hostile.dial_in.unwrap()), None);

@@ -63,17 +63,22 @@ impl Edits {
     /// The original with every edit made. Where edits overlap all the same, the earlier one has taken
     /// its bytes.
     pub fn apply(&self, original: &[u8]) -> Vec<u8> {
+        self.apply_to(original, 0..original.len())
+    }
+
+    /// The same for a part of the original, in which all edits are.
+    pub(super) fn apply_to(&self, original: &[u8], part: Range<usize>) -> Vec<u8> {
         let mut splices: Vec<&Splice> = self.splices.iter().collect();
         splices.sort_by_key(|splice| splice.at);
         let grown: usize = splices.iter().map(|splice| splice.inserted.len()).sum();
-        let mut bytes = Vec::with_capacity(original.len() + grown);
-        let mut done = 0;
+        let mut bytes = Vec::with_capacity(part.len() + grown);
+        let mut done = part.start;
         for splice in splices {
             bytes.extend_from_slice(original.get(done..splice.at).unwrap_or_default());
             bytes.extend_from_slice(&splice.inserted);
             done = done.max(splice.at + splice.removed);
         }
-        bytes.extend_from_slice(original.get(done..).unwrap_or_default());
+        bytes.extend_from_slice(original.get(done..part.end).unwrap_or_default());
         bytes
     }
 }
@@ -135,6 +140,27 @@ impl Style {
         if first > 0 && column + first > WIDTH {
             self.fold(&mut bytes);
         }
+        bytes.extend_from_slice(rest);
+        bytes
+    }
+
+    /// `text`, which ends in `last`, as it stands behind `column` octets and before `rest`, whose bytes
+    /// stay as they are: where they find no room behind it, `last` goes onto their line.
+    pub(super) fn between(self, column: usize, text: &str, last: &str, rest: &[u8]) -> Vec<u8> {
+        let begun = text.strip_suffix(last).unwrap_or(text);
+        let mut bytes = self.folded(column, begun);
+        let filled = match bytes.iter().any(|byte| b"\r\n".contains(byte)) {
+            true => self::column(&bytes),
+            false => column + bytes.len(),
+        };
+        let first = rest
+            .iter()
+            .position(|byte| b"\r\n".contains(byte))
+            .unwrap_or(rest.len());
+        if filled + last.len() + first > WIDTH {
+            self.fold(&mut bytes);
+        }
+        bytes.extend_from_slice(text.get(begun.len()..).unwrap_or_default().as_bytes());
         bytes.extend_from_slice(rest);
         bytes
     }

@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use super::line::ContentLine;
 use crate::model::{ExternalId, Generation, JoinUrl, hex, sha256};
 
 /// The property that holds the mark.
@@ -73,9 +74,15 @@ impl Mark {
         }
     }
 
-    /// The 16 hex digits over what a link consists of: externalId, join URL, text of the join block.
-    pub fn digest_of(external_id: &ExternalId, join_url: &JoinUrl, block: &str) -> String {
-        let parts = [external_id.as_str(), "\n", join_url.expose(), "\n", block];
+    /// The mark on this line, if it is the property of one.
+    pub(super) fn of(line: &ContentLine<'_>) -> Option<Self> {
+        line.is(PROPERTY).then(|| Self::parse(&line.value()))
+    }
+
+    /// The 16 hex digits over what a link consists of: externalId, join URL, and the texts that are
+    /// written beside it.
+    pub fn digest_of(external_id: &ExternalId, join_url: &JoinUrl, text: &str) -> String {
+        let parts = [external_id.as_str(), "\n", join_url.expose(), "\n", text];
         hex(&sha256(parts.map(str::as_bytes))[..8])
     }
 }

@@ -181,6 +181,10 @@ catalogue! {
         ["calendar", "resource", "uid"]
         "The event is a copy of another one and showed that one's meeting."
         do: "Nothing."
+    LINK_REWRITTEN "link.rewritten" INFO "a link was brought to what is configured now"
+        ["calendar", "resource", "uid"]
+        "`sync --rewrite` asked for it, or the meeting has dial-in now that had none."
+        do: "Nothing."
     LINK_REMOVED "link.removed" INFO "a person took a link out, and it stays out"
         ["calendar", "resource", "uid"]
         "Our link was seen in the event and is gone from it."

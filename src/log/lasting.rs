@@ -48,6 +48,11 @@ impl<K: Ord> Lasting<K> {
         self.lock().remove(what).is_some()
     }
 
+    /// Whether anything of this kind fails.
+    pub fn any(&self, of_kind: impl FnMut(&K) -> bool) -> bool {
+        self.lock().keys().any(of_kind)
+    }
+
     /// Forgets what is not in the world any more, without a word.
     pub fn retain(&self, mut keep: impl FnMut(&K) -> bool) {
         self.lock().retain(|what, _| keep(what));

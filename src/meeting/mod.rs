@@ -58,6 +58,9 @@ pub struct Details {
     pub chat_thread: Option<String>,
     /// `meetingOptionsWebUrl`.
     pub options_url: Option<String>,
+    /// The language in which the service was last asked for all this; `None`: it never was, and what
+    /// is missing is unknown.
+    pub language: Option<String>,
 }
 
 /// Joining by telephone: Graph's `audioConferencing`.
@@ -139,6 +142,13 @@ pub trait Meetings: Send + Sync {
     /// # Errors
     /// [`MeetingError::Gone`] when the meeting is not there any more.
     async fn update(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError>;
+
+    /// A known meeting as it is now, with what can be shown of it in the wanted language; changes
+    /// nothing. `meeting.id` is looked up by the join URL when it is unknown.
+    ///
+    /// # Errors
+    /// [`MeetingError::Gone`] when the meeting is not there any more.
+    async fn read(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError>;
 
     /// Applies settings to a known meeting, and nothing else: what is refused here concerns them alone.
     ///

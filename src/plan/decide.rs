@@ -1,11 +1,11 @@
 //! What one event needs.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::kept::lacking;
+use super::life::{in_progress_until, is_behind, roll_at};
 use super::select::{Rules, examine, horizon_reaches, not_organized, settled_at, skips};
 use super::style::Style;
 use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
@@ -19,15 +19,6 @@ use crate::state::{Link, MeetingRecord, Phase};
 /// How often a write that was decided on the same content may land before the calendar is taken to
 /// drop what is written.
 const ATTEMPTS: u32 = 2;
-
-/// A meeting expires this long after its end (graph-api.md, section 8).
-const LIFETIME: Duration = Duration::from_hours(60 * 24);
-
-/// A series' meeting is moved on when less than this is left of its life.
-const ROLL_BEFORE: Duration = Duration::from_hours(21 * 24);
-
-/// How soon a series' meeting is moved on whose time is not remembered.
-const ASSUMED: Duration = Duration::from_hours(7 * 24);
 
 /// What is to be done about one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +44,12 @@ pub enum Decision {
         /// A link of another event that was copied in and goes in the same write.
         replaces: Option<JoinUrl>,
     },
+    /// A rewrite is asked for, and the event does not show the link, or is not known to show it, as it
+    /// would be written now; the meeting is brought up to date as well.
+    Rewrite {
+        /// When the meeting takes place.
+        span: Span,
+    },
     /// The event shows the link; the meeting's times, title or settings are behind.
     Update {
         /// When the meeting takes place.
@@ -71,6 +68,7 @@ impl Decision {
                 replaces: Some(_), ..
             } => "link-copy",
             Self::Write { .. } => "write",
+            Self::Rewrite { .. } => "rewrite",
             Self::Update { .. } => "update",
         }
     }
@@ -79,7 +77,7 @@ impl Decision {
     pub fn acts(&self) -> bool {
         matches!(
             self,
-            Self::Link { .. } | Self::Write { .. } | Self::Update { .. }
+            Self::Link { .. } | Self::Write { .. } | Self::Rewrite { .. } | Self::Update { .. }
         )
     }
 }
@@ -127,6 +125,8 @@ pub struct Ask<'a> {
     pub meeting: Option<&'a MeetingRecord>,
     /// A join URL in the event that is known to be another event's meeting.
     pub foreign_meeting: Option<&'a JoinUrl>,
+    /// A rewrite is asked for, and the link is not, or not known to be, as it would be written now.
+    pub outdated: bool,
     /// Since when the event is unchanged.
     pub unchanged_since: DateTime<Utc>,
 }
@@ -172,31 +172,6 @@ pub fn key_of(ask: &Ask<'_>, generation: Generation) -> MeetingKey {
         organizer,
         external_id,
     }
-}
-
-/// When the meeting of a series has to be moved on to a later occurrence, given the one it has.
-pub fn roll_at(event: &Event, held: Span) -> Option<DateTime<Utc>> {
-    let after_end = chrono::Duration::from_std(LIFETIME - ROLL_BEFORE).ok()?;
-    event
-        .recurring
-        .then(|| held.end.checked_add_signed(after_end))
-        .flatten()
-}
-
-/// The time of a meeting of which nothing is remembered but that the event carries it. A series' may
-/// be down to what [`roll_at`] leaves of its life: it is taken to be as old as a week before that end.
-pub fn assumed_span(event: &Event, now: DateTime<Utc>) -> Option<Span> {
-    let Next::At(next) = event.next else {
-        return None;
-    };
-    let since_end = chrono::Duration::from_std(LIFETIME - ROLL_BEFORE - ASSUMED).ok()?;
-    let end = now.checked_sub_signed(since_end)?;
-    let start = end.checked_sub_signed(next.end - next.start)?;
-    Some(if event.recurring {
-        next.min(Span { start, end })
-    } else {
-        next
-    })
 }
 
 /// Whose meeting the event carries or, by what is remembered, should carry.
@@ -378,8 +353,8 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     }
     let replaces = copied(ask, link, join_url);
     let lacking = lacking(event, join_url, ask.location, ask.drops);
-    if replaces.is_some() || !lacking.is_empty() {
-        if is_dropped(event, link) {
+    if ask.outdated || replaces.is_some() || !lacking.is_empty() {
+        if !ask.outdated && is_dropped(event, link) {
             return leave(Why::DoesNotStick);
         }
         if skips(event, rules) {
@@ -395,6 +370,7 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
                 what: Decision::Leave(Why::Settling),
                 due: Some(at),
             },
+            _ if ask.outdated && replaces.is_none() => now(Decision::Rewrite { span }),
             _ => now(Decision::Write { replaces }),
         };
     }
@@ -438,22 +414,6 @@ pub fn is_same(event: &Event, link: &Link) -> bool {
     // What is written bears whole seconds.
     let stamped = stamp(event).is_some_and(|at| at.timestamp() == link.written.timestamp());
     event.content == link.before || stamped
-}
-
-/// Whether the meeting has other times or another title than the event, or has to be moved on before
-/// it expires.
-pub fn is_behind(event: &Event, record: &MeetingRecord, style: &Style, now: DateTime<Utc>) -> bool {
-    let meeting = &record.meeting;
-    let roll = meeting.span.and_then(|held| roll_at(event, held));
-    record.schedule != event.schedule
-        || meeting.subject != style.subject(event)
-        || roll.is_some_and(|at| now >= at)
-}
-
-/// When the meeting that takes place at `now` ends: until then it is left as it is.
-pub fn in_progress_until(record: &MeetingRecord, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let held = record.meeting.span?;
-    (held.start <= now && now < held.end).then_some(held.end)
 }
 
 /// The meeting against the event: title, times, how long it will live, and what is set of it.

@@ -5,6 +5,7 @@
 
 pub mod decide;
 pub mod kept;
+mod life;
 pub mod select;
 pub mod style;
 mod tags;
@@ -12,10 +13,8 @@ mod tags;
 mod tests;
 mod why;
 
-pub use decide::{
-    Ask, Decided, Decision, assumed_span, decide, in_progress_until, is_behind, is_same, key_of,
-    marked_generation, roll_at, stamp,
-};
+pub use decide::{Ask, Decided, Decision, decide, is_same, key_of, marked_generation, stamp};
+pub use life::{assumed_span, in_progress_until, is_behind, roll_at};
 pub use select::{EventsWithAttendees, Rules, Select, Verdict, examine, has_guests};
 pub use style::{Style, Template};
 pub use why::Why;

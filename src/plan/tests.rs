@@ -180,6 +180,7 @@ struct Case {
     copied: Option<JoinUrl>,
     since: DateTime<Utc>,
     drops: BTreeSet<Place>,
+    outdated: bool,
 }
 
 impl Case {
@@ -195,6 +196,7 @@ impl Case {
             since: at(1, 0),
             style: Style::default(),
             drops: BTreeSet::new(),
+            outdated: false,
         }
     }
 
@@ -219,6 +221,7 @@ impl Case {
             link: self.link.as_ref(),
             meeting: self.meeting.as_ref(),
             foreign_meeting: self.copied.as_ref(),
+            outdated: self.outdated,
             unchanged_since: self.since,
         })
     }
@@ -1031,4 +1034,76 @@ fn a_meeting_that_lacks_settings_is_brought_up_to_date_once() {
     assert_eq!(case.decide().what, no(Why::InStep));
     case.style.settings = Settings::default();
     assert_eq!(case.decide().what, no(Why::InStep), "nothing is taken back");
+}
+
+#[test]
+fn an_outdated_link_is_rewritten_where_a_link_is_maintained_at_all() {
+    let Next::At(span) = event().next else {
+        panic!("it has a time");
+    };
+    let rewrite = Decision::Rewrite { span };
+    assert_eq!((rewrite.name(), rewrite.acts()), ("rewrite", true));
+    type Change = fn(&mut Case);
+    let cases: [(&str, Change, Decision); 14] = [
+        ("outdated", |_| {}, rewrite.clone()),
+        ("not asked for", |c| c.outdated = false, no(Why::InStep)),
+        ("a part is missing as well", without_skype, rewrite.clone()),
+        (
+            "the calendar dropped it twice",
+            |c| {
+                without_skype(c);
+                let link = c.link.as_mut().unwrap();
+                (link.before, link.attempts) = ("c2".into(), 2);
+            },
+            rewrite.clone(),
+        ),
+        (
+            "its meeting is behind as well",
+            |c| c.event.schedule = "s2".into(),
+            rewrite,
+        ),
+        (
+            "a copied link goes first",
+            |c| {
+                c.copied = Some(JoinUrl::new(OTHER));
+                c.link.as_mut().unwrap().phase = Phase::Intended;
+            },
+            Decision::Write {
+                replaces: Some(JoinUrl::new(OTHER)),
+            },
+        ),
+        (
+            "a person took it out",
+            |c| c.event.components = vec![component(vec![])],
+            no(Why::LinkRemoved),
+        ),
+        (
+            "cancelled",
+            |c| c.event.cancelled = true,
+            no(Why::Cancelled),
+        ),
+        ("past", |c| c.event.next = Next::Past, no(Why::Past)),
+        ("all day", |c| c.event.all_day = true, no(Why::AllDay)),
+        (
+            "opted out",
+            |c| c.event.categories = vec!["no-teams".into()],
+            no(Why::OptedOut),
+        ),
+        (
+            "somebody else's",
+            |c| c.rules.addresses = Some(["carol@example.org".into()].into()),
+            no(Why::NotOrganizer),
+        ),
+        ("not to be written", skip, no(Why::AttendeesSkipped)),
+        ("settling", |c| c.since = at(10, 0), no(Why::Settling)),
+    ];
+    for (name, change, expected) in cases {
+        let mut case = Case::remembered(linked(), Phase::Seen);
+        case.outdated = true;
+        change(&mut case);
+        assert_eq!(case.decide().what, expected, "{name}");
+    }
+    let mut new = Case::new(event());
+    new.outdated = true;
+    assert_eq!(new.decide().what, make(), "an event without a link");
 }

@@ -49,7 +49,7 @@ pub use route::Endpoint;
 pub use settings::{
     App, CLIENT_ID, CLIENT_SECRET, Certificate, Federated, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN,
     ORGANIZER_WITHOUT_POLICY, Organizer, Policy, Refused, Settings, TENANT, TENANT_DOMAIN, Tenant,
-    UrlShape,
+    TokenForm, UrlShape,
 };
 pub use snapshot::{Calls, Current, MeetingState, Snapshot};
 
@@ -167,7 +167,7 @@ impl Simulator {
     /// a deleted one is back. Whether it works: not for an unknown URL, nor for one that has expired.
     pub fn join(&self, join_web_url: &str) -> bool {
         let settings = self.hub.settings();
-        let (now, expiry) = (settings.clock.now(), settings.manners.expiry);
+        let (now, expiry) = (settings.now(), settings.manners.expiry);
         let mut world = self.hub.world();
         let meeting = world.by_url(join_web_url);
         meeting.is_some_and(|meeting| meeting.join(now, expiry))

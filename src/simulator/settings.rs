@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::Clock;
 
@@ -32,6 +32,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The time by which tokens and meetings expire, and by which latency passes.
     pub clock: Arc<dyn Clock>,
+    /// How far the service's own wall clock is ahead of [`Settings::clock`]; behind it where negative.
+    pub skew: TimeDelta,
     /// The tenants that the token endpoint knows.
     pub tenants: Vec<Tenant>,
     /// The registered application, known in every tenant.
@@ -49,6 +51,8 @@ pub struct Settings {
     pub join_host: String,
     /// How long an access token lasts, in whole seconds.
     pub token_lifetime: Duration,
+    /// What access tokens are to who looks into them.
+    pub token_form: TokenForm,
     /// How long after an answer with `Retry-After` a request still counts as sent before that answer
     /// was read. Zero judges strictly; a client with calls in flight on a real clock needs some.
     pub window_grace: Duration,
@@ -80,6 +84,7 @@ impl Settings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             clock,
+            skew: TimeDelta::zero(),
             tenants: vec![Tenant {
                 id: TENANT.to_owned(),
                 domain: TENANT_DOMAIN.to_owned(),
@@ -101,12 +106,19 @@ impl Settings {
             url_shape: UrlShape::Long,
             join_host: "teams.microsoft.com".to_owned(),
             token_lifetime: Duration::from_secs(3599),
+            token_form: TokenForm::Jwt,
             window_grace: Duration::ZERO,
             manners: Manners::default(),
             entra: EntraManners::default(),
             limits: Limits::default(),
             seed: 1,
         }
+    }
+
+    /// The service's wall-clock time.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        let now = self.clock.now();
+        now.checked_add_signed(self.skew).unwrap_or(now)
     }
 
     /// The user with this object id in this tenant.
@@ -116,6 +128,17 @@ impl Settings {
         };
         self.organizers.iter().find(is_meant)
     }
+}
+
+/// The form of access tokens, which are opaque to clients (graph-api.md, section 2.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenForm {
+    /// A JWT whose claims are true.
+    Jwt,
+    /// A JWT that says it is of another tenant: this directory id.
+    OfTenant(String),
+    /// No JWT.
+    Opaque,
 }
 
 /// A directory of users.

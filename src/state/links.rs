@@ -181,6 +181,26 @@ impl State {
         })
     }
 
+    /// The organizer's meetings that were made last, the newest first, at most so many.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn newest_meetings(
+        &self,
+        organizer: &OrganizerId,
+        most: u32,
+    ) -> Result<Vec<MeetingRecord>> {
+        self.read(|c| {
+            c.prepare_cached(
+                "SELECT organizer, external_id, uid, meeting, schedule, settings, created
+                 FROM meetings
+                 WHERE organizer = ?1 ORDER BY created DESC, external_id LIMIT ?2",
+            )?
+            .query_map((organizer.as_str(), most), read_meeting)?
+            .collect()
+        })
+    }
+
     /// Inserts or replaces one. `created` is kept to the microsecond.
     ///
     /// # Errors

@@ -266,6 +266,31 @@ fn a_meeting_is_found_by_its_new_url_alone() {
 }
 
 #[test]
+fn an_organizers_newest_meetings_come_first() {
+    let home = Home::new();
+    let state = home.open();
+    let at = |n: i64| DateTime::from_timestamp(1_800_000_000 + n, 0).unwrap();
+    for (key, whose, made) in [("a", 1, 2), ("b", 1, 3), ("c", 1, 1), ("d", 2, 4)] {
+        let record = MeetingRecord {
+            organizer: organizer(whose),
+            created: at(made),
+            ..meeting_record(key)
+        };
+        state.put_meeting(&record).unwrap();
+    }
+    let keys = |whose, most| -> Vec<String> {
+        let found = state.newest_meetings(&organizer(whose), most).unwrap();
+        found
+            .iter()
+            .map(|record| record.external_id.as_str().to_owned())
+            .collect()
+    };
+    assert_eq!(keys(1, 2), ["b", "a"]);
+    assert_eq!(keys(1, 9), ["b", "a", "c"]);
+    assert_eq!(keys(3, 9), [""; 0]);
+}
+
+#[test]
 fn the_same_event_has_one_meeting_per_organizer() {
     let home = Home::new();
     let state = home.open();
@@ -1473,6 +1498,7 @@ fn full_meeting(text: &str) -> Meeting {
             video_device_id: some(),
             chat_thread: some(),
             options_url: some(),
+            language: some(),
         },
     }
 }

@@ -17,6 +17,8 @@ use crate::state::{CalendarRecord, Frozen, StateError};
 /// What a pass may do, and what its calendar is known to make of it.
 pub(super) struct Allowed {
     pub(super) keeps: Keeps,
+    /// Since when it is asked for that links be rewritten, if it is.
+    pub(super) rewrite: Option<DateTime<Utc>>,
     frozen: bool,
     denied: HashMap<(ResourceId, Uid), Why>,
     today: NaiveDate,
@@ -157,6 +159,7 @@ impl Bridge {
         }
         let mut allowed = Allowed {
             keeps: Keeps::of(calendar, record),
+            rewrite: None,
             frozen: record.frozen.is_some(),
             denied: HashMap::new(),
             today,

@@ -3,7 +3,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::act::Halt;
+use super::halt::Halt;
+use super::obtain::Failure;
 use super::{Bridge, Watched};
 use crate::log;
 use crate::meeting::{Fate, MeetingError};
@@ -39,8 +40,9 @@ impl Bridge {
     }
 
     /// Deletes the meetings whose events have been gone or cancelled for a day, where the calendar
-    /// says so; returns how many. Nothing is deleted while the calendar is frozen, or while the event is
-    /// linked in any calendar.
+    /// says so; returns how many. Nothing is deleted while the calendar is frozen, while the event is
+    /// linked in any calendar, or before every watched calendar has been read as a whole since the event
+    /// was last seen: it may have moved there.
     ///
     /// To be called after a pass that has read what is new: it concludes from what is remembered.
     ///
@@ -89,7 +91,7 @@ impl Bridge {
                 self.close(vec![link])?;
                 return Ok(End::Stays);
             }
-            if self.is_unsure(&links, now)? {
+            if self.is_unsure(&links, now)? || self.may_have_moved(&links) {
                 let later = Ending {
                     begun: false,
                     due: now + LATER,
@@ -118,7 +120,7 @@ impl Bridge {
             }
             Err(error) => {
                 let halt = Halt::default();
-                let due = halt.failed(&error, now, self.troubles.outage());
+                let due = halt.failed(&error, self.clock.now(), self.troubles.outage());
                 self.troubles.meeting_failed(organizer, &error);
                 if matches!(error, MeetingError::Request(_)) {
                     log::event!(MEETING_REFUSED, calendar = %calendar.name, uid = %link.uid,
@@ -152,6 +154,17 @@ impl Bridge {
         Ok(false)
     }
 
+    /// Whether the event may be in a calendar that was not read as a whole since it was last seen.
+    fn may_have_moved(&self, links: &[Link]) -> bool {
+        let ended = |link: &Link| link.gone.map(|gone| gone.since).max(link.cancelled);
+        let last = links.iter().filter_map(ended).max();
+        let unread = last.and_then(|last| self.watchlist().unread(last));
+        if let Some(calendar) = &unread {
+            tracing::debug!(%calendar, "no meeting is deleted before this calendar has been read");
+        }
+        unread.is_some()
+    }
+
     async fn delete(&self, record: &MeetingRecord) -> Result<(), MeetingError> {
         let (meeting, organizer, key) = (&record.meeting, &record.organizer, &record.external_id);
         self.meetings.delete(meeting, organizer, key).await?;
@@ -160,10 +173,7 @@ impl Bridge {
     }
 
     /// A meeting whose end has begun is not used again before it is deleted: it may be closed to all.
-    pub(super) async fn finish_begun(
-        &self,
-        record: &MeetingRecord,
-    ) -> Result<(), super::act::Failure> {
+    pub(super) async fn finish_begun(&self, record: &MeetingRecord) -> Result<(), Failure> {
         let (organizer, key) = (&record.organizer, &record.external_id);
         if self.state.ending(organizer, key)?.is_some_and(|e| e.begun) {
             self.delete(record).await?;

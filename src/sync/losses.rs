@@ -12,7 +12,7 @@ use crate::calendar::Scope;
 use crate::ical::event::{Event, Next};
 use crate::ical::write;
 use crate::log;
-use crate::model::{ResourceId, Uid};
+use crate::model::{ResourceId, Uid, Version};
 use crate::state::{CalendarRecord, Frozen, Gone, Link, Phase, ResourceRecord, StateError};
 
 /// As many links may be gone in one pass, whatever their share.
@@ -157,6 +157,26 @@ impl Understood {
 }
 
 impl Bridge {
+    /// Remembers that a resource is there, before meetings are made for its events: one that goes before
+    /// anything else is remembered of it would never be missed.
+    pub(super) fn will_miss(&self, calendar: &Watched, id: &ResourceId) -> Result<(), StateError> {
+        let name = &calendar.name;
+        if self.state.resource(name, id)?.is_some() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        // A server that tells what changed may never tell of one that came and went since.
+        let told_once = self.state.calendar(name)?.token.is_some();
+        let record = ResourceRecord {
+            id: id.clone(),
+            version: Version::new(""),
+            first_seen: now,
+            due: told_once.then_some(now),
+            outcome: Vec::new(),
+        };
+        self.state.put_resource(name, &record)
+    }
+
     /// Takes note of a resource that is reported as vanished. Servers report deletions of what they
     /// never held: one of which nothing is remembered is none.
     pub(super) fn vanish(

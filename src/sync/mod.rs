@@ -7,17 +7,22 @@
 
 mod act;
 mod brakes;
+mod edit;
 mod endings;
+mod halt;
 mod job;
 mod keeps;
 mod losses;
+mod obtain;
 mod preview;
 mod reading;
 mod renewal;
 mod retry;
+mod rewrite;
 mod survey;
 mod trouble;
 mod understand;
+mod watchlist;
 mod write_back;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +41,7 @@ use crate::meeting::{Fate, Meetings};
 use crate::model::{CalendarName, OrganizerId, ResourceId};
 use crate::plan::{Rules, Style};
 use crate::state::{CalendarRecord, State, StateError};
-use act::Halt;
+use halt::Halt;
 pub use preview::{Preview, Row};
 pub use retry::is_failure;
 use survey::Survey;
@@ -140,14 +145,29 @@ impl Bridge {
     /// # Errors
     /// See [`PassError`]; what was done before the error is remembered.
     pub async fn pass(&self, calendar: &Watched, scope: Scope) -> Result<Report, PassError> {
+        self.pass_rewriting(calendar, scope, None).await
+    }
+
+    /// The same. `rewrite` is the time at which it was asked for that the links that are there be brought
+    /// to what would be written now: each at most once since.
+    ///
+    /// # Errors
+    /// As [`Bridge::pass`].
+    pub async fn pass_rewriting(
+        &self,
+        calendar: &Watched,
+        scope: Scope,
+        rewrite: Option<DateTime<Utc>>,
+    ) -> Result<Report, PassError> {
+        let began = self.clock.now();
         let mut record = self.state.calendar(&calendar.name)?;
         let mut scope = self.begin(calendar, scope, &mut record)?;
 
         // Read, understand, decide. Where nothing tells what changed, all of it is listed.
-        let mut survey = match self.survey(calendar, &scope, &record).await {
+        let mut survey = match self.survey(calendar, &scope, &record, rewrite).await {
             Err(PassError::Calendar(ReadError::Expired)) if scope != Scope::All => {
                 scope = Scope::All;
-                self.survey(calendar, &scope, &record).await?
+                self.survey(calendar, &scope, &record, rewrite).await?
             }
             survey => survey?,
         };
@@ -159,7 +179,8 @@ impl Bridge {
             record.kept = survey.kept.clone();
             self.state.put_calendar(&calendar.name, &record)?;
         }
-        let allowed = self.brake(calendar, &mut record, &survey)?;
+        let mut allowed = self.brake(calendar, &mut record, &survey)?;
+        allowed.rewrite = rewrite;
 
         // Act, remember, write each resource once. What cannot be remembered is not begun: a full
         // disk shows here.
@@ -175,6 +196,9 @@ impl Bridge {
             .await?;
 
         self.finish(calendar, &scope, &record, &survey)?;
+        if !matches!(scope, Scope::Only(_)) && !self.troubles.is_partly_unreadable(&calendar.name) {
+            self.has_read(&calendar.name, began);
+        }
         let mut report = survey.report;
         done.into_iter().for_each(|part| report.merge(part));
         if halt.is_outage() {

@@ -1,5 +1,6 @@
 //! What a pass would do, without doing it.
 
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 
 use super::brakes::Allowed;
@@ -42,13 +43,15 @@ pub struct Row {
 }
 
 impl Bridge {
-    /// Reads and understands all of `calendar`, and shows each resource to `visit`. Changes nothing.
+    /// Reads and understands all of `calendar`, as if a rewrite had been asked for at the given time, and
+    /// shows each resource to `visit`. Changes nothing.
     ///
     /// # Errors
     /// As [`Bridge::pass`].
     pub async fn look(
         &self,
         calendar: &Watched,
+        rewrite: Option<DateTime<Utc>>,
         mut visit: impl FnMut(Understood),
     ) -> Result<Vec<(ResourceId, String)>, PassError> {
         let mut faults = Vec::new();
@@ -56,7 +59,7 @@ impl Bridge {
         while let Some(found) = finding.next().await {
             match found {
                 Found::Changed(resource) => {
-                    let understood = self.understand(calendar, resource).await?;
+                    let understood = self.understand(calendar, resource, rewrite).await?;
                     let id = &understood.resource.id;
                     faults.extend(
                         understood
@@ -79,9 +82,25 @@ impl Bridge {
     /// # Errors
     /// As [`Bridge::pass`].
     pub async fn preview(&self, calendar: &Watched) -> Result<Preview, PassError> {
+        self.preview_of(calendar, None).await
+    }
+
+    /// The same of a pass that rewrites links.
+    ///
+    /// # Errors
+    /// As [`Bridge::pass`].
+    pub async fn preview_rewrite(&self, calendar: &Watched) -> Result<Preview, PassError> {
+        self.preview_of(calendar, Some(self.clock.now())).await
+    }
+
+    async fn preview_of(
+        &self,
+        calendar: &Watched,
+        rewrite: Option<DateTime<Utc>>,
+    ) -> Result<Preview, PassError> {
         let (mut rows, mut jobs, mut unsettled) = (Vec::new(), Vec::new(), 0);
         let faults = self
-            .look(calendar, |understood| {
+            .look(calendar, rewrite, |understood| {
                 unsettled += understood.unsettled();
                 rows.extend(understood.events.iter().map(|p| Row {
                     resource: understood.resource.id.clone(),

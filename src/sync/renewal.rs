@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::act::Failure;
+use super::obtain::Failure;
 use super::understand::Planned;
 use super::{Bridge, Report, Watched};
 use crate::ical::event::Event;

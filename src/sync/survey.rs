@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
+
 use super::job::{Job, Room};
 use super::losses::Losses;
 use super::reading::{Content, Readings};
@@ -35,6 +37,8 @@ pub(super) struct Survey {
     pub(super) changed: bool,
     /// What the calendar is known to keep of a link.
     pub(super) kept: Kept,
+    /// Since when it is asked for that links be rewritten, if it is.
+    rewrite: Option<DateTime<Utc>>,
     /// From where the next pass may go on.
     pub(super) token: Option<SyncToken>,
     /// What was counted.
@@ -54,15 +58,23 @@ impl Bridge {
         calendar: &Watched,
         scope: &Scope,
         record: &CalendarRecord,
+        rewrite: Option<DateTime<Utc>>,
     ) -> Result<Survey, PassError> {
         let mut survey = Survey {
             kept: record.kept.clone(),
+            rewrite,
             ..Survey::default()
         };
-        let known = match scope {
+        let mut known = match scope {
             Scope::All => self.state.settled(&calendar.name, self.clock.now())?,
             Scope::News(_) | Scope::Only(_) => Known::default(),
         };
+        if rewrite.is_some() {
+            // Settled or not, it is read.
+            known
+                .values_mut()
+                .for_each(|known| *known = Version::new(""));
+        }
         let mut complete = false;
         let finding = calendar.port.read(scope, known).await?;
         let mut readings = Readings::new(finding, calendar.zone);
@@ -139,7 +151,13 @@ impl Bridge {
         survey.report.read += 1;
         survey.touched.insert(resource.id.clone());
         self.troubles.readable(&calendar.name, &resource.id);
-        let mut understood = self.decide_all(calendar, resource, content, &mut survey.kept)?;
+        let mut understood = self.decide_all(
+            calendar,
+            resource,
+            content,
+            survey.rewrite,
+            &mut survey.kept,
+        )?;
         self.remember(calendar, &understood, &mut survey.report)?;
         survey.unsettled += understood.unsettled();
         let losing = !understood.losses.is_empty();

@@ -13,6 +13,7 @@ use crate::meeting::MeetingError;
 use crate::model::{CalendarName, OrganizerId, ResourceId};
 use crate::state::StateError;
 
+use super::watchlist::Watchlist;
 use super::{Bridge, PassError, Report, Watched};
 
 /// How long nothing is asked of a meeting service that does not answer: at first, and at most.
@@ -29,6 +30,8 @@ pub struct Troubles {
     outages: AtomicU32,
     /// Writes in a row that came to nothing because a resource changed meanwhile.
     collisions: Mutex<HashMap<(CalendarName, ResourceId), u32>>,
+    /// What is read, so that nothing is missed there.
+    watchlist: Watchlist,
     /// Organizers who were given up, by calendar.
     abandoned: Mutex<HashSet<(CalendarName, OrganizerId)>>,
 }
@@ -47,6 +50,10 @@ enum Trouble {
 }
 
 impl Bridge {
+    pub(super) fn watchlist(&self) -> &Watchlist {
+        &self.troubles.watchlist
+    }
+
     /// Tells the log of failures that start or end, and the state for `status`; where the state
     /// itself fails, the log alone has it.
     pub fn note(&self, calendar: &Watched, result: &Result<Report, PassError>) {
@@ -220,6 +227,12 @@ impl Troubles {
     pub(super) fn outage(&self) -> Duration {
         let times = self.outages.load(Ordering::Relaxed).min(8);
         (OUTAGE.0 * 2_u32.pow(times)).min(OUTAGE.1)
+    }
+
+    /// Whether some resource of the calendar cannot be read.
+    pub(super) fn is_partly_unreadable(&self, calendar: &CalendarName) -> bool {
+        let of_it = |what: &Trouble| matches!(what, Trouble::Reading(name, _) if name == calendar);
+        self.lasting.any(of_it)
     }
 
     /// Notes that the meeting service did not answer in this pass.

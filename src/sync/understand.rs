@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::keeps::learn;
 use super::losses;
 use super::reading::{self, Content};
+use super::rewrite::Rewriting;
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
 use crate::ical::event::{Event, Place, Provider};
@@ -42,6 +43,8 @@ pub struct Understood {
 /// One event, and what it needs.
 #[derive(Clone, Debug)]
 pub struct Planned {
+    /// The resource that holds it.
+    pub resource: ResourceId,
     /// The event as read.
     pub event: Event,
     /// What it needs.
@@ -56,6 +59,14 @@ pub struct Planned {
     pub adopted: bool,
     /// Since when it is unchanged.
     pub unchanged_since: DateTime<Utc>,
+}
+
+/// What the decisions about the events of a resource have in common.
+struct Context<'a> {
+    calendar: &'a Watched,
+    drops: &'a BTreeSet<Place>,
+    rewriting: Option<&'a Rewriting<'a>>,
+    now: DateTime<Utc>,
 }
 
 impl Understood {
@@ -105,16 +116,18 @@ pub(super) fn tally(outcome: &mut Vec<(String, u32)>, name: &str) {
 }
 
 impl Bridge {
-    /// Understands a resource and decides each of its events. Changes nothing.
+    /// Understands a resource and decides each of its events; `rewrite` says since when it is asked for
+    /// that its links be rewritten. Changes nothing.
     pub(super) async fn understand(
         &self,
         calendar: &Watched,
         resource: Resource,
+        rewrite: Option<DateTime<Utc>>,
     ) -> Result<Understood, PassError> {
         let bytes = resource.bytes.clone();
         let content = reading::read_one(bytes, calendar.zone, self.clock.now()).await;
         let mut kept = self.state.calendar(&calendar.name)?.kept;
-        Ok(self.decide_all(calendar, resource, content, &mut kept)?)
+        Ok(self.decide_all(calendar, resource, content, rewrite, &mut kept)?)
     }
 
     /// Decides each event of a resource that was read, and learns from it what the calendar keeps.
@@ -124,6 +137,7 @@ impl Bridge {
         calendar: &Watched,
         resource: Resource,
         content: Content,
+        rewrite: Option<DateTime<Utc>>,
         kept: &mut Kept,
     ) -> Result<Understood, StateError> {
         let Content { events, faults } = content;
@@ -138,6 +152,8 @@ impl Bridge {
             .into_iter()
             .map(|link| (link.uid.clone(), link))
             .collect();
+        let bytes = resource.bytes.clone();
+        let rewriting = Rewriting::of(rewrite, &bytes);
         let mut planned = Vec::with_capacity(events.len());
         for event in events {
             let link = links.remove(&event.uid);
@@ -148,10 +164,16 @@ impl Bridge {
                 .max(event.last_modified.filter(past));
             // A version known for longer than its time says got that time from our own write.
             let since = changed.map_or(first_seen, |changed| changed.min(first_seen));
-            let mut one = self.find(calendar, event, link, since)?;
+            let mut one = self.find(calendar, &resource.id, event, link, since)?;
             let decided = remembered.as_ref().map(|known| &known.version);
             learn(calendar, &resource, decided, &one, kept);
-            self.plan_event(calendar, &resource.id, &mut one, &kept.drops(), now)?;
+            let context = Context {
+                calendar,
+                drops: &kept.drops(),
+                rewriting: rewriting.as_ref(),
+                now,
+            };
+            self.plan_event(&context, &resource.id, &mut one)?;
             planned.push(one);
         }
         let mut understood = Understood {
@@ -169,6 +191,7 @@ impl Bridge {
     fn find(
         &self,
         calendar: &Watched,
+        resource: &ResourceId,
         event: Event,
         link: Option<Link>,
         unchanged_since: DateTime<Utc>,
@@ -188,6 +211,7 @@ impl Bridge {
         let marked = || marked_generation(&event).unwrap_or(0);
         Ok(Planned {
             generation: link.as_ref().map_or_else(marked, |link| link.generation),
+            resource: resource.clone(),
             event,
             decided: Decided::default(),
             link,
@@ -201,18 +225,17 @@ impl Bridge {
     /// as if it were remembered.
     fn plan_event(
         &self,
-        calendar: &Watched,
+        context: &Context<'_>,
         resource: &ResourceId,
         planned: &mut Planned,
-        drops: &BTreeSet<Place>,
-        now: DateTime<Utc>,
     ) -> Result<(), StateError> {
+        let (calendar, now) = (context.calendar, context.now);
         let (event, own) = (&planned.event, planned.meeting.as_ref());
         let own = own.map(|m| &m.meeting.join_url);
         let another = self.meeting_in(event, own, |known| known.uid != event.uid)?;
         let foreign_meeting = another.map(|known| known.meeting.join_url);
         planned.decided = {
-            let ask = self.ask(calendar, planned, foreign_meeting.as_ref(), drops, now);
+            let ask = self.ask(context, planned, foreign_meeting.as_ref());
             decide(&ask)
         };
         if let Decision::Adopt {
@@ -220,7 +243,7 @@ impl Bridge {
             join_url,
         } = planned.decided.what.clone()
         {
-            let ask = self.ask(calendar, planned, None, drops, now);
+            let ask = self.ask(context, planned, None);
             let mut key = key_of(&ask, generation);
             if let Some(known) = &planned.meeting {
                 key.organizer = known.organizer.clone();
@@ -253,31 +276,32 @@ impl Bridge {
             }
             planned.adopted = true;
             planned.generation = generation;
-            planned.decided = decide(&self.ask(calendar, planned, None, drops, now));
+            planned.decided = decide(&self.ask(context, planned, None));
         }
         Ok(())
     }
 
-    pub(super) fn ask<'a>(
+    fn ask<'a>(
         &'a self,
-        calendar: &'a Watched,
+        context: &'a Context<'_>,
         planned: &'a Planned,
         foreign_meeting: Option<&'a JoinUrl>,
-        drops: &'a BTreeSet<Place>,
-        now: DateTime<Utc>,
     ) -> Ask<'a> {
+        let calendar = context.calendar;
+        let is_outdated = |rewriting| self.is_outdated(calendar, planned, rewriting);
         Ask {
-            now,
+            now: context.now,
             event: &planned.event,
             rules: &calendar.rules,
             style: &calendar.style,
             location: calendar.location,
-            drops,
+            drops: context.drops,
             tenant: &self.tenant,
             organizer: calendar.organizer_of(&planned.event),
             link: planned.link.as_ref(),
             meeting: planned.meeting.as_ref(),
             foreign_meeting,
+            outdated: context.rewriting.is_some_and(is_outdated),
             unchanged_since: planned.unchanged_since,
         }
     }

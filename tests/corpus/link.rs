@@ -20,11 +20,12 @@ use meetbridge::clock::{Clock, Random};
 use meetbridge::http::{Client, ClientOptions, WindowStore, Windows};
 use meetbridge::ical::block::Show;
 use meetbridge::ical::document::Document;
+use meetbridge::ical::edit::Edits;
 use meetbridge::ical::event::Next;
 use meetbridge::ical::read::read;
-use meetbridge::ical::write::Location;
+use meetbridge::ical::write::{Location, detach};
 use meetbridge::meeting::graph::{GraphMeetings, GraphSettings, SignIn};
-use meetbridge::model::{CalendarName, ExternalId, OrganizerId, ResourceId, Uid, Version};
+use meetbridge::model::{CalendarName, ExternalId, JoinUrl, OrganizerId, ResourceId, Uid, Version};
 use meetbridge::plan::{Decision, Rules, Select, Why};
 use meetbridge::secret::SecretSource;
 use meetbridge::simulator::{CLIENT_ID, ORGANIZER, Settings, Simulator, TENANT};
@@ -402,7 +403,64 @@ impl World {
             ));
         }
         check_state(&forgetful, calendar, &shown, &linked)?;
+        self.check_rewrite(&forgetful, calendar, &shown, &after, &now)
+            .await?;
         Ok(counts)
+    }
+
+    /// A rewrite with the same settings writes nothing; one with others does so once, and without its
+    /// links the calendar is then what it was without those before.
+    async fn check_rewrite(
+        &self,
+        bridge: &Bridge,
+        calendar: &Watched,
+        shown: &[additive::Shown],
+        after: &[u8],
+        now: &impl Fn() -> Result<Vec<u8>, String>,
+    ) -> Result<(), String> {
+        let same = self.rewrite(bridge, calendar).await?;
+        if same.written > 0 || now()? != after {
+            return Err("a rewrite with the same settings writes".to_owned());
+        }
+        let other = Watched {
+            language: "de-DE".to_owned(),
+            show: vec![Show::MeetingId, Show::Chat],
+            location: Location::Label,
+            ..watched(calendar.name.as_str(), Arc::clone(&calendar.port))
+        };
+        let report = self.rewrite(bridge, &other).await?;
+        let (linked, rewritten) = (shown.iter().any(|one| one.url.is_some()), now()?);
+        if linked != (report.written > 0) || linked != (rewritten != after) {
+            return Err(format!("a rewrite writes {} times", report.written));
+        }
+        if bare(&rewritten, shown)? != bare(after, shown)? {
+            return Err("a rewrite changes more than the links".to_owned());
+        }
+        let (requests, twice) = (self.requests(), self.rewrite(bridge, &other).await?);
+        if twice.written > 0 || now()? != rewritten || self.requests() != requests {
+            return Err("a second rewrite has effects".to_owned());
+        }
+        Ok(())
+    }
+
+    async fn rewrite(&self, bridge: &Bridge, calendar: &Watched) -> Result<Report, String> {
+        // The clock stands: what was written up to now was written before.
+        let asked = Some(self.clock.now() + TimeDelta::seconds(1));
+        let (mut scope, mut all) = (Scope::All, Report::default());
+        for _ in 0..PASSES {
+            let pass = bridge.pass_rewriting(calendar, scope, asked).await;
+            let report = pass.map_err(|error| error.to_string())?;
+            if report.failed > 0 || report.halted.is_some() {
+                return Err(format!("a rewrite fails: {:?}", report.halted));
+            }
+            let again = report.again.clone();
+            all.merge(report);
+            if again.is_empty() {
+                return Ok(all);
+            }
+            scope = Scope::Only(again);
+        }
+        Err("a rewrite never comes to rest".to_owned())
     }
 
     /// One meeting per linked event, and each event shows its own.
@@ -635,6 +693,31 @@ fn watched(name: &str, port: Arc<dyn Calendar>) -> Watched {
         show: Show::DEFAULT.to_vec(),
         new_links_per_day: u32::MAX,
     }
+}
+
+/// A calendar without its links and without the stamps.
+fn bare(bytes: &[u8], shown: &[additive::Shown]) -> Result<Vec<u8>, String> {
+    let document = Document::parse(bytes).map_err(|error| error.to_string())?;
+    let urls: BTreeMap<&str, &str> = shown
+        .iter()
+        .filter_map(|one| Some((one.uid.as_str(), one.url.as_deref()?)))
+        .collect();
+    let begin = time("0001-01-01").ok_or("no time")?;
+    let mut edits = Edits::new();
+    for event in read(&document, chrono_tz::UTC, begin).events {
+        let Some(url) = urls.get(event.uid.as_str()) else {
+            continue;
+        };
+        let link = detach(&document, &event, &JoinUrl::new(*url));
+        edits.merge(link.map_err(|error| error.to_string())?);
+        for component in &event.components {
+            let lines = document.lines(component.index);
+            for line in lines.filter(|l| l.is("DTSTAMP") || l.is("LAST-MODIFIED")) {
+                edits.remove(line.content_range());
+            }
+        }
+    }
+    Ok(edits.apply(bytes))
 }
 
 /// A calendar of one resource, in memory.

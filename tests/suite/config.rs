@@ -186,6 +186,36 @@ fn a_certificate_is_looked_into() {
 }
 
 #[test]
+fn a_person_is_to_be_signed_in_and_to_be_the_organizer() {
+    const USER: &str = "22222222-2222-2222-2222-222222222222";
+    let world = World::new();
+    let mut config = world.config("");
+    let directory = world.path("state/tokens");
+    config.graph.sign_in = SignIn::DeviceCode {
+        directory: directory.clone(),
+    };
+    let found = |config: &Config| {
+        let found = check(config, now());
+        assert!(found.iter().all(|f| f.severity == Severity::Error));
+        let text = |f: meetbridge::config::check::Finding| format!("{}: {}", f.what, f.hint);
+        found.into_iter().map(text).collect::<Vec<_>>()
+    };
+    let nobody = found(&config);
+    assert_eq!(nobody.len(), 1);
+    assert!(nobody[0].contains("run `meetbridge login`"), "{nobody:?}");
+
+    fs::create_dir(&directory).unwrap();
+    for text in [
+        "{}".to_owned(),
+        format!(r#"{{"account": "other", "user": "{USER}", "refresh_token": "t"}}"#),
+    ] {
+        fs::write(directory.join("graph.signed-in.json"), text).unwrap();
+        let found = found(&config);
+        assert!(found[0].contains("`meetbridge login`"), "{found:?}");
+    }
+}
+
+#[test]
 fn what_is_not_in_order_is_found() {
     type Change = fn(&World);
     let remove = |world: &World, name: &str| match world.path(name).is_dir() {

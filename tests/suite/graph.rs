@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod auth;
+mod device_code;
+mod table;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

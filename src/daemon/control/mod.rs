@@ -54,11 +54,17 @@ pub enum Command {
         json: bool,
         /// With titles in the JSON.
         titles: bool,
+        /// Of a pass that rewrites links.
+        #[serde(default)]
+        rewrite: bool,
     },
     /// `sync`.
     Sync {
         /// The calendar or account; all when `None`.
         calendar: Option<String>,
+        /// Bring the links that are there to what is configured now.
+        #[serde(default)]
+        rewrite: bool,
     },
     /// `resume`.
     Resume {

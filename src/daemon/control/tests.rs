@@ -151,6 +151,7 @@ async fn what_is_said_and_how_it_ended_arrive() {
         calendar: None,
         json: false,
         titles: false,
+        rewrite: false,
     };
     let (ended, out, _) = world.ask(plan).await;
     assert_eq!(ended.unwrap(), 0);
@@ -230,7 +231,12 @@ async fn garbage_is_refused_and_does_no_harm() {
 #[tokio::test]
 async fn a_command_that_fails_inside_ends_alone() {
     let world = World::new(None);
-    let (ended, ..) = world.ask(Command::Sync { calendar: None }).await;
+    let (ended, ..) = world
+        .ask(Command::Sync {
+            calendar: None,
+            rewrite: false,
+        })
+        .await;
     assert!(matches!(ended, Err(AskError::Ended)), "{ended:?}");
     assert_eq!(world.ask(status()).await.0.unwrap(), 75);
 }
@@ -430,4 +436,15 @@ fn the_socket_is_in_the_runtime_directory_else_with_the_state() {
     let find = |name: &str| find(name).filter(|_| name == "XDG_RUNTIME_DIR");
     let other = place(find, Path::new("/home/a/state"));
     assert_ne!(users, other.display().to_string(), "each state has its own");
+}
+
+#[test]
+fn a_command_of_an_older_client_asks_for_no_rewrite() {
+    let sync: Command = serde_json::from_str(r#"{"sync":{"calendar":"team"}}"#).unwrap();
+    let calendar = Some("team".to_owned());
+    let rewrite = false;
+    assert_eq!(sync, Command::Sync { calendar, rewrite });
+    let plan = r#"{"plan":{"calendar":null,"json":true,"titles":false}}"#;
+    let plan: Command = serde_json::from_str(plan).unwrap();
+    assert!(matches!(plan, Command::Plan { rewrite: false, .. }));
 }

@@ -1,5 +1,7 @@
 //! The refresh token that a server gave in place of the configured one, in a file of the owner's
 //! alone. Disk.
+//!
+//! [`read()`], [`write()`]: such a file, for tokens of every kind. [`Turn`]: one process at a time.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
@@ -9,7 +11,9 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
@@ -45,22 +49,9 @@ pub(super) fn file(directory: &Path, account: &str) -> PathBuf {
 
 /// Reads a kept token. One that is damaged counts as absent: the configured one is left.
 pub(super) fn load(path: &Path) -> Result<Option<Kept>> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+    let Some(body) = read(path)? else {
+        return Ok(None);
     };
-    if !file.metadata()?.is_file() {
-        return Err(Error::new(ErrorKind::InvalidInput, "not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST).read_to_end(&mut bytes)?;
-    let body = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
     let text = |key: &str| body[key].as_str().filter(|text| !text.is_empty());
     Ok(text("configured")
         .zip(text("refresh_token"))
@@ -70,26 +61,93 @@ pub(super) fn load(path: &Path) -> Result<Option<Kept>> {
         }))
 }
 
-/// Replaces the file at `path`, 0600, in its directory, 0700: wholly or not at all, also when the
-/// machine stops.
 pub(super) fn save(path: &Path, kept: &Kept) -> Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    make_directory(directory)?;
     let body = json!({
         "configured": kept.configured,
         "refresh_token": kept.token.expose_secret(),
     });
+    write(path, &body)
+}
+
+/// What the file at `path` holds: `None` when it is not there, null when it is damaged.
+pub(crate) fn read(path: &Path) -> Result<Option<Value>> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(careful())
+        .open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !file.metadata()?.is_file() {
+        return Err(Error::new(ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(LARGEST).read_to_end(&mut bytes)?;
+    Ok(Some(serde_json::from_slice(&bytes).unwrap_or_default()))
+}
+
+/// Replaces the file at `path`, 0600, in its directory, 0700: wholly or not at all, also when the
+/// machine stops.
+pub(crate) fn write(path: &Path, body: &Value) -> Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    make_directory(directory)?;
     // Made 0600.
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(body.to_string().as_bytes())?;
-    // A command run as root must leave files that the daemon can use.
-    if rustix::process::geteuid().is_root() {
-        let owner = directory.metadata()?;
-        fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
-    }
+    give_to_owner(file.as_file(), directory)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     File::open(directory)?.sync_all()
+}
+
+/// The right to replace the tokens that go with one lock file, which ends with this or its process.
+#[derive(Debug)]
+pub(crate) struct Turn(File);
+
+impl Turn {
+    /// Takes it without waiting; `None`: another process, or another task of this one, has it.
+    pub(crate) fn take(path: &Path) -> Result<Option<Self>> {
+        let directory = path.parent().unwrap_or(Path::new("."));
+        make_directory(directory)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(careful())
+            .open(path)?;
+        give_to_owner(&file, directory)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A command that is just being started may have the file open, too, so closing it would not do.
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // A failure leaves the lock to the closing of the file.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Follows no link, waits for no pipe.
+fn careful() -> i32 {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    flags.bits().cast_signed()
+}
+
+/// A command run as root must leave files that the daemon can use.
+fn give_to_owner(file: &File, directory: &Path) -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        let owner = directory.metadata()?;
+        fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
 }
 
 fn make_directory(directory: &Path) -> Result<()> {
@@ -160,6 +218,18 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
         assert!(load(&path).is_err());
+    }
+
+    #[test]
+    fn a_turn_is_had_by_one_until_it_is_given_up() {
+        let state = tempfile::tempdir().unwrap();
+        let path = state.path().join("tokens/one.lock");
+        let turn = Turn::take(&path).unwrap().unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        assert!(Turn::take(&path).unwrap().is_none());
+        drop(turn);
+        assert!(Turn::take(&path).unwrap().is_some());
+        assert!(Turn::take(Path::new("/dev/null/x")).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! token is used. A refusal that only a person can lift is remembered until the secrets change.
 
 mod answer;
-mod kept;
+pub(crate) mod kept;
 
 use std::fmt;
 use std::path::PathBuf;

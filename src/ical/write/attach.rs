@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
-use super::detach::{Fate, Removal, editable};
+use super::detach::{Fate, Removal, block_within, editable};
 use super::{Attachment, LOCATION_LABEL, Location, MAX_URL, SKYPE_TEAMS, WriteFault, is_written};
 use crate::ical::block::{self, Labels};
 use crate::ical::document::{ContentLine, Document, escape_text};
-use crate::ical::edit::{Edits, Style};
-use crate::ical::event::Event;
+use crate::ical::edit::{Edits, Style, column};
+use crate::ical::event::{Component, Event};
 use crate::ical::mark::{self, EmptyBefore, Mark};
 use crate::model::JoinUrl;
 
@@ -28,6 +28,18 @@ pub fn attach(
     replaces: Option<&JoinUrl>,
     now: DateTime<Utc>,
 ) -> Result<Edits, WriteFault> {
+    put(document, event, attachment, replaces, now, |_| false)
+}
+
+/// The same; in the components that `renews` names, what is there of the link makes room for it.
+pub(super) fn put(
+    document: &Document<'_>,
+    event: &Event,
+    attachment: &Attachment<'_>,
+    replaces: Option<&JoinUrl>,
+    now: DateTime<Utc>,
+    renews: impl Fn(&Component) -> bool,
+) -> Result<Edits, WriteFault> {
     if !is_writable(attachment.join_url) {
         return Err(WriteFault::JoinUrl);
     }
@@ -42,11 +54,17 @@ pub fn attach(
         if document.is_vcalendar_1(index) {
             return Err(WriteFault::VCalendar1 { line: place.line });
         }
-        let removal = replaces
-            .filter(|replaced| *replaced != attachment.join_url)
-            .map(|replaced| Removal::of(document, index, replaced))
-            .unwrap_or_default();
+        let join_url = attachment.join_url;
+        let renews = renews(component);
+        let removal = match replaces.filter(|replaced| *replaced != join_url) {
+            Some(replaced) => Removal::of(document, index, replaced),
+            None if renews => Removal::to_renew(document, index, join_url),
+            None => Removal::default(),
+        };
         let mut writing = Writing::new(document, index, place.insert_at, &link, removal);
+        if renews {
+            writing.renew(index);
+        }
         writing.description()?;
         writing.location();
         writing.url();
@@ -68,16 +86,16 @@ fn is_writable(url: &JoinUrl) -> bool {
 }
 
 /// What is the same in all components of the event.
-struct Link<'a> {
+pub(super) struct Link<'a> {
     attachment: &'a Attachment<'a>,
     url: &'a str,
-    labels: &'static Labels,
-    block: String,
-    wrote: String,
+    /// What the CONFERENCE lines say: FEATURE, LABEL, URI.
+    conferences: Vec<(&'static str, &'static str, String)>,
+    pub(super) block: String,
 }
 
 impl<'a> Link<'a> {
-    fn new(document: &Document<'_>, attachment: &'a Attachment<'a>) -> Self {
+    pub(super) fn new(document: &Document<'_>, attachment: &'a Attachment<'a>) -> Self {
         let language = if document.is_utf8() {
             attachment.language
         } else {
@@ -91,11 +109,52 @@ impl<'a> Link<'a> {
         Self {
             attachment,
             url: join_url.expose(),
-            labels: Labels::of(language),
-            wrote: Mark::digest_of(&attachment.key.external_id, join_url, &block),
+            conferences: conferences(attachment, Labels::of(language)),
             block,
         }
     }
+
+    /// What goes into an empty LOCATION.
+    fn location(&self) -> Option<&'a str> {
+        match self.attachment.location {
+            Location::Url => Some(self.url),
+            Location::Label => Some(LOCATION_LABEL),
+            Location::Never => None,
+        }
+    }
+
+    /// What the mark says of what is written into a component, whose LOCATION is ours or not.
+    pub(super) fn wrote(&self, has_location: bool) -> String {
+        let mut text = self.block.clone();
+        for (_, label, uri) in &self.conferences {
+            text += &format!("{label} {uri}\n");
+        }
+        if let Some(location) = self.location().filter(|_| has_location) {
+            text += location;
+        }
+        let attachment = self.attachment;
+        Mark::digest_of(&attachment.key.external_id, attachment.join_url, &text)
+    }
+}
+
+/// One CONFERENCE for audio and video; with dial-in one for the page of numbers, one to dial.
+fn conferences(
+    attachment: &Attachment<'_>,
+    labels: &'static Labels,
+) -> Vec<(&'static str, &'static str, String)> {
+    let dial_in = attachment.details.dial_in.as_ref();
+    let join_url = attachment.join_url.expose().to_owned();
+    let by_telephone = [
+        (
+            labels.conference_numbers,
+            dial_in.and_then(block::dialin_url),
+        ),
+        (labels.conference_phone, dial_in.and_then(block::tel_uri)),
+    ];
+    let by_telephone = by_telephone.into_iter();
+    let by_telephone = by_telephone.filter_map(|(label, uri)| Some(("PHONE", label, uri?)));
+    let all = ("AUDIO,VIDEO", labels.conference, join_url);
+    std::iter::once(all).chain(by_telephone).collect()
 }
 
 /// For a file in another character set than UTF-8, whose name is nowhere: what all sets share.
@@ -120,6 +179,11 @@ struct Writing<'a, 'd> {
     appended: Vec<(Range<usize>, Vec<u8>)>,
     /// Marks that make room for ours.
     outdated: Vec<Range<usize>>,
+    /// The whole lines of ours that make room for what they say now, in their place.
+    gone: Vec<ContentLine<'d>>,
+    /// Bytes that others take the place of.
+    replaced: Vec<(Range<usize>, Vec<u8>)>,
+    renews: bool,
 }
 
 impl<'a, 'd> Writing<'a, 'd> {
@@ -145,7 +209,21 @@ impl<'a, 'd> Writing<'a, 'd> {
             new: Vec::new(),
             appended: Vec::new(),
             outdated: Vec::new(),
+            gone: Vec::new(),
+            replaced: Vec::new(),
+            renews: false,
         }
+    }
+
+    /// Renews our own link: what is known of what was empty before it stays known.
+    fn renew(&mut self, index: usize) {
+        let lines = self.document.lines(index);
+        let goes = |line: &ContentLine<'_>| matches!(self.removal.fate(line), Some(Fate::Gone(_)));
+        self.gone = lines.filter(goes).collect();
+        self.empty.description = self.gone.iter().any(
+            |line| matches!(Mark::of(line), Some(Mark::Link { empty, .. }) if empty.description),
+        );
+        self.renews = true;
     }
 
     fn named(&self, name: &str) -> impl Iterator<Item = ContentLine<'d>> {
@@ -158,13 +236,18 @@ impl<'a, 'd> Writing<'a, 'd> {
             return Err(fault);
         }
         let block = escape_text(&self.link.block);
-        let Some(line) = self.named("DESCRIPTION").next() else {
+        let cut = |line: &ContentLine<'_>| self.renews && self.removal.fate(line).is_some();
+        let cut = self.named("DESCRIPTION").find(cut);
+        let Some(line) = cut.or_else(|| self.named("DESCRIPTION").next()) else {
             self.empty.description = true;
             self.put("DESCRIPTION", &block);
             return Ok(());
         };
         let join_url = self.link.attachment.join_url;
-        let shown = |line: ContentLine<'_>| block::holds(&line.text(), join_url);
+        if self.renews && self.replace_within(&block) {
+            return Ok(());
+        }
+        let shown = |line: ContentLine<'_>| cut.is_none() && block::holds(&line.text(), join_url);
         if self.named("DESCRIPTION").any(shown) {
             // Nothing but our block: there was nothing before it.
             let text = line.text();
@@ -177,6 +260,7 @@ impl<'a, 'd> Writing<'a, 'd> {
                 line: line.number(),
             });
         }
+        let original = line;
         let kept = self.kept(&line);
         let line = ContentLine::new(&kept, 0..kept.len(), line.number());
         let separator = if line.raw_value().is_empty() {
@@ -187,18 +271,30 @@ impl<'a, 'd> Writing<'a, 'd> {
         } else {
             "\\n\\n"
         };
-        let original = self.named("DESCRIPTION").next();
-        if let Some(original) = original {
-            self.append(&original, &kept, &format!("{separator}{block}"));
-        }
+        self.append(&original, &kept, &format!("{separator}{block}"));
         Ok(())
     }
 
+    /// Puts the block in the place of the one behind which a person's text stands, if there is one.
+    fn replace_within(&mut self, block: &str) -> bool {
+        let join_url = self.link.attachment.join_url;
+        let within = self
+            .named("DESCRIPTION")
+            .find_map(|line| Some((line, block_within(&line, join_url)?)));
+        let Some((line, range)) = within else {
+            return false;
+        };
+        let (bytes, content) = (self.document.bytes(), line.content_range());
+        let before = bytes.get(content.start..range.start).unwrap_or_default();
+        let rest = bytes.get(range.end..content.end).unwrap_or_default();
+        let new = self.style.between(column(before), block, "\\n", rest);
+        self.replaced.push((range.start..content.end, new));
+        true
+    }
+
     fn location(&mut self) {
-        let text = match self.link.attachment.location {
-            Location::Url => self.link.url,
-            Location::Label => LOCATION_LABEL,
-            Location::Never => return,
+        let Some(text) = self.link.location() else {
+            return;
         };
         let text = escape_text(text);
         let Some(line) = self.named("LOCATION").next() else {
@@ -228,35 +324,14 @@ impl<'a, 'd> Writing<'a, 'd> {
         }
     }
 
-    /// One CONFERENCE for audio and video; with dial-in one for the page of numbers, one to dial.
     fn conferences(&mut self) {
-        let labels = self.link.labels;
-        let dial_in = self.link.attachment.details.dial_in.as_ref();
-        let wanted = [
-            (
-                "AUDIO,VIDEO",
-                labels.conference,
-                Some(self.link.url.to_owned()),
-            ),
-            (
-                "PHONE",
-                labels.conference_numbers,
-                dial_in.and_then(block::dialin_url),
-            ),
-            (
-                "PHONE",
-                labels.conference_phone,
-                dial_in.and_then(block::tel_uri),
-            ),
-        ];
-        for (feature, label, uri) in wanted {
-            let Some(uri) = uri else { continue };
+        for (feature, label, uri) in &self.link.conferences {
             if !self
                 .named("CONFERENCE")
                 .any(|line| line.value().trim() == uri)
             {
                 let head = format!("CONFERENCE;VALUE=URI;FEATURE={feature};LABEL={label}");
-                self.put(&head, &uri);
+                self.put(&head, uri);
             }
         }
     }
@@ -293,15 +368,24 @@ impl<'a, 'd> Writing<'a, 'd> {
         self.outdated = outdated;
         let mark = Mark::Link {
             key: wanted,
-            wrote: self.link.wrote.clone(),
+            wrote: self.link.wrote(self.empty.location),
             empty: self.empty,
             generation: attachment.generation,
         };
         self.put(mark::PROPERTY, &mark.to_string());
     }
 
+    /// Adds a line, in the place of one of ours with that name that goes, if there is one.
     fn put(&mut self, head: &str, value: &str) {
-        self.new.extend(self.style.line(head, value));
+        let line = self.style.line(head, value);
+        let name = head.split(';').next().unwrap_or(head);
+        match self.gone.iter().position(|gone| gone.is(name)) {
+            Some(at) => {
+                let start = self.gone.remove(at).range().start;
+                self.replaced.push((start..start, line));
+            }
+            None => self.new.extend(line),
+        }
     }
 
     /// The bytes of the line's content that stay.
@@ -333,7 +417,7 @@ impl<'a, 'd> Writing<'a, 'd> {
         for range in self.outdated {
             edits.remove(range);
         }
-        for (range, bytes) in self.appended {
+        for (range, bytes) in self.appended.into_iter().chain(self.replaced) {
             edits.replace(range, bytes);
         }
         edits.insert(self.insert_at, self.new);

@@ -115,6 +115,23 @@ impl Removal {
         Self(fates.collect())
     }
 
+    /// What of it makes room for the same link as it is written now: not what would be the same again,
+    /// nor a block behind which a person's text stands, which is replaced where it is.
+    pub(super) fn to_renew(document: &Document<'_>, index: usize, join_url: &JoinUrl) -> Self {
+        let mut removal = Self::of(document, index, join_url);
+        for line in document.lines(index) {
+            let stays = line.is("URL")
+                || line.is(SKYPE_TEAMS)
+                || line.is("DESCRIPTION")
+                    && removal.fate(&line).is_some()
+                    && block_within(&line, join_url).is_some();
+            if stays {
+                removal.0.remove(&line.range().start);
+            }
+        }
+        removal
+    }
+
     /// Whether there is nothing to take out.
     fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -168,6 +185,14 @@ fn is_or_shows(line: &ContentLine<'_>, join_url: &JoinUrl) -> bool {
     is_link_line(line, join_url)
         || line.is("DESCRIPTION") && block::find(&line.text(), join_url).is_some()
         || line.is("LOCATION") && line.text().trim() == join_url.expose()
+}
+
+/// The bytes of the join block in this DESCRIPTION, if text that is not ours follows it.
+pub(super) fn block_within(line: &ContentLine<'_>, join_url: &JoinUrl) -> Option<Range<usize>> {
+    let located = line.located();
+    let block = block::find(&located.text, join_url)?;
+    let behind = located.text.get(block.end..)?;
+    (!behind.trim().is_empty()).then(|| located.after(block.start)..located.after(block.end))
 }
 
 /// Cuts the join block out, with the empty line before it when nothing follows.

@@ -6,17 +6,20 @@
 
 mod attach;
 mod detach;
+mod rewrite;
 
 use std::collections::BTreeSet;
 
 use super::block::Show;
 use super::document::Document;
 use super::event::{Component, Event, Place};
+use super::mark::Mark;
 use crate::meeting::Details;
 use crate::model::{Generation, JoinUrl, MeetingKey};
 
 pub use attach::attach;
 pub use detach::detach;
+pub use rewrite::{bare, is_outdated, rewrite};
 
 /// What goes into an absent or empty LOCATION.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,11 +119,17 @@ pub fn missing_in(
         let mut links = component.links.iter();
         links.any(|link| link.place == place && link.url == join_url.expose())
     };
+    // Written under a `location` that left it alone, or over a person's text: that it is empty now is no
+    // part of the link that is missing.
+    let left_alone = matches!(
+        &component.mark,
+        Some(Mark::Link { empty, .. }) if !empty.location
+    );
     [
         (Place::Description, !has(Place::Description)),
         (
             Place::Location,
-            component.location_empty && location != Location::Never,
+            component.location_empty && location != Location::Never && !left_alone,
         ),
         (Place::Url, component.url_absent),
         (Place::Conference, !has(Place::Conference)),

@@ -49,6 +49,7 @@ struct Case {
     details: Details,
     location: Location,
     language: &'static str,
+    show: &'static [Show],
     replaces: Option<JoinUrl>,
 }
 
@@ -60,24 +61,42 @@ impl Default for Case {
             details: details(),
             location: Location::Url,
             language: "en-US",
+            show: &Show::DEFAULT,
             replaces: None,
         }
     }
 }
 
 impl Case {
+    fn attachment<'a>(&'a self, join_url: &'a JoinUrl) -> Attachment<'a> {
+        Attachment {
+            key: &self.key,
+            generation: 0,
+            join_url,
+            details: &self.details,
+            show: self.show,
+            language: self.language,
+            location: self.location,
+        }
+    }
+
+    /// The bytes with every link that is outdated rewritten, and whether one was.
+    fn rewritten(&self, bytes: &[u8]) -> (Vec<u8>, bool) {
+        let document = Document::parse(bytes).unwrap();
+        let join_url = JoinUrl::new(self.url);
+        let attachment = self.attachment(&join_url);
+        let (mut edits, mut outdated) = (Edits::new(), false);
+        for event in events(&document) {
+            outdated |= is_outdated(&document, &event, &attachment);
+            edits.merge(rewrite(&document, &event, &attachment, now()).unwrap());
+        }
+        (edits.apply(bytes), outdated)
+    }
+
     fn edits(&self, bytes: &[u8]) -> Result<Edits, WriteFault> {
         let document = Document::parse(bytes).unwrap();
         let join_url = JoinUrl::new(self.url);
-        let attachment = Attachment {
-            key: &self.key,
-            generation: 0,
-            join_url: &join_url,
-            details: &self.details,
-            show: &Show::DEFAULT,
-            language: self.language,
-            location: self.location,
-        };
+        let attachment = self.attachment(&join_url);
         let mut edits = Edits::new();
         for event in events(&document) {
             edits.merge(attach(
@@ -159,10 +178,13 @@ fn a_link_consists_of_exactly_these_lines() {
     let after = attached(&before);
     let unfolded = after.replace("\r\n ", "");
     let block_text = block.replace("\\n", "\n").replace("\\,", ",");
+    let text = format!(
+        "{block_text}Join Microsoft Teams meeting {URL}\nFind a local number for Microsoft Teams meeting https://dialin.teams.microsoft.com/8d9?id=123456789\nDial in to Microsoft Teams meeting tel:+49691234567,,123456789#\n{URL}"
+    );
     let mark = format!(
         "v1.{}.{}.dlu.0",
         key("a").digest(),
-        Mark::digest_of(&ExternalId::stored("a"), &JoinUrl::new(URL), &block_text)
+        Mark::digest_of(&ExternalId::stored("a"), &JoinUrl::new(URL), &text)
     );
     let written = format!(
         "DESCRIPTION:{block}\r\nLOCATION:{URL}\r\nURL:{URL}\r\nCONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO;LABEL=Join Microsoft Teams meeting:{URL}\r\nCONFERENCE;VALUE=URI;FEATURE=PHONE;LABEL=Find a local number for Microsoft Teams meeting:https://dialin.teams.microsoft.com/8d9?id=123456789\r\nCONFERENCE;VALUE=URI;FEATURE=PHONE;LABEL=Dial in to Microsoft Teams meeting:tel:+49691234567,,123456789#\r\nX-MICROSOFT-SKYPETEAMSMEETINGURL:{URL}\r\nX-MEETBRIDGE-MEETING:{mark}\r\n"
@@ -175,8 +197,8 @@ fn a_link_consists_of_exactly_these_lines() {
     ));
 }
 
-#[test]
-fn what_is_there_stays_and_is_restored() {
+/// What an event may have before it is linked: what it is called, and its lines.
+fn befores() -> Vec<(&'static str, String)> {
     let cases = [
         ("nothing", ""),
         ("a description", "DESCRIPTION:Bring cake\\, please\n"),
@@ -224,6 +246,12 @@ fn what_is_there_stays_and_is_restored() {
             "description:x\nlocation:\nurl:https://example.org\n",
         ),
     ];
+    cases.map(|(name, lines)| (name, lines.to_owned())).into()
+}
+
+#[test]
+fn what_is_there_stays_and_is_restored() {
+    let cases = befores();
     for location in [Location::Url, Location::Label, Location::Never] {
         for (name, lines) in &cases {
             for eol in ["\r\n", "\n", "\r", "\r\r\n"] {
@@ -256,6 +284,174 @@ fn what_is_there_stays_and_is_restored() {
             }
         }
     }
+}
+
+/// The lines of all components, unfolded and sorted.
+fn sorted(bytes: &[u8]) -> Vec<String> {
+    let document = Document::parse(bytes).unwrap();
+    let lines = document.all_lines();
+    let mut lines: Vec<_> = lines
+        .map(|line| String::from_utf8_lossy(&line.logical()).into_owned())
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Ways to write a link, all different.
+fn ways() -> [Case; 5] {
+    [
+        Case::default(),
+        Case {
+            language: "de-DE",
+            ..Case::default()
+        },
+        Case {
+            show: &[Show::MeetingId, Show::Chat],
+            location: Location::Label,
+            ..Case::default()
+        },
+        Case {
+            show: &[],
+            language: "ja",
+            location: Location::Never,
+            ..Case::default()
+        },
+        Case {
+            details: Details::default(),
+            ..Case::default()
+        },
+    ]
+}
+
+#[test]
+fn a_rewritten_link_is_as_if_it_were_written_now_and_is_taken_out_the_same_way() {
+    for (name, lines) in befores() {
+        for eol in ["\r\n", "\n"] {
+            let before = calendar(&lines).replace("\r\n", eol);
+            for (m, one) in ways().iter().enumerate() {
+                for (n, other) in ways().iter().enumerate() {
+                    let label = format!("{name}, {eol:?}, from {m} to {n}");
+                    let first = one.attached(before.as_bytes());
+                    let (second, outdated) = other.rewritten(&first);
+                    assert_eq!(outdated, m != n, "{label}");
+                    assert_eq!(second == first, m == n, "{label}");
+                    assert_eq!(
+                        sorted(&second),
+                        sorted(&other.attached(before.as_bytes())),
+                        "{label}"
+                    );
+                    assert_eq!(
+                        other.rewritten(&second),
+                        (second.clone(), false),
+                        "{label}: twice"
+                    );
+                    assert!(other.edits(&second).unwrap().is_empty(), "{label}");
+                    assert_eq!(
+                        String::from_utf8(detached(&second, URL)).unwrap(),
+                        before,
+                        "{label}"
+                    );
+                    let documents = [&first, &second].map(|bytes| Document::parse(bytes).unwrap());
+                    let [then, now] = documents.map(|document| {
+                        let event = &events(&document)[0];
+                        bare(&document, event, &JoinUrl::new(URL))
+                    });
+                    assert_eq!(then, now, "{label}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rewritten_block_stays_where_a_person_has_put_it() {
+    let german = Case {
+        language: "de",
+        ..Case::default()
+    };
+    for length in [1, 2, 3, 40, 60, 70, 71, 72, 73, 74, 200] {
+        let notes = "n".repeat(length);
+        let linked = attached(&calendar("DESCRIPTION:Cake\n"));
+        // Behind the block, in lines of whatever length, and in front of it.
+        let behind = linked.replace("\r\nLOCATION", &format!("{notes}\r\nLOCATION"));
+        let folded = linked.replace("\r\nLOCATION", &format!("\r\n {notes}\r\nLOCATION"));
+        let moved = behind.replace("DESCRIPTION:Cake\\n\\n", "DESCRIPTION:");
+        for edited in [behind, folded, moved] {
+            let (rewritten, outdated) = german.rewritten(edited.as_bytes());
+            assert!(outdated);
+            let text = description(&rewritten, 1);
+            assert!(text.ends_with(&format!("{FENCE}\n{notes}")), "{text}");
+            assert!(text.contains("Teilnehmen: https://"), "{text}");
+            assert_eq!(text.matches(FENCE).count(), 2);
+            assert_eq!(
+                text.starts_with("Cake\n\n____"),
+                edited.contains("Cake"),
+                "{text}"
+            );
+            let original = detached(edited.as_bytes(), URL);
+            assert_eq!(detached(&rewritten, URL), original, "{length}");
+            assert_eq!(german.rewritten(&rewritten), (rewritten.clone(), false));
+            let (back, _) = Case::default().rewritten(&rewritten);
+            assert_eq!(description(&back, 1), description(edited.as_bytes(), 1));
+        }
+    }
+}
+
+#[test]
+fn what_a_person_made_of_a_link_is_no_reason_to_rewrite_it() {
+    let linked = attached(&calendar("DESCRIPTION:Cake\n")).replace("\r\n ", "");
+    let german = Case {
+        language: "de",
+        ..Case::default()
+    };
+    let noted = linked.replace("Passcode: abcDEF", "Passcode: none needed");
+    let open = linked.replace(&format!("{FENCE}\\n\r\n"), "\r\n");
+    let placed = linked.replace(&format!("\r\nLOCATION:{URL}"), "\r\nLOCATION:Room 5");
+    let renamed = linked.replace("LABEL=Dial in", "LABEL=Call");
+    for edited in [&noted, &open, &placed, &renamed] {
+        assert_ne!(edited, &linked);
+        assert_eq!(
+            Case::default().rewritten(edited.as_bytes()),
+            (edited.clone().into_bytes(), false)
+        );
+    }
+    // Whatever else is written anew: a block that cannot be found stays, and so does another place.
+    let (rewritten, _) = german.rewritten(open.as_bytes());
+    assert_eq!(description(&rewritten, 1), description(open.as_bytes(), 1));
+    assert_eq!(german.rewritten(&rewritten), (rewritten.clone(), false));
+    let (rewritten, _) = german.rewritten(placed.as_bytes());
+    assert_eq!(property(&rewritten, 1, "LOCATION"), [":Room 5"]);
+    assert_eq!(german.rewritten(&rewritten), (rewritten.clone(), false));
+    let (rewritten, _) = german.rewritten(renamed.as_bytes());
+    assert_eq!(property(&rewritten, 1, "CONFERENCE").len(), 3);
+    // Without its mark, the text of the block tells, however a server breaks its lines.
+    let end = linked.find("X-MEETBRIDGE").unwrap();
+    let unmarked = [
+        &linked[..end],
+        &linked[linked.find("BEGIN:VALARM").unwrap()..],
+    ]
+    .concat();
+    let unmarked = unmarked.replace(&format!("{FENCE}\\n"), &format!(" {FENCE} \\n\\n"));
+    assert!(!Case::default().rewritten(unmarked.as_bytes()).1);
+    assert!(german.rewritten(unmarked.as_bytes()).1);
+    // A mark of another version is nobody's to judge.
+    let later = linked.replace("MEETING:v1.", "MEETING:v9.");
+    assert!(!german.rewritten(later.as_bytes()).1);
+}
+
+#[test]
+fn a_location_that_was_left_alone_is_not_missing() {
+    let never = Case {
+        location: Location::Never,
+        ..Case::default()
+    };
+    let linked = never.attached(calendar("DESCRIPTION:Cake\n").as_bytes());
+    let document = Document::parse(&linked).unwrap();
+    let event = &events(&document)[0];
+    assert!(missing(event, &JoinUrl::new(URL), Location::Url).is_empty());
+    let (rewritten, outdated) = Case::default().rewritten(&linked);
+    assert!(outdated);
+    assert_eq!(property(&rewritten, 1, "LOCATION"), [format!(":{URL}")]);
 }
 
 /// [`gnome_finds`] for the block that stands last.

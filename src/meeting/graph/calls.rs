@@ -10,9 +10,10 @@ use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::auth::{Token, Tokens};
-use super::errors::{Fault, classify};
+use super::errors::{Caller, Fault, SHORT_PAUSE, classify};
 use super::online_meeting::Call;
 use super::pace::{Busy, Pace, pass, try_id};
+use super::probe::Dates;
 use super::settings::GraphSettings;
 use crate::clock::{Clock, Random};
 use crate::http::windows::retry_after;
@@ -25,8 +26,6 @@ use crate::model::{Escaped, OrganizerId};
 const SCOPE: &str = "graph";
 /// The largest answer of Graph, in bytes.
 const LARGEST_ANSWER: usize = 1024 * 1024;
-/// How long an organizer's fault is remembered.
-const ORGANIZER_FAULT: Duration = Duration::from_secs(15 * 60);
 
 /// What a call came to.
 #[derive(Debug)]
@@ -45,7 +44,9 @@ pub(super) struct Calls {
     windows: Arc<Windows>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    tokens: Tokens,
+    pub(super) tokens: Tokens,
+    /// What Graph's answers say of the time.
+    pub(super) dates: Dates,
     /// The bound on requests under way.
     turns: Semaphore,
     /// Organizer → what is wrong, and until when that is believed on the monotonic clock.
@@ -68,6 +69,7 @@ impl Calls {
                 Arc::clone(&clock),
                 Arc::clone(&random),
             ),
+            dates: Dates::default(),
             turns: Semaphore::new(settings.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
             organizers: Mutex::default(),
             settings,
@@ -87,11 +89,23 @@ impl Calls {
         call: &Call,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<Done<T>, MeetingError> {
+        self.make_or(call, read, |_| None).await
+    }
+
+    /// As [`Self::make`]; a refusal that `refused` knows what to say of ends it with that.
+    pub(super) async fn make_or<T, E: From<MeetingError>>(
+        &self,
+        call: &Call,
+        read: impl Fn(&[u8]) -> Option<T>,
+        refused: impl Fn(&Answer) -> Option<E>,
+    ) -> Result<Done<T>, E> {
         let mut pace = Pace::new(SCOPE, &self.windows, &self.clock, &self.random);
         let mut repeated = false;
         let mut renewed = false;
+        let mut apart = false;
         loop {
-            let (token, outcome) = self.try_once(call).await?;
+            let (token, outcome) = self.try_once(call, apart).await?;
+            apart |= outcome.as_ref().is_ok_and(is_in_trouble);
             let fault = match outcome {
                 Ok(answer) if answer.status.is_success() => match read(&answer.body) {
                     Some(read) => {
@@ -103,7 +117,10 @@ impl Calls {
                     }
                     None => busy("partial answer".to_owned(), true),
                 },
-                Ok(answer) => self.classify(&answer, call),
+                Ok(answer) => match refused(&answer) {
+                    Some(known) => return Err(known),
+                    None => self.classify(&answer, call),
+                },
                 Err(error) => busy(error.to_string(), !error.never_sent()),
             };
             match fault {
@@ -128,28 +145,32 @@ impl Calls {
                     self.tokens.discard(&token);
                 }
                 Fault::Unauthorized => {
-                    return Err(self.tokens.refuse(
+                    let refused = self.tokens.refuse(
                         "Graph does not accept the token that Entra gave (HTTP 401); check that \
                          `graph-url`, `authority-url` and `tenant` belong to the same cloud",
-                    ));
+                    );
+                    return Err(refused.into());
                 }
-                Fault::Gone => return Err(MeetingError::Gone),
-                Fault::Request(text) => return Err(MeetingError::Request(text)),
-                Fault::Credential(text) => return Err(self.tokens.refuse(&text)),
-                Fault::Organizer(text) => {
-                    return Err(self.remember(&call.organizer, MeetingError::Organizer(text)));
+                Fault::Gone => return Err(MeetingError::Gone.into()),
+                Fault::Request(text) => return Err(MeetingError::Request(text).into()),
+                Fault::Credential(text) => return Err(self.tokens.refuse(&text).into()),
+                Fault::Organizer { text, pause } => {
+                    let error = MeetingError::Organizer(text);
+                    return Err(self.remember(&call.organizer, error, pause).into());
                 }
                 Fault::NoOrganizer(text) => {
-                    return Err(self.remember(&call.organizer, MeetingError::NoOrganizer(text)));
+                    let error = MeetingError::NoOrganizer(text);
+                    return Err(self.remember(&call.organizer, error, SHORT_PAUSE).into());
                 }
             }
         }
     }
 
-    /// Sends the request once, when its turn has come.
+    /// Sends the request once, when its turn has come; `apart`: on a connection of its own.
     async fn try_once(
         &self,
         call: &Call,
+        apart: bool,
     ) -> Result<(Token, Result<Answer, SendError>), MeetingError> {
         // Held until the answer is there; whatever a task waits for below, all others wait for too.
         let _turn = self
@@ -160,18 +181,34 @@ impl Calls {
         self.check(&call.organizer)?;
         pass(&self.windows, SCOPE).await?;
         let token = self.tokens.get().await?;
+        if let Some(user) = token.user.as_ref().filter(|user| **user != call.organizer) {
+            return Err(MeetingError::Organizer(format!(
+                "organizer {}: somebody else, {user}, is signed in, and a person's sign-in makes only \
+                 their own meetings; set `organizer` to {user}, sign in as the organizer by \
+                 `meetbridge login`, or use an application's permission (client-secret-file) instead \
+                 of device-code",
+                call.organizer
+            )));
+        }
         pass(&self.windows, SCOPE).await?;
 
         let try_id = try_id(self.random.as_ref());
-        let request = call.request(token.bearer.clone(), &try_id);
-        let outcome = self.client.send(request, LARGEST_ANSWER).await;
+        let request = call.request(token.bearer.clone(), &try_id, token.user.is_some());
+        let sent = self.clock.now();
+        let outcome = match apart {
+            false => self.client.send(request, LARGEST_ANSWER).await,
+            true => self.client.send_apart(request, LARGEST_ANSWER).await,
+        };
         match &outcome {
-            Ok(answer) => debug!(
-                client_request_id = try_id,
-                request_id = %Escaped(&request_id(&answer.headers)),
-                status = answer.status.as_u16(),
-                "graph answered"
-            ),
+            Ok(answer) => {
+                self.dates.note(sent, &answer.headers, self.clock.now());
+                debug!(
+                    client_request_id = try_id,
+                    request_id = %Escaped(&request_id(&answer.headers)),
+                    status = answer.status.as_u16(),
+                    "graph answered"
+                );
+            }
             Err(error) => debug!(client_request_id = try_id, %error, "graph did not answer"),
         }
         Ok((token, outcome))
@@ -185,7 +222,10 @@ impl Calls {
             after,
             call.aim,
             &call.organizer,
-            &self.settings.client_id,
+            match self.settings.sign_in.is_person() {
+                true => Caller::Person,
+                false => Caller::App(&self.settings.client_id),
+            },
         )
     }
 
@@ -202,16 +242,28 @@ impl Calls {
         }
     }
 
-    fn remember(&self, organizer: &OrganizerId, error: MeetingError) -> MeetingError {
+    /// Believes it for so long: nothing is asked for the organizer meanwhile.
+    fn remember(
+        &self,
+        organizer: &OrganizerId,
+        error: MeetingError,
+        pause: Duration,
+    ) -> MeetingError {
         let now = self.clock.elapsed();
         let mut organizers = self
             .organizers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         organizers.retain(|_, (_, until)| now < *until);
-        organizers.insert(organizer.clone(), (error.clone(), now + ORGANIZER_FAULT));
+        organizers.insert(organizer.clone(), (error.clone(), now + pause));
         error
     }
+}
+
+/// Whether what stands at the other end of the connection is in trouble, and another one may lead to
+/// what is not (graph-api.md, section 11).
+fn is_in_trouble(answer: &Answer) -> bool {
+    matches!(answer.status.as_u16(), 502..=504)
 }
 
 fn busy(text: String, uncertain: bool) -> Fault {

@@ -15,6 +15,14 @@ use crate::model::OrganizerId;
 /// How deep nested `innerError`s are looked into.
 const DEEPEST: usize = 8;
 
+/// How long nothing is asked for an organizer whose fault may be mended, and not have its effect yet
+/// (an access policy takes up to 30 minutes); how long for one whom a person has to see to.
+pub(super) const SHORT_PAUSE: Duration = Duration::from_secs(15 * 60);
+const LONG_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// How long nothing is asked after an answer that some quota is used up (507, 509), unless it says.
+const QUOTA_PAUSE: Duration = Duration::from_secs(5 * 60);
+
 /// What a call is aimed at, which decides what 404 means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Aim {
@@ -36,7 +44,12 @@ pub(super) enum Fault {
     /// This request cannot succeed unchanged.
     Request(String),
     /// No request for this organizer can succeed until a person acts.
-    Organizer(String),
+    Organizer {
+        /// Why, and what to do.
+        text: String,
+        /// How long that is believed.
+        pause: Duration,
+    },
     /// As `Organizer`: there is no such user.
     NoOrganizer(String),
     /// No request can succeed until a person acts.
@@ -52,6 +65,15 @@ pub(super) enum Fault {
     Server(String),
 }
 
+/// Who makes a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller<'a> {
+    /// The application with this client id.
+    App(&'a str),
+    /// The organizer in person: application access policies do not apply.
+    Person,
+}
+
 /// Says what the error status of an answer means for the meetings of `organizer`.
 pub(super) fn classify(
     status: StatusCode,
@@ -59,14 +81,11 @@ pub(super) fn classify(
     after: Option<Duration>,
     aim: Aim,
     organizer: &OrganizerId,
-    client_id: &str,
+    caller: Caller<'_>,
 ) -> Fault {
     let report = Report::read(body);
-    let shown = match &report.code {
-        Some(code) => format!("HTTP {}, {code}", status.as_u16()),
-        None => format!("HTTP {}", status.as_u16()),
-    };
-    let busy = |text: String, throttled, uncertain| Fault::Busy {
+    let shown = report.shown(status);
+    let busy = |text: String, after, throttled, uncertain| Fault::Busy {
         busy: Busy {
             text,
             after,
@@ -74,26 +93,48 @@ pub(super) fn classify(
         },
         uncertain,
     };
+    let organizers = |pause, text| Fault::Organizer { text, pause };
+    let trouble = format!("Graph is in trouble ({shown}); it is tried again later");
     match status.as_u16() {
         401 => Fault::Unauthorized,
         402 | 403 if aim == Aim::Settings && !report.lacks_policy => Fault::Request(shown),
-        402 => Fault::Organizer(format!(
-            "organizer {organizer}: Graph asks for a licence that is not paid for ({shown}); give \
-             the organizer a Teams licence"
-        )),
-        403 if report.lacks_policy => Fault::Organizer(format!(
-            "organizer {organizer}: Teams has no application access policy for this app ({shown}); \
-             a Teams administrator runs in PowerShell: Connect-MicrosoftTeams; \
-             New-CsApplicationAccessPolicy -Identity \"Meeting-Bridge\" -AppIds \"{client_id}\" \
-             -Description \"meetbridge\"; Grant-CsApplicationAccessPolicy -PolicyName \
-             \"Meeting-Bridge\" -Identity \"{organizer}\" (or -Global instead of -Identity, for \
-             every organizer); it takes up to 30 minutes to have an effect"
-        )),
-        403 => Fault::Organizer(format!(
-            "organizer {organizer}: Graph forbids meetings ({shown}); grant the app the application \
-             permission OnlineMeetings.ReadWrite.All with admin consent, and see that the organizer \
-             has a Teams licence and is no guest"
-        )),
+        402 => organizers(
+            LONG_PAUSE,
+            format!(
+                "organizer {organizer}: Graph asks for a licence that is not paid for ({shown}); \
+                 give the organizer a Teams licence"
+            ),
+        ),
+        403 => match caller {
+            Caller::Person => organizers(
+                LONG_PAUSE,
+                format!(
+                    "organizer {organizer}: Graph forbids meetings ({shown}); see that the app \
+                     registration has the delegated permission OnlineMeetings.ReadWrite, sign in \
+                     again by `meetbridge login`, and see that the organizer has a Teams licence and \
+                     is no guest"
+                ),
+            ),
+            Caller::App(client_id) if report.lacks_policy => organizers(
+                SHORT_PAUSE,
+                format!(
+                    "organizer {organizer}: Teams has no application access policy for this app \
+                     ({shown}); a Teams administrator runs in PowerShell: Connect-MicrosoftTeams; \
+                     New-CsApplicationAccessPolicy -Identity \"Meeting-Bridge\" -AppIds \
+                     \"{client_id}\" -Description \"meetbridge\"; Grant-CsApplicationAccessPolicy \
+                     -PolicyName \"Meeting-Bridge\" -Identity \"{organizer}\" (or -Global instead of \
+                     -Identity, for every organizer); it takes up to 30 minutes to have an effect"
+                ),
+            ),
+            Caller::App(_) => organizers(
+                LONG_PAUSE,
+                format!(
+                    "organizer {organizer}: Graph forbids meetings ({shown}); grant the app the \
+                     application permission OnlineMeetings.ReadWrite.All with admin consent, and see \
+                     that the organizer has a Teams licence and is no guest"
+                ),
+            ),
+        },
         404 if aim == Aim::Organizer => Fault::NoOrganizer(format!(
             "organizer {organizer}: Graph finds no such user ({shown}); `organizer` is the object \
              id of a user in this tenant, which `az ad user show --id NAME@DOMAIN --query id` prints"
@@ -102,15 +143,17 @@ pub(super) fn classify(
         300..=399 => Fault::Credential(format!(
             "Graph answers with a redirect ({shown}), which is not followed; check `graph-url`"
         )),
-        429 => busy(format!("Graph is throttling ({shown})"), true, false),
+        429 => busy(format!("Graph is throttling ({shown})"), after, true, false),
+        507 | 509 => busy(trouble, after.or(Some(QUOTA_PAUSE)), true, true),
         500 if after.is_none() => Fault::Server(format!("the server fails on it ({shown})")),
         code @ (408 | 409 | 412 | 423 | 424 | 500 | 502..=599) => {
-            let text = format!("Graph is in trouble ({shown}); it is tried again later");
-            busy(text, false, matches!(code, 408 | 500 | 502 | 504..=599))
+            let uncertain = matches!(code, 408 | 500 | 502 | 504..=599);
+            busy(trouble, after, false, uncertain)
         }
         400..=499 | 501 => Fault::Request(shown),
         _ => busy(
             format!("Graph gave an answer without meaning ({shown})"),
+            after,
             false,
             true,
         ),
@@ -118,14 +161,15 @@ pub(super) fn classify(
 }
 
 /// What is used of an error's envelope.
-struct Report {
+pub(super) struct Report {
     code: Option<String>,
-    lacks_policy: bool,
+    /// Whether it says that Teams has no application access policy for the app.
+    pub(super) lacks_policy: bool,
 }
 
 impl Report {
     /// Reads `{"error": {"code", "message", "innerError": {…}}}`; anything else is an empty report.
-    fn read(body: &[u8]) -> Self {
+    pub(super) fn read(body: &[u8]) -> Self {
         let mut report = Self {
             code: None,
             lacks_policy: false,
@@ -148,6 +192,14 @@ impl Report {
             level = get(error, "innerError");
         }
         report
+    }
+
+    /// Status and code, in words.
+    pub(super) fn shown(&self, status: StatusCode) -> String {
+        match &self.code {
+            Some(code) => format!("HTTP {}, {code}", status.as_u16()),
+            None => format!("HTTP {}", status.as_u16()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A meeting is made by createOrGet, whose key makes a repeat harmless, and brought up to date by
 //! PATCH. `settings`: where and as whom · `online_meeting`: requests as values · `wire`: their JSON ·
 //! `errors`: what a refusal means · `calls`: one call with its tries · `auth`: tokens · `pace`: waits
-//! · `keys`: one call at a time per meeting.
+//! · `keys`: one call at a time per meeting · `probe`: questions that make and change nothing.
 
 mod auth;
 mod calls;
@@ -11,6 +11,7 @@ mod errors;
 mod keys;
 mod online_meeting;
 mod pace;
+pub mod probe;
 mod settings;
 mod wire;
 
@@ -22,7 +23,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use reqwest::StatusCode;
 
-pub use self::auth::{CertificateAlgorithm, SignIn};
+pub use self::auth::{
+    CertificateAlgorithm, DeviceLogin, LoginError, Person, Prompt, SignIn, who_signed_in,
+};
 use self::calls::Calls;
 use self::keys::Keys;
 use self::online_meeting::Call;
@@ -191,6 +194,21 @@ impl Meetings for GraphMeetings {
             subject: wanted.subject.clone(),
             ..changed
         })
+    }
+
+    async fn read(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError> {
+        let _key = self.keys.hold(&wanted.organizer, &wanted.external_id).await;
+        let found = match &meeting.id {
+            Some(id) => {
+                let call = Call::get(&self.settings.graph_url, wanted, id);
+                self.calls.make(&call, wire::meeting).await?.read
+            }
+            None => {
+                let find = self.find(meeting, &wanted.organizer, Some(&wanted.language));
+                find.await?
+            }
+        };
+        Ok(found.over(meeting))
     }
 
     async fn apply(

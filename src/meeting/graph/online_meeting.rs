@@ -111,6 +111,18 @@ impl Call {
         Self::of(Method::GET, address, None, organizer)
     }
 
+    /// GET of the meeting `id`, in no language that matters.
+    pub(super) fn read(root: &Url, organizer: &OrganizerId, id: &MeetingId) -> Self {
+        Self::of(Method::GET, meeting(root, organizer, id), None, organizer)
+    }
+
+    /// GET of the organizer's object id in the directory.
+    pub(super) fn user(root: &Url, organizer: &OrganizerId) -> Self {
+        let mut address = below(root, &format!("/v1.0/users/{organizer}"));
+        address.set_query(Some("$select=id"));
+        Self::of(Method::GET, address, None, organizer)
+    }
+
     /// Whether it is one of [`Self::close`].
     pub(super) fn is_close(&self) -> bool {
         self.body.as_deref() == Some(CLOSED.as_bytes())
@@ -139,9 +151,10 @@ impl Call {
         }
     }
 
-    /// One try of it, with the headers of graph-api.md, section 13.
-    pub(super) fn request(&self, bearer: HeaderValue, try_id: &str) -> Request {
-        let mut request = Request::new(self.method.clone(), self.url.clone());
+    /// One try of it, with the headers of graph-api.md, section 13; `as_me`: by the organizer in
+    /// person, rather than by an application.
+    pub(super) fn request(&self, bearer: HeaderValue, try_id: &str, as_me: bool) -> Request {
+        let mut request = Request::new(self.method.clone(), self.address(as_me));
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, bearer);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -163,6 +176,15 @@ impl Call {
             *request.body_mut() = Some(body.clone().into());
         }
         request
+    }
+
+    fn address(&self, as_me: bool) -> Url {
+        let mut url = self.url.clone();
+        if as_me {
+            let organizer = format!("/v1.0/users/{}/", self.organizer);
+            url.set_path(&self.url.path().replacen(&organizer, "/v1.0/me/", 1));
+        }
+        url
     }
 }
 

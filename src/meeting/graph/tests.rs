@@ -11,7 +11,7 @@ use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::errors::{Aim, Fault, classify};
+use super::errors::{Aim, Caller, Fault, classify};
 use super::online_meeting::Call;
 use super::pace::Busy;
 use super::wire::{self, Change, Found};
@@ -213,7 +213,13 @@ fn bodies_hold_what_is_wanted_and_no_more() {
 fn bodies_are_what_the_schemas_ask_for() {
     let (posts, patches) = bodies();
     let Some(schemas) = schemas() else { return };
-    let set: Vec<_> = settings().iter().map(wire::settings).collect();
+    let mut set: Vec<_> = settings().iter().map(wire::settings).collect();
+    set.push(wire::settings(&everything()));
+    set.push(sent(&Call::close(
+        &root(),
+        &organizer(),
+        &MeetingId(ID.into()),
+    )));
     let patches = [patches.to_vec(), set].concat();
     for (schema, bodies) in [
         ("createOrGet", posts.to_vec()),
@@ -270,9 +276,27 @@ fn settings() -> Vec<Settings> {
     all.into_iter().map(|one| Settings(vec![one])).collect()
 }
 
+fn root() -> Url {
+    Url::parse("https://graph.example").unwrap()
+}
+
+/// The body of a call.
+fn sent(call: &Call) -> Vec<u8> {
+    let request = call.request(HeaderValue::from_static("Bearer t"), "try-1", false);
+    request.body().unwrap().as_bytes().unwrap().to_vec()
+}
+
 #[test]
-fn settings_are_the_properties_of_a_meeting() {
-    let whole = Settings(vec![
+fn a_meeting_is_closed_to_all_but_its_organizer() {
+    let call = Call::close(&root(), &organizer(), &MeetingId(ID.into()));
+    let body: Value = serde_json::from_slice(&sent(&call)).unwrap();
+    let closed = json!({"scope": "organizer", "isDialInBypassEnabled": false});
+    assert_eq!(body, json!({"lobbyBypassSettings": closed}));
+}
+
+/// Settings of every kind, in one body.
+fn everything() -> Settings {
+    Settings(vec![
         Setting::Lobby {
             scope: Some(LobbyScope::OrganizationAndFederated),
             dial_in_bypass: Some(true),
@@ -284,8 +308,12 @@ fn settings_are_the_properties_of_a_meeting() {
         Setting::AttendeeCamera(false),
         Setting::AttendeeMicrophone(true),
         Setting::Participants(vec!["a@example.org".into()]),
-    ]);
-    let body: Value = serde_json::from_slice(&wire::settings(&whole)).unwrap();
+    ])
+}
+
+#[test]
+fn settings_are_the_properties_of_a_meeting() {
+    let body: Value = serde_json::from_slice(&wire::settings(&everything())).unwrap();
     assert_eq!(
         body,
         json!({
@@ -305,13 +333,20 @@ fn settings_are_the_properties_of_a_meeting() {
 fn a_refusal_of_settings_is_none_of_the_organizers() {
     let of = |status: u16, body: &[u8]| {
         let status = StatusCode::from_u16(status).unwrap();
-        classify(status, body, None, Aim::Settings, &organizer(), "app")
+        classify(
+            status,
+            body,
+            None,
+            Aim::Settings,
+            &organizer(),
+            Caller::App("app"),
+        )
     };
     for status in [400, 402, 403] {
         assert!(matches!(of(status, b"{}"), Fault::Request(_)), "{status}");
     }
     let policy = br#"{"error":{"code":"Forbidden","message":"No application access policy found for this app"}}"#;
-    assert!(matches!(of(403, policy), Fault::Organizer(_)));
+    assert!(matches!(of(403, policy), Fault::Organizer { .. }));
     assert_eq!([of(404, b""), of(410, b"")], [Fault::Gone, Fault::Gone]);
 }
 
@@ -536,11 +571,15 @@ fn requests_go_where_graph_expects_them() {
             (Call::get(&root, &wanted(), &id), "GET", one),
         ];
         for (call, method, url) in cases {
-            let request = call.request(HeaderValue::from_static("Bearer t"), "try-1");
+            let request = call.request(HeaderValue::from_static("Bearer t"), "try-1", false);
             assert_eq!(
                 (request.method().as_str(), request.url().as_str()),
                 (method, &*url)
             );
+            let mine = call.request(HeaderValue::from_static("Bearer t"), "try-1", true);
+            let users = format!("/users/{}/", wanted().organizer);
+            assert_eq!(mine.url().as_str(), url.replace(&users, "/me/"));
+            assert_eq!(mine.headers(), request.headers());
             let header = |name| {
                 request
                     .headers()
@@ -555,8 +594,11 @@ fn requests_go_where_graph_expects_them() {
             let typed = (method != "GET").then_some("application/json");
             assert_eq!(header("content-type"), typed);
         }
-        let find = Call::find(&root, &wanted().organizer, &url)
-            .request(HeaderValue::from_static("Bearer t"), "try-1");
+        let find = Call::find(&root, &wanted().organizer, &url).request(
+            HeaderValue::from_static("Bearer t"),
+            "try-1",
+            false,
+        );
         let decoded: Vec<_> = find.url().query_pairs().collect();
         let filter = "JoinWebUrl eq 'https://teams.example/19%3am?x=''y''&p=1'";
         assert_eq!(decoded, [("$filter".into(), filter.into())]);
@@ -673,8 +715,8 @@ fn refusals_are_classified() {
         (502, "<html>".to_owned(), Aim::Organizer, "Busy", "HTTP 502"),
         (503, String::new(), Aim::Organizer, "Busy", ""),
         (504, String::new(), Aim::Organizer, "Busy", ""),
-        (507, String::new(), Aim::Organizer, "Busy", ""),
-        (509, String::new(), Aim::Organizer, "Busy", ""),
+        (507, String::new(), Aim::Organizer, "Throttled", ""),
+        (509, String::new(), Aim::Organizer, "Throttled", ""),
         (
             302,
             String::new(),
@@ -692,12 +734,19 @@ fn refusals_are_classified() {
     ];
     for (status, body, aim, class, words) in cases {
         let status = StatusCode::from_u16(status).unwrap();
-        let fault = classify(status, body.as_bytes(), None, aim, &organizer(), "app");
+        let fault = classify(
+            status,
+            body.as_bytes(),
+            None,
+            aim,
+            &organizer(),
+            Caller::App("app"),
+        );
         let (found, text) = match fault {
             Fault::Unauthorized => ("Unauthorized", String::new()),
             Fault::Gone => ("Gone", String::new()),
             Fault::Request(text) => ("Request", text),
-            Fault::Organizer(text) => ("Organizer", text),
+            Fault::Organizer { text, .. } => ("Organizer", text),
             Fault::NoOrganizer(text) => ("NoOrganizer", text),
             Fault::Credential(text) => ("Credential", text),
             Fault::Server(text) => ("Server", text),
@@ -722,13 +771,177 @@ fn refusals_are_classified() {
 }
 
 #[test]
+fn a_person_is_told_of_their_own_permission_and_of_no_policy() {
+    for message in ["No application access policy found for this app.", ""] {
+        let body = json!({"error": {"code": "Forbidden", "message": message}}).to_string();
+        let (status, caller) = (StatusCode::FORBIDDEN, Caller::Person);
+        let aim = Aim::Organizer;
+        match classify(status, body.as_bytes(), None, aim, &organizer(), caller) {
+            Fault::Organizer { text, .. } => {
+                assert!(text.contains("delegated permission OnlineMeetings.ReadWrite,"));
+                assert!(text.contains("`meetbridge login`") && !text.contains("PowerShell"));
+            }
+            fault => panic!("{fault:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_retry_after_comes_with_every_class_that_waits() {
     let after = Some(Duration::from_secs(7));
     for status in [429, 500, 503, 504] {
         let status = StatusCode::from_u16(status).unwrap();
-        match classify(status, b"", after, Aim::Organizer, &organizer(), "app") {
+        match classify(
+            status,
+            b"",
+            after,
+            Aim::Organizer,
+            &organizer(),
+            Caller::App("app"),
+        ) {
             Fault::Busy { busy, .. } => assert_eq!(busy.after, after, "{status}"),
             fault => panic!("{status}: {fault:?}"),
+        }
+    }
+}
+
+/// The examples whose names begin like this, each with its bytes.
+fn examples(schemas: &Path, prefix: &str) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(schemas.join("examples")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with(prefix)).collect();
+    names.sort();
+    let bytes = |name: String| {
+        let bytes = example(schemas, &name);
+        (name, bytes)
+    };
+    names.into_iter().map(bytes).collect()
+}
+
+#[test]
+#[cfg_attr(
+    not(graph_schema),
+    ignore = "../shared/reference/graph-schema is not there"
+)]
+fn every_example_of_an_error_has_its_class() {
+    let Some(schemas) = schemas() else { return };
+    let examples = examples(&schemas, "error.");
+    assert!(examples.len() >= 12, "{}", examples.len());
+    for (name, body) in examples {
+        let status: u16 = name.split('.').nth(1).unwrap().parse().unwrap();
+        let status = StatusCode::from_u16(status).unwrap();
+        let fault = classify(
+            status,
+            &body,
+            None,
+            Aim::Organizer,
+            &organizer(),
+            Caller::App("app"),
+        );
+        let fits = match (status.as_u16(), &fault) {
+            (400, Fault::Request(_)) | (404, Fault::NoOrganizer(_)) | (500, Fault::Server(_)) => {
+                true
+            }
+            (403, Fault::Organizer { text, .. }) => {
+                // The one with an empty code does not say what is missing.
+                text.contains("New-CsApplicationAccessPolicy") != name.contains("empty-code")
+            }
+            (429, Fault::Busy { busy, .. }) => busy.throttled,
+            _ => false,
+        };
+        assert!(fits, "{name}: {fault:?}");
+    }
+}
+
+/// Does something to every object in a JSON value, the innermost first.
+fn each_object(value: &mut Value, change: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, change)),
+        Value::Object(members) => {
+            members
+                .values_mut()
+                .for_each(|member| each_object(member, change));
+            change(members);
+        }
+        _ => {}
+    }
+}
+
+#[test]
+#[cfg_attr(
+    not(graph_schema),
+    ignore = "../shared/reference/graph-schema is not there"
+)]
+fn an_answer_may_be_larger_smaller_and_spelled_otherwise_than_the_examples() {
+    let Some(schemas) = schemas() else { return };
+    let read = |value: &Value| {
+        let found = wire::meeting(&serde_json::to_vec(value).unwrap()).unwrap();
+        found.complete()
+    };
+    let examples = examples(&schemas, "createOrGet.20");
+    assert!(examples.len() >= 5, "{}", examples.len());
+    for (name, body) in examples {
+        let whole: Value = serde_json::from_slice(&body).unwrap();
+        let meeting = read(&whole).unwrap();
+
+        // Members that nobody knows, at every level.
+        let mut larger = whole.clone();
+        each_object(&mut larger, &mut |members| {
+            members.insert(
+                "@odata.someday".into(),
+                json!({"x": [null, 1, {"y": true}]}),
+            );
+            members.insert("zzz".into(), Value::Null);
+        });
+        assert_eq!(read(&larger).as_ref(), Some(&meeting), "{name}");
+
+        // Other letter case of every member's name.
+        for spell in [str::to_uppercase, str::to_lowercase] {
+            let mut spelled = whole.clone();
+            each_object(&mut spelled, &mut |members| {
+                *members = std::mem::take(members)
+                    .into_iter()
+                    .map(|(name, value)| (spell(&name), value))
+                    .collect();
+            });
+            assert_eq!(read(&spelled).as_ref(), Some(&meeting), "{name}");
+        }
+
+        // Each member left out, null, of another type, or with a value that nobody knows.
+        for member in whole.as_object().unwrap().keys() {
+            let others = [
+                None,
+                Some(Value::Null),
+                Some(json!(["x"])),
+                Some(json!({"x": 1})),
+                Some(json!(true)),
+                Some(json!("unknownFutureValue")),
+            ];
+            for other in others {
+                let mut answer = whole.clone();
+                let members = answer.as_object_mut().unwrap();
+                let left_out = other.is_none();
+                match other {
+                    None => drop(members.remove(member)),
+                    Some(value) => drop(members.insert(member.clone(), value)),
+                }
+                let is_needed = matches!(member.as_str(), "id" | "joinWebUrl");
+                match read(&answer) {
+                    Some(found) if member == "id" => {
+                        // An id is opaque: any text will do.
+                        assert_eq!(answer["id"], "unknownFutureValue", "{name}");
+                        assert_eq!(found.join_url, meeting.join_url, "{name}");
+                    }
+                    Some(found) => {
+                        assert!(!is_needed, "{name}: {member}: {answer}");
+                        assert_eq!(
+                            (&found.id, &found.join_url),
+                            (&meeting.id, &meeting.join_url)
+                        );
+                    }
+                    None => assert!(is_needed, "{name}: {member} (left out: {left_out})"),
+                }
+            }
         }
     }
 }

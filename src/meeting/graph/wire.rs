@@ -98,6 +98,7 @@ impl Found {
                     .or_else(|| old.video_device_id.clone()),
                 chat_thread: self.details.chat_thread.or_else(|| old.chat_thread.clone()),
                 options_url: self.details.options_url.or_else(|| old.options_url.clone()),
+                language: old.language.clone(),
             },
         }
     }
@@ -270,6 +271,7 @@ fn found(meeting: &Map<String, Value>) -> Found {
             video_device_id: text(meeting, "videoTeleconferenceId", LONGEST_TEXT),
             chat_thread: part("chatInfo").and_then(|chat| text(chat, "threadId", LONGEST_TEXT)),
             options_url: https(meeting, "meetingOptionsWebUrl"),
+            language: None,
         },
     }
 }

@@ -179,7 +179,10 @@ impl<'a> Counter<'a> {
             {
                 return Err(EntraRefusal::of(65001));
             }
-            refresh.consent.scopes = consent.scopes;
+            refresh.consent = Consent {
+                offline: refresh.consent.offline,
+                ..consent
+            };
         }
         let anew = Refresh {
             ends: self
@@ -210,7 +213,9 @@ impl<'a> Counter<'a> {
                 .unwrap_or(name)
             {
                 "offline_access" => consent.offline = true,
-                "openid" | "profile" | "email" => {}
+                "openid" => consent.openid = true,
+                "profile" => consent.profile = true,
+                "email" => {}
                 ".default" => consent.scopes.extend(app.scopes.iter().cloned()),
                 name if name.contains("://") => return Err(EntraRefusal::of(500_011)),
                 name if app.scopes.iter().any(|scope| scope == name) => {
@@ -239,6 +244,10 @@ impl<'a> Counter<'a> {
         body.insert("scope".to_owned(), scopes.join(" ").into());
         if let Some(token) = token {
             body.insert("refresh_token".to_owned(), token.into());
+        }
+        if of.consent.openid {
+            let token = sessions.id_token(self, of);
+            body.insert("id_token".to_owned(), token.into());
         }
         Reply::json(200, body.into())
     }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Counter, EntraRefusal};
 use crate::simulator::manners::EntraManners;
+use crate::simulator::settings::TokenForm;
 
 /// The delegated permissions that exist, consented to or not.
 pub(super) const SCOPES: &[&str] = &[
@@ -46,6 +47,10 @@ pub(super) struct Consent {
     pub(super) scopes: Vec<String>,
     /// `offline_access`: a refresh token is issued.
     pub(super) offline: bool,
+    /// `openid`: an ID token is issued.
+    pub(super) openid: bool,
+    /// `profile`: the ID token names the person's object id.
+    pub(super) profile: bool,
 }
 
 /// A refresh token that was issued.
@@ -85,7 +90,7 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Issues an access token in the shape of a JWT; its signature is no key's.
+    /// Issues an access token, as a rule in the shape of a JWT; its signature is no key's.
     pub(super) fn issue(&mut self, at: &Counter<'_>, grant: Grant) -> String {
         self.access.retain(|_, grant| at.elapsed < grant.ends);
         let signature = self.random(at.settings.seed);
@@ -114,16 +119,44 @@ impl Sessions {
                 claims["scp"] = scopes.join(" ").into();
             }
         }
+        if let TokenForm::OfTenant(tenant) = &at.settings.token_form {
+            claims["tid"] = tenant.as_str().into();
+        }
         let header = json!({"typ": "JWT", "alg": "RS256", "kid": "simulator"});
         let part = |json: serde_json::Value| BASE64URL_NOPAD.encode(json.to_string().as_bytes());
-        let token = format!(
-            "{}.{}.{}",
-            part(header),
-            part(claims),
-            BASE64URL_NOPAD.encode(&signature)
-        );
+        let signature = BASE64URL_NOPAD.encode(&signature);
+        let token = match at.settings.token_form {
+            TokenForm::Opaque => format!("Ew{signature}"),
+            _ => format!("{}.{}.{signature}", part(header), part(claims)),
+        };
         self.access.insert(token.clone(), grant);
         token
+    }
+
+    /// An ID token (OpenID Connect Core, 2); its signature is no key's.
+    pub(super) fn id_token(&mut self, at: &Counter<'_>, of: &Refresh) -> String {
+        let signature = self.random(at.settings.seed);
+        let lifetime = TimeDelta::from_std(at.settings.token_lifetime).unwrap_or_default();
+        let ends = at.now.checked_add_signed(lifetime).unwrap_or(at.now);
+        // The subject is another one for each application.
+        let subject = Sha256::digest(format!("{} {}", at.settings.app.client_id, of.user));
+        let mut claims = json!({
+            "aud": at.settings.app.client_id,
+            "iss": format!("{}/{}/v2.0", at.base, of.tenant),
+            "iat": at.now.timestamp(),
+            "nbf": at.now.timestamp(),
+            "exp": ends.timestamp(),
+            "sub": BASE64URL_NOPAD.encode(&subject),
+            "tid": of.tenant,
+            "ver": "2.0",
+        });
+        if of.consent.profile {
+            claims["oid"] = of.user.as_str().into();
+        }
+        let header = json!({"typ": "JWT", "alg": "RS256", "kid": "simulator"});
+        let part = |json: serde_json::Value| BASE64URL_NOPAD.encode(json.to_string().as_bytes());
+        let signature = BASE64URL_NOPAD.encode(&signature);
+        format!("{}.{}.{signature}", part(header), part(claims))
     }
 
     /// The grant behind an access token, expired or not.

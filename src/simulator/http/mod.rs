@@ -60,7 +60,7 @@ impl Hub {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let settings = self.settings();
-        let now = settings.clock.now();
+        let now = settings.now();
         self.world().snapshot(now, settings.manners.expiry)
     }
 
@@ -163,7 +163,7 @@ async fn simulate(
     let headers = &parts.headers;
     let call = Call {
         serial,
-        now: settings.clock.now(),
+        now: settings.now(),
         elapsed: settings.clock.elapsed(),
         root: &hub.base,
         authorization: text(headers, "authorization"),
@@ -340,7 +340,7 @@ fn marks(settings: &Settings, serial: u64, headers: &HeaderMap) -> Marks {
         client_request_id: text(headers, "client-request-id")
             .map_or_else(|| request_id.clone(), str::to_owned),
         request_id,
-        now: settings.clock.now(),
+        now: settings.now(),
     }
 }
 

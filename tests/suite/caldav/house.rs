@@ -86,6 +86,14 @@ impl Meetings for Service {
         Ok(held.clone())
     }
 
+    async fn read(&self, meeting: &Meeting, _: &Wanted) -> Result<Meeting, MeetingError> {
+        let mut inner = self.0.lock().unwrap();
+        inner.1 += 1;
+        let mut held = inner.0.values();
+        let held = held.find(|held| held.join_url == meeting.join_url);
+        held.cloned().ok_or(MeetingError::Gone)
+    }
+
     async fn delete(
         &self,
         _: &Meeting,

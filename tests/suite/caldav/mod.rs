@@ -9,6 +9,7 @@ mod house;
 mod listing;
 mod passes;
 mod polling;
+mod rewriting;
 mod signing_in;
 mod the_fake;
 mod writing;

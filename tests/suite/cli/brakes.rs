@@ -1,5 +1,10 @@
 //! No mass action, and faults that stay where they are.
 
+use meetbridge::clock::Clock as _;
+use meetbridge::daemon::clock::SystemClock;
+use meetbridge::model::CalendarName;
+use meetbridge::state::{Gone, Phase, State};
+
 use super::support::{Setup, TEAM, World, assert_additive, calendar, contents, event, single};
 
 #[test]
@@ -139,6 +144,86 @@ fn a_raised_month_budget_is_used_at_once() {
         .shows(&["1 meetings made"]);
     world.reconfigure("meetings-per-month = 1", "meetings-per-month = 2");
     world.sync().shows(&["1 meetings made"]);
+}
+
+#[test]
+fn a_month_that_draws_to_its_end_is_told_once_and_then_that_it_has_ended() {
+    let world = World::new();
+    let rest = format!("{TEAM}[budget]\nmeetings-per-month = 5\n");
+    world.configure(&Setup {
+        rest: &rest,
+        ..Setup::default()
+    });
+    let put = |n| world.put(&format!("{n}.ics"), &single(&format!("{n}@example.org")));
+    (0..3).for_each(put);
+    let quiet = world.sync();
+    assert!(!quiet.err.contains("budget."), "{quiet}");
+    put(3);
+    world
+        .run(&["sync"])
+        .says(0, &["budget.low", "used=4", "limit=5"]);
+    (4..7).for_each(put);
+    let ended = world.run(&["sync"]);
+    ended.says(0, &["budget.exhausted", "month-budget", "waiting=2"]);
+    assert!(!ended.err.contains("budget.low"), "told once: {ended}");
+    let status = world.run(&["status"]);
+    status.says(0, &[]).shows(&["5 of 5", "month-budget 2"]);
+    let json = world.run(&["status", "--json"]).json();
+    let team = &json["calendars"][0];
+    assert_eq!(
+        (&team["made-this-month"], &team["meetings-per-month"]),
+        (&5.into(), &5.into())
+    );
+    assert_eq!(team["outcome"]["month-budget"], 2);
+}
+
+#[test]
+fn status_tells_of_meetings_without_a_link_and_of_those_that_are_to_end() {
+    let world = World::new();
+    world.configure(&Setup {
+        meeting: "on-delete = \"delete\"",
+        ..Setup::default()
+    });
+    for name in ["a", "b", "c"] {
+        world.put(
+            &format!("{name}.ics"),
+            &single(&format!("{name}@example.org")),
+        );
+    }
+    world.sync();
+    world.sync();
+    let status = world.run(&["status", "--json"]).json();
+    assert_eq!(status["calendars"][0]["orphans"], serde_json::json!([]));
+    assert_eq!(status["calendars"][0]["meetings-to-delete"], 0);
+    // Two events went, one of them before its link was written.
+    let now = SystemClock::new().now();
+    let (state, _) = State::open(&world.path("state"), now).unwrap();
+    let mut links = state.all_links(&CalendarName::new("team")).unwrap();
+    links.sort_by_key(|link| link.uid.to_string());
+    for link in &mut links[..2] {
+        link.gone = Some(Gone {
+            since: now,
+            confirmed: true,
+        });
+    }
+    links[1].phase = Phase::Intended;
+    state.put_links(&links).unwrap();
+    drop(state);
+    let status = world.run(&["status"]);
+    let orphan = "team: 1 meetings whose events went before they got their link: b@example.org";
+    status.shows(&[orphan, "team: 2 meetings are to be deleted"]);
+    let json = world.run(&["status", "--json"]).json();
+    let team = &json["calendars"][0];
+    assert_eq!(team["orphans"], serde_json::json!(["b@example.org"]));
+    assert_eq!(team["meetings-to-delete"], 2);
+    // A calendar that keeps its meetings deletes none; the one without a link is told all the same.
+    world.reconfigure("on-delete = \"delete\"", "on-delete = \"keep\"");
+    let json = world.run(&["status", "--json"]).json();
+    assert_eq!(
+        json["calendars"][0]["orphans"],
+        serde_json::json!(["b@example.org"])
+    );
+    assert_eq!(json["calendars"][0]["meetings-to-delete"], 0);
 }
 
 #[test]

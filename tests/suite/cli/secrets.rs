@@ -39,6 +39,7 @@ fn what_is_written_into_an_event_is_not_printed() {
         &["status"],
         &["status", "--json"],
         &["check"],
+        &["check", "--online"],
         &["resume", "team"],
     ] {
         assert_eq!(keep(arguments), Some(0), "{arguments:?}");

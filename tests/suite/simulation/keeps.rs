@@ -27,7 +27,7 @@ impl Scene {
     }
 
     /// What the daemon does when something changed: news, and what they left to be done at once.
-    async fn round(&self) -> Report {
+    pub(super) async fn round(&self) -> Report {
         let mut report = self.news().await;
         while !report.again.is_empty() {
             let again = Scope::Only(std::mem::take(&mut report.again));

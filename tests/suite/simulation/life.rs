@@ -3,13 +3,13 @@
 use chrono::Duration;
 use meetbridge::calendar::Scope;
 use meetbridge::clock::Clock as _;
-use meetbridge::meeting::Fate;
+use meetbridge::meeting::{Chat, Fate, Setting, Settings};
 use meetbridge::model::{CalendarName, ExternalId, OrganizerId, ResourceId, Uid};
 use meetbridge::sync::Watched;
 
 use super::scenes::Scene;
 use super::user::{calendar, edit, event};
-use super::world::{Faults, Happens, watched};
+use super::world::{Faults, Happens, World, watched};
 
 const TWO: &str = "22222222-2222-2222-2222-222222222222";
 
@@ -210,6 +210,61 @@ async fn an_event_in_another_calendar_keeps_the_meeting() {
 }
 
 #[tokio::test]
+async fn an_event_that_moved_to_a_calendar_that_cannot_be_read_keeps_its_meeting() {
+    for fault in [
+        Faults {
+            silent: true,
+            ..Faults::default()
+        },
+        Faults {
+            unreadable: Some("one.ics".into()),
+            ..Faults::default()
+        },
+    ] {
+        let scene = Scene::deleting().await;
+        let elsewhere = World::new();
+        let mut other = scene.deletes(watched(&elsewhere));
+        other.name = CalendarName::new("other");
+        for name in [&scene.calendar.name, &other.name] {
+            scene.bridge.watches(name);
+        }
+        scene.bridge.pass(&other, Scope::All).await.unwrap();
+        let text = scene.text();
+        scene.lose_it().await;
+        elsewhere.save("one.ics", &text);
+        elsewhere.fail(fault);
+        for _ in 0..3 {
+            let read = scene.bridge.pass(&other, Scope::All).await;
+            scene.bridge.note(&other, &read);
+            assert_eq!(scene.a_day_later().await, 0);
+        }
+        elsewhere.fail(Faults::default());
+        scene.bridge.pass(&other, Scope::All).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(scene.a_day_later().await, 0);
+        }
+        assert_eq!(scene.world.keys(), ["one@x"]);
+        assert_eq!(elsewhere.text("one.ics").unwrap(), text);
+    }
+}
+
+#[tokio::test]
+async fn an_end_waits_for_every_calendar_that_is_watched_and_for_no_other() {
+    let scene = Scene::deleting().await;
+    let (team, other) = (&scene.calendar.name, CalendarName::new("other"));
+    scene.bridge.watches(team);
+    scene.bridge.watches(&other);
+    scene.bridge.watches_account("alice");
+    scene.lose_it().await;
+    assert_eq!(scene.a_day_later().await, 0);
+    // One is not configured any more; the other tells which calendars it has.
+    scene.bridge.leaves(&other);
+    assert_eq!(scene.a_day_later().await, 0);
+    scene.bridge.has_found("alice", scene.world.clock.now());
+    assert_eq!(scene.after(Duration::hours(1)).await, 1);
+}
+
+#[tokio::test]
 async fn nothing_is_deleted_while_a_calendar_of_the_event_is_frozen() {
     let scene = Scene::deleting().await;
     scene.lose_it().await;
@@ -334,6 +389,62 @@ async fn a_meeting_whose_event_never_got_its_link_is_an_orphan() {
         assert_eq!(scene.a_day_later().await, usize::from(!keeps));
         assert_eq!(orphans(&scene).len(), usize::from(keeps));
     }
+}
+
+#[tokio::test]
+async fn a_meeting_that_was_made_before_a_crash_is_the_events_or_an_orphan() {
+    let mut orphans = 0;
+    for point in 1.. {
+        let mut scene = Scene::new();
+        // A meeting is remembered before its settings are applied.
+        scene.calendar.style.settings = Settings(vec![Setting::Chat(Chat::Disabled)]);
+        let two = ["one@x", "two@x"].map(|uid| event(uid, "20261220T090000Z", "One", ""));
+        scene.world.save("one.ics", &calendar(&two));
+        scene.world.arm(point, Happens::Crash);
+        tokio::select! {
+            biased;
+            () = scene.world.crashed() => {}
+            _ = scene.pass() => {}
+        }
+        let reached = scene.world.reached();
+        scene.world.disarm();
+        // The events go before anybody looks again.
+        let mut scene = scene.restarted();
+        scene.calendar = scene.deletes(watched(&scene.world));
+        let (state, organizer) = (scene.bridge.state.clone(), scene.calendar.organizer.clone());
+        let known = |uid: &&str| {
+            let key = ExternalId::stored(*uid);
+            state.meeting(&organizer, &key).unwrap().is_some()
+        };
+        let known: Vec<_> = ["one@x", "two@x"].into_iter().filter(known).collect();
+        let landed = scene.text().contains("X-MEETBRIDGE");
+        scene.lose_it().await;
+        let now = scene.world.clock.now();
+        let listed = state.orphans(&scene.calendar.name, now).unwrap();
+        let listed: Vec<_> = listed.iter().map(Uid::to_string).collect();
+        if !landed {
+            for uid in &known {
+                assert!(
+                    listed.contains(&(*uid).to_owned()),
+                    "{point}: {uid}: {listed:?}"
+                );
+            }
+            orphans += known.len();
+        }
+        // Those that are remembered are deleted; of the others nothing is known.
+        scene.a_day_later().await;
+        for uid in known {
+            assert!(
+                scene.world.ended().contains(&uid.to_owned()),
+                "{point}: {uid}"
+            );
+        }
+        assert!(state.orphans(&scene.calendar.name, now).unwrap().is_empty());
+        if !reached {
+            break;
+        }
+    }
+    assert!(orphans > 2, "{orphans}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod keeps;
 mod life;
 mod losses;
+mod rewrite;
 mod scenes;
 mod server;
 mod user;

@@ -341,6 +341,18 @@ impl World {
         }
     }
 
+    /// The meetings that there are come to have dial-in.
+    pub(super) fn give_dial_in(&self) {
+        let mut inner = self.inner.lock().unwrap();
+        for meeting in inner.meetings.values_mut() {
+            meeting.details.dial_in = Some(DialIn {
+                conference_id: Some("123456".to_owned()),
+                toll_numbers: vec!["+49 69 1234567".to_owned()],
+                ..DialIn::default()
+            });
+        }
+    }
+
     /// The meeting with this key dies.
     pub(super) fn kill_meeting(&self, key: &str) {
         let mut inner = self.inner.lock().unwrap();
@@ -466,11 +478,8 @@ impl World {
                 assert_eq!(of_uid.entry(uid).or_insert_with(|| shown.clone()), &shown);
                 let marks = event.matches("X-MEETBRIDGE-MEETING").count();
                 assert_eq!(marks, 1, "{label}: {name}: marks");
-                assert_eq!(
-                    event.matches("Join: ").count(),
-                    1,
-                    "{label}: {name}: blocks"
-                );
+                let blocks = ["Join: ", "Teilnehmen: "].map(|label| event.matches(label).count());
+                assert_eq!(blocks.iter().sum::<usize>(), 1, "{label}: {name}: blocks");
                 let start = user::value(event, "DTSTART").unwrap();
                 let held = meeting
                     .span
@@ -704,6 +713,7 @@ impl Meetings for Service {
         _: &Wanted,
         _: &meetbridge::meeting::Settings,
     ) -> Result<(), MeetingError> {
+        self.0.point().await;
         Ok(())
     }
 
@@ -724,6 +734,20 @@ impl Meetings for Service {
         };
         self.0.point().await;
         Ok(updated)
+    }
+
+    async fn read(&self, meeting: &Meeting, wanted: &Wanted) -> Result<Meeting, MeetingError> {
+        self.0.serves(wanted)?;
+        self.0.point().await;
+        let held = {
+            let mut inner = self.0.inner.lock().unwrap();
+            inner.calls += 1;
+            let mut held = inner.meetings.values();
+            let held = held.find(|held| held.join_url == meeting.join_url);
+            held.cloned().ok_or(MeetingError::Gone)?
+        };
+        self.0.point().await;
+        Ok(held)
     }
 
     async fn delete(

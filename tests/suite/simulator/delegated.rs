@@ -227,6 +227,30 @@ async fn without_offline_access_there_is_no_refresh_token() {
 }
 
 #[tokio::test]
+async fn an_id_token_is_issued_where_it_is_asked_for_and_names_the_person_with_profile() {
+    for (scope, issued, named) in [
+        (SCOPE.to_owned(), false, false),
+        (format!("openid {SCOPE}"), true, false),
+        (format!("openid profile {SCOPE}"), true, true),
+    ] {
+        let (simulator, client) = start(|_| {}).await;
+        let begun = client.device_code(TENANT, &scope).await.expect(200);
+        assert!(simulator.approve(begun.text("user_code"), ORGANIZER));
+        let token = poll(&client, begun.text("device_code")).await.expect(200);
+        assert_eq!(token.body["id_token"].is_string(), issued, "{scope}");
+        if issued {
+            let claims = claims(token.text("id_token"));
+            assert_eq!(claims["tid"], TENANT);
+            assert_ne!(claims["sub"], ORGANIZER);
+            let expected = named.then(|| json!(ORGANIZER));
+            assert_eq!(claims.get("oid"), expected.as_ref(), "{scope}");
+        }
+        let again = refresh(&client, token.text("refresh_token")).await;
+        assert_eq!(again.expect(200).body["id_token"].is_string(), issued);
+    }
+}
+
+#[tokio::test]
 async fn a_person_works_under_me_and_an_application_under_users() {
     // No access policy is needed where the organizer asks in person.
     let (_simulator, person, _) = signed_in(clock(), ORGANIZER_WITHOUT_POLICY, |_| {}).await;

@@ -3,6 +3,14 @@
 use super::answer::Pause;
 use super::sign_in::SignIn;
 
+/// That the application is none for people.
+const PUBLIC_CLIENT: &str = "the application does not let people sign in by device code; switch on \
+                             `Allow public client flows` in its app registration (Authentication), \
+                             and check `client-id`";
+
+/// That a person's sign-in holds no more.
+const SIGN_IN_ANEW: &str = "the sign-in has expired or was revoked; run `meetbridge login`";
+
 /// What a person is to do, and when it is tried again anyway.
 #[derive(Debug)]
 pub(super) struct Advice {
@@ -25,6 +33,14 @@ pub(super) fn by_code(code: u64, sign_in: &SignIn, tenant: &str) -> Option<Advic
         70_000 | 70_008 | 700_082 | 70_043 | 50_173 | 50_089 | 54_005 => Pause::Replaced,
         _ => Pause::Slow,
     };
+    if let SignIn::DeviceCode { .. } = sign_in
+        && let Some(text) = to_person(code)
+    {
+        return Some(Advice {
+            text: text.to_owned(),
+            pause,
+        });
+    }
     let text = match code {
         7_000_215 => format!(
             "the client secret is wrong; put the secret's value, not its id, into {sign_in}"
@@ -105,9 +121,49 @@ pub(super) fn by_code(code: u64, sign_in: &SignIn, tenant: &str) -> Option<Advic
     Some(Advice { text, pause })
 }
 
+/// What to do where a person signs in by device code, as far as that is something else.
+fn to_person(code: u64) -> Option<&'static str> {
+    Some(match code {
+        7_000_218 | 700_025 => PUBLIC_CLIENT,
+        50_034 => {
+            "the user is not in this tenant; check `tenant`, and run `meetbridge login` as one of \
+             its users"
+        }
+        50_053 | 50_055 | 50_057 | 50_126 => {
+            "the user's account is locked or disabled, or its password is wrong or has expired; an \
+             administrator has to mend the account, then run `meetbridge login`"
+        }
+        50_076 | 50_079 | 50_158 | 53_000..=53_003 | 530_032 => {
+            "a conditional access policy of the tenant asks for more than this sign-in gave, or \
+             forbids device codes; run `meetbridge login` again, or have an administrator except the \
+             application"
+        }
+        65_001 | 65_004 | 90_094 => {
+            "nobody has consented to the application's delegated permission \
+             OnlineMeetings.ReadWrite; see that the app registration has it (API permissions, \
+             Microsoft Graph, Delegated permissions), have an administrator consent where users may \
+             not, and run `meetbridge login`"
+        }
+        70_000 | 70_008 | 700_082 | 70_043 | 50_173 | 50_089 | 54_005 => SIGN_IN_ANEW,
+        _ => return None,
+    })
+}
+
 /// What to do about an OAuth error that stays until a person acts; `None` for an unknown one.
 pub(super) fn by_error(error: &str, sign_in: &SignIn) -> Option<Advice> {
+    let person = matches!(sign_in, SignIn::DeviceCode { .. });
     let text = match error {
+        // Whatever the number says: this refresh token is of no use any more.
+        "invalid_grant" if person => {
+            return Some(Advice {
+                text: SIGN_IN_ANEW.to_owned(),
+                pause: Pause::Replaced,
+            });
+        }
+        "interaction_required" | "consent_required" if person => {
+            "the person has to act; run `meetbridge login`".to_owned()
+        }
+        "invalid_client" if person => PUBLIC_CLIENT.to_owned(),
         "invalid_client" => {
             format!("the application was not accepted; check `client-id` and {sign_in}")
         }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use data_encoding::BASE64URL_NOPAD;
 use reqwest::header::HeaderValue;
+use secrecy::SecretString;
 use serde_json::Value;
 
 use super::advice::{self, Advice};
@@ -10,6 +12,7 @@ use super::sign_in::SignIn;
 use crate::http::Answer;
 use crate::meeting::graph::errors::is_plain;
 use crate::meeting::graph::pace::Busy;
+use crate::model::OrganizerId;
 
 /// The bounds of a token's life, whatever the service says.
 const LIFE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(24 * 60 * 60));
@@ -33,6 +36,10 @@ pub(super) struct Granted {
     /// The value of the Authorization header; marked as sensitive.
     pub(super) bearer: HeaderValue,
     pub(super) life: Duration,
+    /// A person's next refresh token.
+    pub(super) refresh_token: Option<SecretString>,
+    /// The person's object id, where the answer says who signed in.
+    pub(super) user: Option<OrganizerId>,
 }
 
 /// A refusal that only a person can lift.
@@ -170,7 +177,18 @@ fn granted(body: &Value) -> Option<Granted> {
     Some(Granted {
         bearer,
         life: Duration::from_secs(seconds).clamp(LIFE.0, LIFE.1),
+        refresh_token: text("refresh_token").map(SecretString::from),
+        user: text("id_token").and_then(user),
     })
+}
+
+/// The object id in an ID token. It comes straight from the authority, so its signature adds nothing
+/// (OpenID Connect Core, 3.1.3.7).
+fn user(id_token: &str) -> Option<OrganizerId> {
+    let claims = id_token.split('.').nth(1)?;
+    let claims = BASE64URL_NOPAD.decode(claims.as_bytes()).ok()?;
+    let claims = serde_json::from_slice::<Value>(&claims).ok()?;
+    OrganizerId::new(claims["oid"].as_str()?)
 }
 
 #[cfg(test)]
@@ -274,7 +292,7 @@ mod tests {
             (with("expires_in", json!(u64::MAX)), 86_400),
         ] {
             match verdict(200, &body) {
-                Verdict::Granted(Granted { bearer, life }) => {
+                Verdict::Granted(Granted { bearer, life, .. }) => {
                     assert_eq!(life.as_secs(), seconds, "{body}");
                     assert_eq!(bearer, "Bearer eyJ0");
                     assert_eq!(format!("{bearer:?}"), "Sensitive");
@@ -292,6 +310,42 @@ mod tests {
             with("expires_in", Value::Null),
         ] {
             assert!(matches!(verdict(200, &body), Verdict::Busy(_)), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_says_who_signed_in_and_shows_no_token() {
+        let whole = json!({"token_type": "Bearer", "expires_in": 3599, "access_token": "eyJ0",
+                           "refresh_token": "1.AAA"});
+        let id_token = |claims: Value| {
+            let claims = BASE64URL_NOPAD.encode(claims.to_string().as_bytes());
+            format!("e30.{claims}.c2ln")
+        };
+        let oid = "11111111-1111-1111-1111-111111111111";
+        for (token, expected) in [
+            (id_token(json!({"oid": oid, "sub": "x"})), Some(oid)),
+            (id_token(json!({"sub": oid})), None),
+            (id_token(json!({"oid": "alice@example.org"})), None),
+            (id_token(json!([])), None),
+            ("a.b".to_owned(), None),
+            ("..".to_owned(), None),
+            (String::new(), None),
+        ] {
+            let mut body = whole.clone();
+            body["id_token"] = token.clone().into();
+            let Verdict::Granted(granted) = verdict(200, &body.to_string()) else {
+                panic!("{body}");
+            };
+            assert_eq!(
+                granted.user.as_ref().map(OrganizerId::as_str),
+                expected,
+                "{token}"
+            );
+            let shown = format!("{granted:?}");
+            assert!(
+                !shown.contains("1.AAA") && !shown.contains("eyJ0"),
+                "{shown}"
+            );
         }
     }
 }

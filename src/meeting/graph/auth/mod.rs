@@ -5,40 +5,44 @@
 //! to 30 minutes, so that a wrong secret does not cost one request per event.
 //!
 //! `sign_in`: what is presented · `certificate`: client assertions · `answer`, `advice`: what comes
-//! back.
+//! back · `authority`: how it is asked · `device_code`: how a person signs in · `signed_in`: who did.
 
 mod advice;
 mod answer;
+mod authority;
 mod certificate;
+mod device_code;
 mod sign_in;
+mod signed_in;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Request};
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
-use tracing::debug;
 use url::{Url, form_urlencoded};
 
-use self::answer::{Granted, Pause, Refused, Verdict, judge};
+use self::answer::{Pause, Refused, Verdict, judge};
+use self::authority::{endpoint, post};
 use self::certificate::Claims;
-use self::sign_in::Presented;
+pub use self::device_code::{DeviceLogin, LoginError, Person, Prompt};
 pub use self::sign_in::{CertificateAlgorithm, SignIn};
-use super::online_meeting::{CLIENT_REQUEST_ID, below, segment};
+use self::sign_in::{Credential, Presented};
+pub use self::signed_in::who_signed_in;
+use self::signed_in::{Place, Rotation};
 use super::pace::{Busy, Pace, pass, try_id};
+use super::probe::Dates;
 use super::settings::GraphSettings;
 use crate::clock::{Clock, Random};
 use crate::http::windows::retry_after;
 use crate::http::{Client, Windows};
 use crate::log::{self, Lasting};
 use crate::meeting::MeetingError;
+use crate::model::OrganizerId;
 
 /// The scope of the token endpoint's Retry-After windows.
 const SCOPE: &str = "token";
-/// The largest answer of the token endpoint, in bytes.
-const LARGEST_ANSWER: usize = 256 * 1024;
 /// How long before its end a token is renewed; at most half its life.
 const EARLY: Duration = Duration::from_secs(5 * 60);
 /// How long a refusal is remembered, at least, while the credential stays the same; at most twice as
@@ -46,7 +50,7 @@ const EARLY: Duration = Duration::from_secs(5 * 60);
 const REFUSED: Duration = Duration::from_secs(15 * 60);
 /// How long after Entra saw a loop.
 const LOOPED: Duration = Duration::from_secs(60 * 60);
-/// How often it is looked whether a refused credential was replaced.
+/// How often it is looked whether a refused credential was replaced, or another person signed in.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// When a renewal that failed is tried again while the old token still holds.
 const RENEW_AGAIN: Duration = Duration::from_secs(30);
@@ -56,6 +60,8 @@ const RENEW_AGAIN: Duration = Duration::from_secs(30);
 pub(super) struct Token {
     /// The value of the Authorization header; marked as sensitive.
     pub(super) bearer: HeaderValue,
+    /// The person it stands for; `None`: the application.
+    pub(super) user: Option<OrganizerId>,
     /// Tells this token from the ones before it.
     number: u64,
     renew: Duration,
@@ -76,6 +82,10 @@ struct Held {
     rounds: u64,
     /// How the last round failed, if it did.
     failed: Option<MeetingError>,
+    /// A token that may not be used before what came with it is on disk.
+    unsaved: Option<(Token, Rotation)>,
+    /// When it is looked next whether another person has signed in.
+    look: Duration,
 }
 
 /// Why nothing is asked for.
@@ -116,12 +126,16 @@ enum Look {
 /// The source of tokens of one credential.
 pub(super) struct Tokens {
     settings: Arc<GraphSettings>,
+    /// Where the sign-in of a person is kept.
+    place: Option<Place>,
     url: Url,
     client: Client,
     windows: Arc<Windows>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     held: Mutex<Held>,
+    /// What Entra's answers say of the time.
+    pub(super) dates: Dates,
     /// That the credential will not last long.
     ending: Lasting<()>,
     /// Held by the one task that fetches.
@@ -136,15 +150,16 @@ impl Tokens {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        let path = format!("/{}/oauth2/v2.0/token", segment(&settings.tenant));
         Self {
-            url: below(&settings.authority_url, &path),
+            url: endpoint(&settings, "token"),
+            place: Place::of(&settings),
             settings,
             client,
             windows,
             clock,
             random,
             held: Mutex::default(),
+            dates: Dates::default(),
             ending: Lasting::default(),
             fetching: tokio::sync::Mutex::new(()),
         }
@@ -153,6 +168,7 @@ impl Tokens {
     /// The token in force, or a new one. All tasks that need a new one share one request, and its
     /// failure.
     pub(super) async fn get(&self) -> Result<Token, MeetingError> {
+        self.drop_former().await;
         let mut look = self.look();
         if matches!(look, Look::Refused(_)) && self.was_replaced().await {
             look = self.look();
@@ -235,7 +251,7 @@ impl Tokens {
                 _ => return false,
             }
         }
-        let found = self.settings.sign_in.read().await;
+        let found = Credential::read(&self.settings).await;
         let found = found.map_or(String::new(), |credential| credential.fingerprint);
         let mut held = self.held();
         let refused = held.refusal.as_ref();
@@ -245,6 +261,27 @@ impl Tokens {
         }
         held.refusal = None;
         true
+    }
+
+    /// Gives up the token of a person in whose place another has signed in; looks at most every 30
+    /// seconds.
+    async fn drop_former(&self) {
+        let Some(place) = &self.place else {
+            return;
+        };
+        let now = self.clock.elapsed();
+        {
+            let mut held = self.held();
+            if held.token.is_none() || now < held.look {
+                return;
+            }
+            held.look = now + LOOK_AGAIN;
+        }
+        // While nobody is signed in, the token holds as long as it does.
+        if let Ok(found) = place.read_aside().await {
+            let is_former = |token: &mut Token| token.user.as_ref() != Some(&found.user);
+            self.held().token.take_if(is_former);
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -280,6 +317,7 @@ impl Tokens {
                 token.number = held.rounds;
                 held.token = Some(token.clone());
                 held.refusal = None;
+                held.look = now + LOOK_AGAIN;
                 return Ok(token);
             }
             Err(failure) => failure,
@@ -309,22 +347,39 @@ impl Tokens {
     }
 
     async fn fetch(&self) -> Result<Token, Failure> {
-        let sign_in = &self.settings.sign_in;
+        let unsaved = self.held().unsaved.take();
+        if let Some((token, rotation)) = unsaved {
+            let token = self.keep(token, rotation).await?;
+            if self.clock.elapsed() < token.expires {
+                return Ok(token);
+            }
+        }
         let mut pace = Pace::new(SCOPE, &self.windows, &self.clock, &self.random);
-        let mut read_again = false;
+        let (mut read_again, mut go_back) = (false, false);
         loop {
             pass(&self.windows, SCOPE).await?;
+            // Given up before waiting for the next try.
+            let turn = match &self.place {
+                Some(place) => {
+                    let turn = place.turn(&self.clock).await;
+                    Some(turn.map_err(MeetingError::Transient)?)
+                }
+                None => None,
+            };
             let slow = |text| Refused {
                 text,
                 pause: Pause::Slow,
             };
-            let credential = sign_in.read().await.map_err(|text| Failure::Refused {
+            let credential = Credential::read(&self.settings).await;
+            let mut credential = credential.map_err(|text| Failure::Refused {
                 refused: slow(text),
                 fingerprint: String::new(),
             })?;
+            let had_gone_back = go_back && credential.go_back();
+            let fingerprint = credential.fingerprint.clone();
             let refuse = |refused| Failure::Refused {
                 refused,
-                fingerprint: credential.fingerprint.clone(),
+                fingerprint,
             };
             let claims = Claims {
                 audience: self.url.as_str(),
@@ -332,27 +387,61 @@ impl Tokens {
                 jti: &try_id(self.random.as_ref()),
                 now: self.clock.now(),
             };
-            let presented = sign_in.present(&credential, &claims);
-            let presented = presented.map_err(|text| refuse(slow(text)))?;
+            let presented = match self.settings.sign_in.present(&credential, &claims) {
+                Ok(presented) => presented,
+                Err(text) => return Err(refuse(slow(text))),
+            };
             self.note_end(&presented);
             // A token's life is counted from before it was asked for.
             let asked = self.clock.elapsed();
-            match self.ask(&presented.form).await {
-                Verdict::Granted(Granted { bearer, life }) => {
-                    let early = EARLY.min(life / 2);
-                    let expires = asked + life;
-                    return Ok(Token {
-                        bearer,
+            let busy = match self.ask(&presented.form).await {
+                Verdict::Granted(granted) => {
+                    let early = EARLY.min(granted.life / 2);
+                    let expires = asked + granted.life;
+                    let token = Token {
+                        bearer: granted.bearer,
+                        user: credential.user().cloned(),
                         number: 0,
                         renew: expires - early,
                         expires,
-                    });
+                    };
+                    return match credential.rotation(granted.refresh_token) {
+                        Some(rotation) => self.keep(token, rotation).await,
+                        None => Ok(token),
+                    };
                 }
-                Verdict::Untimely(_) if !read_again => read_again = true,
+                Verdict::Untimely(_) if !read_again => {
+                    read_again = true;
+                    continue;
+                }
+                // The refresh token before may be good yet.
+                Verdict::Refused(Refused {
+                    pause: Pause::Replaced,
+                    ..
+                }) if !had_gone_back && credential.go_back() => {
+                    go_back = true;
+                    continue;
+                }
                 Verdict::Untimely(refused) | Verdict::Refused(refused) => {
                     return Err(refuse(refused));
                 }
-                Verdict::Busy(busy) => pace.again(busy).await?,
+                Verdict::Busy(busy) => busy,
+            };
+            drop(turn);
+            pace.again(busy).await?;
+        }
+    }
+
+    /// Stores what takes the place of a refresh token, before the access token beside it is used.
+    async fn keep(&self, token: Token, rotation: Rotation) -> Result<Token, Failure> {
+        let Some(place) = &self.place else {
+            return Ok(token);
+        };
+        match place.rotate(rotation.clone()).await {
+            Ok(()) => Ok(token),
+            Err(text) => {
+                self.held().unsaved = Some((token, rotation));
+                Err(Failure::Other(MeetingError::Credential(text)))
             }
         }
     }
@@ -369,11 +458,11 @@ impl Tokens {
     }
 
     fn form(&self, credential: &[(&str, SecretString)]) -> String {
-        let root = self.settings.graph_url.as_str().trim_end_matches('/');
+        let sign_in = &self.settings.sign_in;
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("client_id", &self.settings.client_id)
-            .append_pair("scope", &format!("{root}/.default"))
-            .append_pair("grant_type", "client_credentials");
+            .append_pair("scope", &sign_in.scope(&self.settings.graph_url))
+            .append_pair("grant_type", sign_in.grant_type());
         for (name, value) in credential {
             form.append_pair(name, value.expose_secret());
         }
@@ -381,28 +470,18 @@ impl Tokens {
     }
 
     async fn ask(&self, credential: &[(&str, SecretString)]) -> Verdict {
-        let settings = &self.settings;
-        let mut request = Request::new(Method::POST, self.url.clone());
-        let headers = request.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let try_id = try_id(self.random.as_ref());
-        if let Ok(value) = HeaderValue::from_str(&try_id) {
-            headers.insert(CLIENT_REQUEST_ID, value);
-        }
-        *request.body_mut() = Some(self.form(credential).into());
-        match self.client.send(request, LARGEST_ANSWER).await {
+        let form = self.form(credential);
+        let sent = self.clock.now();
+        match post(&self.client, &self.url, form, self.random.as_ref()).await {
             Ok(answer) => {
-                debug!(
-                    client_request_id = try_id,
-                    status = answer.status.as_u16(),
-                    "token asked for"
-                );
+                self.dates.note(sent, &answer.headers, self.clock.now());
                 let after = retry_after(&answer.headers, self.clock.now());
-                judge(&answer, after, &settings.sign_in, &settings.tenant)
+                judge(
+                    &answer,
+                    after,
+                    &self.settings.sign_in,
+                    &self.settings.tenant,
+                )
             }
             Err(error) => Verdict::Busy(Busy {
                 text: error.to_string(),

@@ -3,14 +3,18 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
+use url::Url;
 
 use super::certificate::{Age, Certificate, Claims};
+use super::signed_in::{Place, Rotation, SignedIn};
+use crate::meeting::graph::GraphSettings;
+use crate::model::OrganizerId;
 use crate::secret::{LARGEST, SecretSource};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -31,6 +35,11 @@ pub enum SignIn {
     },
     /// A token that another identity provider issues for the application, such as Kubernetes.
     FederatedToken(SecretSource),
+    /// A person, who signed in by device code (`meetbridge login`).
+    DeviceCode {
+        /// Where the person's refresh token is kept.
+        directory: PathBuf,
+    },
 }
 
 /// How a client assertion is signed, and how it names the certificate.
@@ -53,6 +62,7 @@ impl fmt::Display for SignIn {
                 certificate: source,
                 ..
             } => source.fmt(f),
+            Self::DeviceCode { .. } => f.write_str("the sign-in of `meetbridge login`"),
         }
     }
 }
@@ -62,6 +72,50 @@ pub(super) struct Credential {
     secrets: Vec<SecretString>,
     /// A name for it that does not tell it: another one means that it was replaced.
     pub(super) fingerprint: String,
+    signed_in: Option<SignedIn>,
+}
+
+impl Credential {
+    /// Reads the credential of the configured way to sign in.
+    ///
+    /// # Errors
+    /// Why it cannot be read, and what to do.
+    pub(super) async fn read(settings: &GraphSettings) -> Result<Self, String> {
+        let mut signed_in = None;
+        let secrets = match Place::of(settings) {
+            None => settings.sign_in.read().await?,
+            Some(place) => {
+                let found = place.read_aside().await?;
+                vec![signed_in.insert(found).token.clone()]
+            }
+        };
+        Ok(Self {
+            fingerprint: fingerprint(&secrets),
+            secrets,
+            signed_in,
+        })
+    }
+
+    /// Whom it stands for, where that is a person.
+    pub(super) fn user(&self) -> Option<&OrganizerId> {
+        self.signed_in.as_ref().map(|found| &found.user)
+    }
+
+    /// Goes back to the refresh token before, where there is one.
+    pub(super) fn go_back(&mut self) -> bool {
+        let previous = self.signed_in.as_ref();
+        let previous = previous.and_then(|found| found.previous.clone());
+        if let Some(previous) = previous {
+            self.secrets = vec![previous];
+            return true;
+        }
+        false
+    }
+
+    /// What becomes of the kept sign-in when an answer carries `new`; `None`: nothing.
+    pub(super) fn rotation(&self, new: Option<SecretString>) -> Option<Rotation> {
+        Rotation::of(self.signed_in.as_ref()?, self.secrets.first()?, new)
+    }
 }
 
 /// What goes out with a request for a token.
@@ -137,11 +191,29 @@ impl SignIn {
         }
     }
 
-    /// Reads the credential.
-    ///
-    /// # Errors
-    /// Why it cannot be read, and what to do.
-    pub(super) async fn read(&self) -> Result<Credential, String> {
+    /// Whether it is a person who signs in, rather than the application.
+    pub(in super::super) fn is_person(&self) -> bool {
+        matches!(self, Self::DeviceCode { .. })
+    }
+
+    /// What is asked for, at the Graph with this root.
+    pub(super) fn scope(&self, graph: &Url) -> String {
+        let root = graph.as_str().trim_end_matches('/');
+        match self {
+            Self::DeviceCode { .. } => format!("offline_access {root}/OnlineMeetings.ReadWrite"),
+            _ => format!("{root}/.default"),
+        }
+    }
+
+    /// `grant_type`: what is presented for a token.
+    pub(super) fn grant_type(&self) -> &'static str {
+        match self {
+            Self::DeviceCode { .. } => "refresh_token",
+            _ => "client_credentials",
+        }
+    }
+
+    async fn read(&self) -> Result<Vec<SecretString>, String> {
         let mut secrets = Vec::new();
         match self {
             Self::Secret(source) => secrets.push(read("the client secret", source).await?),
@@ -156,14 +228,13 @@ impl SignIn {
             Self::FederatedToken(source) => {
                 secrets.push(read("the federated token", source).await?);
             }
+            // [`Credential::read`] knows where.
+            Self::DeviceCode { .. } => {}
         }
-        Ok(Credential {
-            fingerprint: fingerprint(&secrets),
-            secrets,
-        })
+        Ok(secrets)
     }
 
-    /// Makes what is presented of a credential that [`SignIn::read`] read.
+    /// Makes what is presented of a credential that [`Credential::read`] read.
     ///
     /// # Errors
     /// Why it is of no use, and what to do.
@@ -177,6 +248,7 @@ impl SignIn {
         };
         match self {
             Self::Secret(_) => Ok(Presented::new(vec![("client_secret", first.clone())])),
+            Self::DeviceCode { .. } => Ok(Presented::new(vec![("refresh_token", first.clone())])),
             Self::FederatedToken(_) => {
                 let token = first.expose_secret().trim().to_owned();
                 Ok(Presented::assertion(SecretString::from(token)))

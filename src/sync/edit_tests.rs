@@ -1,4 +1,4 @@
-use chrono::TimeZone;
+use chrono::TimeZone as _;
 
 use super::super::understand::Planned;
 use super::*;
@@ -6,7 +6,7 @@ use crate::ical::block::Show;
 use crate::meeting::{Details, Meeting};
 use crate::model::{CalendarName, ExternalId, JoinUrl, MeetingId, OrganizerId, ResourceId};
 use crate::plan::Decided;
-use crate::state::MeetingRecord;
+use crate::state::{MeetingRecord, Phase};
 
 fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 2, 8, 0, 0).unwrap()
@@ -54,6 +54,7 @@ fn ready(bytes: &[u8]) -> Vec<Ready> {
             created: now(),
         };
         let planned = Planned {
+            resource: ResourceId::new("1.ics"),
             event,
             decided: Decided::default(),
             link: None,
@@ -65,7 +66,8 @@ fn ready(bytes: &[u8]) -> Vec<Ready> {
         Ready {
             planned,
             meeting,
-            replaces: None,
+            change: Change::Complete { replaces: None },
+            is_pending: false,
         }
     };
     events.into_iter().map(ready).collect()
