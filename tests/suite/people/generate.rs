@@ -131,7 +131,13 @@ const DESCRIPTIONS: [&str; 16] = [
     "abcdefghijklmnopqrstuvwxyz abcdefghijklmnopqrstuvwxyz abcdefghi",
 ];
 
-const LOCATIONS: [&str; 5] = ["", "Room 1", "Saal \\,Nord\\; 2", " ", "Hauptstraße 1\\n12345 Köln"];
+const LOCATIONS: [&str; 5] = [
+    "",
+    "Room 1",
+    "Saal \\,Nord\\; 2",
+    " ",
+    "Hauptstraße 1\\n12345 Köln",
+];
 
 /// Others' lines that are no conference.
 const MORE: [&str; 16] = [
@@ -209,7 +215,13 @@ impl Story {
             language: rng.pick(&["en-US", "en-US", "de-DE", "ja-JP"]),
             sovereign: rng.chance(10),
             deletes: rng.chance(40),
-            location: rng.pick(&[Place::Url, Place::Url, Place::Url, Place::Label, Place::Never]),
+            location: rng.pick(&[
+                Place::Url,
+                Place::Url,
+                Place::Url,
+                Place::Label,
+                Place::Never,
+            ]),
         }
     }
 
@@ -240,7 +252,9 @@ impl Story {
         for at in 0..self.acts.len() {
             with(&|story| story.acts[at].hasty = false);
             with(&|story| story.acts[at].sloppy = false);
-            with(&|story| story.acts[at].target = 0);
+            for target in 0..4 {
+                with(&|story| story.acts[at].target = story.acts[at].target.min(target));
+            }
         }
         with(&|story| story.shape = Shape::default());
         with(&|story| story.shape.eol = Eol::CrLf);
@@ -262,9 +276,8 @@ impl Story {
 
 impl Event {
     fn of(n: usize, rng: &mut Rng) -> Self {
-        let maybe = |rng: &mut Rng, percent, of: &[&'static str]| {
-            rng.chance(percent).then(|| rng.pick(of))
-        };
+        let maybe =
+            |rng: &mut Rng, percent, of: &[&'static str]| rng.chance(percent).then(|| rng.pick(of));
         let recurring = rng.chance(35);
         let overrides = if recurring { rng.below(3) } else { 0 };
         let mut more: Vec<&str> = Vec::new();
@@ -277,7 +290,10 @@ impl Event {
             }
         }
         if rng.chance(12) {
-            more.push(rng.pick(&DECISIVE));
+            let line = rng.pick(&DECISIVE);
+            let name = |line: &str| line.split([':', ';']).next().map(str::to_owned);
+            more.retain(|other| name(other) != name(line));
+            more.push(line);
         }
         Self {
             n,
@@ -286,7 +302,13 @@ impl Event {
             location: maybe(rng, 50, &LOCATIONS),
             url: maybe(rng, 20, &["https://example.org/event", ""]),
             attendees: rng.chance(90),
-            stamps: rng.pick(&[Stamps::Both, Stamps::Both, Stamps::Stamp, Stamps::Modified, Stamps::None]),
+            stamps: rng.pick(&[
+                Stamps::Both,
+                Stamps::Both,
+                Stamps::Stamp,
+                Stamps::Modified,
+                Stamps::None,
+            ]),
             recurring,
             more,
             overrides: (0..overrides)
@@ -375,7 +397,10 @@ impl Event {
         put("SUMMARY", self.title);
         if self.attendees {
             put("ORGANIZER;CN=Alice", "mailto:alice@x.example");
-            put("ATTENDEE;PARTSTAT=NEEDS-ACTION;CN=\"Bob: B\"", "mailto:bob@x.example");
+            put(
+                "ATTENDEE;PARTSTAT=NEEDS-ACTION;CN=\"Bob: B\"",
+                "mailto:bob@x.example",
+            );
         }
         let (description, location) = match occurrence {
             Some(occurrence) => (occurrence.description, occurrence.location),
@@ -383,7 +408,11 @@ impl Event {
         };
         if let Some(description) = description {
             let html = self.more.len() == 4;
-            let head = if html { format!("DESCRIPTION;{ALTREP}") } else { "DESCRIPTION".into() };
+            let head = if html {
+                format!("DESCRIPTION;{ALTREP}")
+            } else {
+                "DESCRIPTION".into()
+            };
             put(&head, description);
         }
         if let Some(location) = location {

@@ -37,6 +37,10 @@ pub(super) struct Known1 {
     /// Its bytes before the last write, and when that was.
     before: Option<Vec<u8>>,
     wrote: Option<DateTime<Utc>>,
+    /// How many writes in a row were made to what looked like the last one's outcome.
+    attempts: u32,
+    /// A person's program has dropped the mark: nobody knows what was empty before the link.
+    pub(super) unmarked: bool,
     /// The versions that were taken for restored copies.
     restored: Vec<Vec<u8>>,
 }
@@ -68,15 +72,14 @@ impl Model {
                 }
                 let elsewhere = || {
                     let mut others = self.events.iter().filter(|((_, other), _)| *other == uid);
-                    others.next().map(|(_, event)| event).or(self.past.get(&uid))
+                    others
+                        .next()
+                        .map(|(_, event)| event)
+                        .or(self.past.get(&uid))
                 };
                 let moved = here.is_none();
                 let known_as = here.or_else(elsewhere);
-                let origin = origins.iter().rev().find(|(copy, _)| *copy == uid);
-                let origin = origin.and_then(|(_, origin)| {
-                    let mut all = self.events.iter().filter(|((_, other), _)| other == origin);
-                    all.next().map(|(_, event)| event)
-                });
+                let origin = self.origin(&uid, origins);
                 let mut event = Known1 {
                     wish: Wish::Any,
                     pure: purified(&lines, known_as.or(origin).map(|e| &e.pure), &known, place),
@@ -85,7 +88,11 @@ impl Model {
                     out: known_as.is_some_and(|event| event.out),
                     before: known_as.and_then(|event| event.before.clone()),
                     wrote: known_as.and_then(|event| event.wrote),
-                    restored: known_as.map(|event| event.restored.clone()).unwrap_or_default(),
+                    attempts: known_as.map_or(0, |event| event.attempts),
+                    unmarked: known_as.or(origin).is_some_and(|event| event.unmarked),
+                    restored: known_as
+                        .map(|event| event.restored.clone())
+                        .unwrap_or_default(),
                 };
                 event.judge(&uid, &known, moved);
                 if ended.contains(&uid) {
@@ -102,6 +109,14 @@ impl Model {
         }
     }
 
+    /// The event that this one was copied from, or from whose copy.
+    fn origin(&self, uid: &str, origins: &[(String, String)]) -> Option<&Known1> {
+        let (_, origin) = origins.iter().rev().find(|(copy, _)| copy == uid)?;
+        let mut all = self.events.iter().filter(|((_, other), _)| other == origin);
+        let found = all.next().map(|(_, event)| event);
+        found.or_else(|| self.origin(origin, origins))
+    }
+
     /// Takes note of what was written, and of what is shown at rest.
     pub(super) fn rested(&mut self, world: &World, writes: &[super::world::Write]) {
         let known = world.known();
@@ -113,6 +128,11 @@ impl Model {
                     continue;
                 }
                 if let Some(event) = self.events.get_mut(&(write.name.clone(), uid)) {
+                    event.attempts = if event.looks_written(&old) {
+                        event.attempts + 1
+                    } else {
+                        1
+                    };
                     event.before = Some(bytes(&old));
                     event.wrote = Some(write.at);
                 }
@@ -135,10 +155,22 @@ impl Model {
 impl Known1 {
     fn judge(&mut self, uid: &str, known: &Known, moved: bool) {
         let features = Features::of(&self.lines, uid, known);
+        let holds = |part: &Vec<Line>| {
+            let mut all = properties(part).into_iter();
+            all.any(|p| known.all().iter().any(|url| p.value.contains(url)))
+        };
+        let mut holding = self.lines.iter().filter(|part| holds(part)).peekable();
+        self.unmarked &= holding.peek().is_some();
+        self.unmarked |= holding.any(|part| value(part, "X-MEETBRIDGE-MEETING").is_none());
         if features.shows {
             self.wish = features.shown();
+            // What looks like a calendar that drops a part is not written again and again.
+            if self.looks_written(&self.lines) && self.attempts >= 2 {
+                self.wish = Wish::Any;
+            }
             return;
         }
+
         if !self.linked {
             self.wish = features.fresh();
             return;
@@ -160,14 +192,27 @@ impl Known1 {
             return;
         }
         self.out = true;
-        self.wish = if LEFTOVERS && !features.cancelled { Wish::Bare } else { Wish::Still };
+        self.wish = if LEFTOVERS && !features.cancelled {
+            Wish::Bare
+        } else {
+            Wish::Still
+        };
+    }
+}
+
+impl Known1 {
+    /// Whether this could be what the calendar made of the last write.
+    fn looks_written(&self, lines: &[Vec<Line>]) -> bool {
+        let stamped = stamp(lines).zip(self.wrote);
+        stamped.is_some_and(|(stamp, wrote)| stamp.timestamp() == wrote.timestamp())
+            || self.before.as_deref() == Some(&bytes(lines))
     }
 }
 
 /// What decides about an event.
 struct Features {
     shows: bool,
-    copied: bool,
+    copied: usize,
     foreign: bool,
     cancelled: bool,
     all_day: bool,
@@ -180,7 +225,9 @@ struct Features {
 
 impl Features {
     fn of(event: &[Vec<Line>], uid: &str, known: &Known) -> Self {
-        let master = event.iter().find(|part| value(part, "RECURRENCE-ID").is_none());
+        let master = event
+            .iter()
+            .find(|part| value(part, "RECURRENCE-ID").is_none());
         let lead = master.unwrap_or(&event[0]);
         let is = |name: &str, wanted: &[&str]| {
             value(lead, name).is_some_and(|v| wanted.contains(&v.trim()))
@@ -202,12 +249,15 @@ impl Features {
             .map(|p| p.value.trim())
             .collect();
         let mentions = |(url, key): &(String, String)| {
-            key != uid && all.iter().any(|p| unescaped(&p.value).contains(url.as_str()))
+            key != uid
+                && all
+                    .iter()
+                    .any(|p| unescaped(&p.value).contains(url.as_str()))
         };
         let attendees = all.iter().any(|p| p.name == "ATTENDEE");
         Self {
             shows: shows(event, uid, known),
-            copied: known.urls.iter().any(mentions),
+            copied: known.urls.iter().filter(|known| mentions(known)).count(),
             foreign: is_foreign(lead, known),
             cancelled: is("STATUS", &["CANCELLED"]),
             all_day: !tagged && value(lead, "DTSTART").is_some_and(|start| start.len() == 8),
@@ -242,8 +292,8 @@ impl Features {
             || self.no_teams
             || self.foreign
             || !self.selected;
-        match (refused, self.copied || self.any_mark) {
-            _ if self.opt_out_mark => Wish::Any,
+        match (refused, self.copied > 0 || self.any_mark) {
+            _ if self.opt_out_mark || self.copied > 1 => Wish::Any,
             (false, _) => Wish::Linked,
             (true, true) => Wish::Any,
             (true, false) => Wish::Still,
@@ -265,10 +315,18 @@ pub(super) fn shows(event: &[Vec<Line>], uid: &str, known: &Known) -> bool {
 
 /// Whether others run a conference for it.
 pub(super) fn is_foreign(part: &[Line], known: &Known) -> bool {
-    let hosts = ["zoom.us/j/", "webex.com/meet", "meet.google.com/", "/l/meetup-join/"];
+    let hosts = [
+        "zoom.us/j/",
+        "webex.com/meet",
+        "meet.google.com/",
+        "/l/meetup-join/",
+    ];
     properties(part).iter().any(|property| {
         let mut text = unescaped(&property.value);
-        known.all().iter().for_each(|url| text = text.replace(url, ""));
+        known
+            .all()
+            .iter()
+            .for_each(|url| text = text.replace(url, ""));
         hosts.iter().any(|host| text.contains(host))
     })
 }
@@ -297,8 +355,10 @@ pub(super) fn purified(
     place: Place,
 ) -> Vec<Vec<Line>> {
     let id = |part: &[Line]| value(part, "RECURRENCE-ID");
-    let parts = event.iter().map(|part| {
-        let prior = prior.and_then(|prior| prior.iter().find(|old| id(old) == id(part)));
+    let parts = event.iter().enumerate().map(|(at, part)| {
+        // A series that was moved has its overrides under other ids.
+        let found = |prior: &'_ &Vec<Vec<Line>>| prior.iter().position(|old| id(old) == id(part));
+        let prior = prior.and_then(|prior| prior.get(found(&prior).unwrap_or(at)));
         pure(part, prior.map(Vec::as_slice), known, place)
     });
     parts.collect()
@@ -322,7 +382,9 @@ fn pure(part: &[Line], prior: Option<&[Line]>, known: &Known, location: Place) -
             "X-MEETBRIDGE-MEETING" => None,
             "X-MICROSOFT-SKYPETEAMSMEETINGURL" | "URL" if is_link => None,
             "CONFERENCE" if is_link || known.dials.iter().any(|dial| dial == text) => None,
-            "LOCATION" if is_link || (location == Place::Label && text == "Microsoft Teams Meeting") => {
+            "LOCATION"
+                if is_link || (location == Place::Label && text == "Microsoft Teams Meeting") =>
+            {
                 // Empty before, or absent.
                 before("LOCATION").flatten()
             }
@@ -343,10 +405,32 @@ fn pure(part: &[Line], prior: Option<&[Line]>, known: &Known, location: Place) -
     lines
 }
 
+/// Without the properties that may have been empty or absent before the link.
+pub(super) fn without_empty(event: &[Vec<Line>]) -> Vec<Vec<Line>> {
+    let is_empty = |line: &Line| {
+        let text = line.property().value;
+        let ours = text.trim() == "Microsoft Teams Meeting";
+        (line.is("LOCATION") || line.is("DESCRIPTION")) && (ours || text.trim().is_empty())
+    };
+    let parts = event.iter();
+    parts
+        .map(|part| {
+            part.iter()
+                .filter(|line| !is_empty(line))
+                .cloned()
+                .collect()
+        })
+        .collect()
+}
+
 /// How two events differ that are to be the same without our lines; stamps apart.
 pub(super) fn difference(expected: &[Vec<Line>], found: &[Vec<Line>]) -> Option<String> {
     if expected.len() != found.len() {
-        return Some(format!("{} VEVENTs instead of {}", found.len(), expected.len()));
+        return Some(format!(
+            "{} VEVENTs instead of {}",
+            found.len(),
+            expected.len()
+        ));
     }
     for (expected, found) in expected.iter().zip(found) {
         let mut others = found.iter();
@@ -354,7 +438,11 @@ pub(super) fn difference(expected: &[Vec<Line>], found: &[Vec<Line>]) -> Option<
             let other = others.next();
             if !other.is_some_and(|other| is_same(line, other)) {
                 let show = |line: &Line| String::from_utf8_lossy(&line.0).into_owned();
-                return Some(format!("expected {:?}, found {:?}", show(line), other.map(show)));
+                return Some(format!(
+                    "expected {:?}, found {:?}",
+                    show(line),
+                    other.map(show)
+                ));
             }
         }
         if let Some(more) = others.next() {

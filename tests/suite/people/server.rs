@@ -110,7 +110,10 @@ impl Server {
             let places = own(lines);
             let mut properties: Vec<Line> = places.iter().map(|at| lines[*at].clone()).collect();
             properties.sort_by_key(|line| line.property().name);
-            let nested = lines.iter().enumerate().filter(|(at, _)| !places.contains(at));
+            let nested = lines
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| !places.contains(at));
             let nested: Vec<Line> = nested.map(|(_, line)| line.clone()).collect();
             let (begin, rest) = nested.split_first().unwrap();
             *lines = [&[begin.clone()], properties.as_slice(), rest].concat();

@@ -56,12 +56,18 @@ impl Line {
     }
 
     pub(super) fn eol(&self) -> &'static str {
-        if self.0.ends_with(b"\r\n") { "\r\n" } else { "\n" }
+        if self.0.ends_with(b"\r\n") {
+            "\r\n"
+        } else {
+            "\n"
+        }
     }
 
     /// Without its last line end.
     pub(super) fn content(&self) -> &[u8] {
-        self.0.strip_suffix(self.eol().as_bytes()).unwrap_or(&self.0)
+        self.0
+            .strip_suffix(self.eol().as_bytes())
+            .unwrap_or(&self.0)
     }
 
     pub(super) fn property(&self) -> Property {
@@ -87,7 +93,17 @@ impl Line {
     }
 
     pub(super) fn is(&self, name: &str) -> bool {
-        self.property().name == name
+        self.name().eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// The name as it stands. No name is so long that it is folded.
+    fn name(&self) -> &[u8] {
+        let line = self
+            .0
+            .strip_prefix("\u{feff}".as_bytes())
+            .unwrap_or(&self.0);
+        let end = line.iter().position(|byte| b":;".contains(byte));
+        &line[..end.unwrap_or(line.len())]
     }
 }
 
@@ -126,6 +142,9 @@ impl Text {
         let mut parts = Vec::new();
         let mut begin = None;
         for (at, line) in self.lines.iter().enumerate() {
+            if !line.is("BEGIN") && !line.is("END") {
+                continue;
+            }
             let property = line.property();
             if !property.value.eq_ignore_ascii_case("VEVENT") {
                 continue;
@@ -163,7 +182,12 @@ impl Text {
 
     /// Edits each VEVENT of an event.
     pub(super) fn edit(&mut self, uid: &str, mut edit: impl FnMut(&mut Vec<Line>)) {
-        for part in self.parts().into_iter().rev().filter(|part| part.uid == uid) {
+        for part in self
+            .parts()
+            .into_iter()
+            .rev()
+            .filter(|part| part.uid == uid)
+        {
             let mut lines: Vec<Line> = self.lines.splice(part.range.clone(), []).collect();
             edit(&mut lines);
             self.lines.splice(part.range.start..part.range.start, lines);
@@ -173,7 +197,12 @@ impl Text {
     /// Takes an event out; returns its lines.
     pub(super) fn take(&mut self, uid: &str) -> Vec<Line> {
         let mut taken = Vec::new();
-        for part in self.parts().into_iter().rev().filter(|part| part.uid == uid) {
+        for part in self
+            .parts()
+            .into_iter()
+            .rev()
+            .filter(|part| part.uid == uid)
+        {
             let lines: Vec<Line> = self.lines.splice(part.range, []).collect();
             taken.splice(0..0, lines);
         }
@@ -192,11 +221,12 @@ pub(super) fn own(lines: &[Line]) -> Vec<usize> {
     let mut depth = 0;
     let mut own = Vec::new();
     for (at, line) in lines.iter().enumerate() {
-        match line.property().name.as_str() {
-            "BEGIN" => depth += 1,
-            "END" => depth -= 1,
-            _ if depth == 1 => own.push(at),
-            _ => {}
+        if line.is("BEGIN") {
+            depth += 1;
+        } else if line.is("END") {
+            depth -= 1;
+        } else if depth == 1 {
+            own.push(at);
         }
     }
     own
@@ -204,13 +234,15 @@ pub(super) fn own(lines: &[Line]) -> Vec<usize> {
 
 /// An event's own properties.
 pub(super) fn properties(lines: &[Line]) -> Vec<Property> {
-    own(lines).into_iter().map(|at| lines[at].property()).collect()
+    own(lines)
+        .into_iter()
+        .map(|at| lines[at].property())
+        .collect()
 }
 
 /// The value of an event's own property.
 pub(super) fn value(lines: &[Line], name: &str) -> Option<String> {
-    let found = properties(lines).into_iter().find(|p| p.name == name);
-    found.map(|property| property.value)
+    place(lines, name).map(|at| lines[at].property().value)
 }
 
 /// Where an event's own property is.
@@ -268,7 +300,9 @@ pub(super) fn block<'u>(value: &str, urls: &[&'u str]) -> Option<(Range<usize>, 
     for pair in fences.windows(2) {
         let inner = &value[paragraphs[pair[0]].start..paragraphs[pair[1]].start];
         if let Some(url) = urls.iter().find(|url| inner.contains(**url)) {
-            let end = paragraphs.get(pair[1] + 1).map_or(value.len(), |next| next.start);
+            let end = paragraphs
+                .get(pair[1] + 1)
+                .map_or(value.len(), |next| next.start);
             return Some((paragraphs[pair[0]].start..end, url));
         }
     }
@@ -305,7 +339,10 @@ mod tests {
         let cases = [
             (format!("a\\n\\n{block}"), "a"),
             (format!("a\\n\\n{block}behind"), "a\\n\\nbehind"),
-            (format!("{FENCE}\\nmine\\n\\n{block}"), &format!("{FENCE}\\nmine")),
+            (
+                format!("{FENCE}\\nmine\\n\\n{block}"),
+                &format!("{FENCE}\\nmine"),
+            ),
             (format!("x\\\\\\N\\n{block}"), "x\\"),
             (block.clone(), ""),
             ("nothing".to_owned(), "nothing"),

@@ -201,7 +201,15 @@ fn alone(lines: Vec<Line>) -> Text {
     text
 }
 
-fn copy(act: &Act, world: &World, memory: &mut Memory, run: u64, name: &str, from: &str, rng: &mut Rng) {
+fn copy(
+    act: &Act,
+    world: &World,
+    memory: &mut Memory,
+    run: u64,
+    name: &str,
+    from: &str,
+    rng: &mut Rng,
+) {
     memory.copies += 1;
     let new = uid(50 + memory.copies, run);
     let mut text = Text::parse(&world.bytes(name).unwrap());
@@ -249,7 +257,11 @@ fn copy(act: &Act, world: &World, memory: &mut Memory, run: u64, name: &str, fro
 fn move_away(act: &Act, world: &World, name: &str, uid: &str, rng: &mut Rng) {
     let mut text = Text::parse(&world.bytes(name).unwrap());
     let mut lines = text.take(uid);
-    let others: Vec<String> = world.names().into_iter().filter(|other| other != name).collect();
+    let others: Vec<String> = world
+        .names()
+        .into_iter()
+        .filter(|other| other != name)
+        .collect();
     if !act.sloppy && rng.chance(50) {
         stamp(&mut lines, world.now());
     }
@@ -326,7 +338,9 @@ fn change(what: What, lines: &mut Vec<Line>, known: &Known, uid: &str, rng: &mut
                 return text.to_owned();
             };
             let inside = &text[range.clone()];
-            let line = paragraphs(inside).into_iter().find(|line| inside[line.clone()].contains(url));
+            let line = paragraphs(inside)
+                .into_iter()
+                .find(|line| inside[line.clone()].contains(url));
             let at = range.start + line.unwrap().end;
             format!("{}\\nask Eve for the code{}", &text[..at], &text[at..])
         }),
@@ -342,9 +356,15 @@ fn change(what: What, lines: &mut Vec<Line>, known: &Known, uid: &str, rng: &mut
         What::AddForeign if first => match rng.below(4) {
             0 => describe(lines, |text| format!("https://acme.zoom.us/j/555\\n{text}")),
             1 => set(lines, "LOCATION", "https://acme.webex.com/meet/alice"),
-            2 => put(lines, "CONFERENCE;VALUE=URI", "https://meet.google.com/xyz-abcd-efg"),
+            2 => put(
+                lines,
+                "CONFERENCE;VALUE=URI",
+                "https://meet.google.com/xyz-abcd-efg",
+            ),
             _ => describe(lines, |text| {
-                format!("https://teams.microsoft.com/l/meetup-join/19%3ameeting_other%40thread.v2/0\\n{text}")
+                format!(
+                    "https://teams.microsoft.com/l/meetup-join/19%3ameeting_other%40thread.v2/0\\n{text}"
+                )
             }),
         },
         What::Tag if first => match rng.below(2) {
@@ -425,7 +445,9 @@ fn visible(lines: &mut Vec<Line>, known: &Known, rng: &mut Rng, from: [bool; 3])
     }
     if let Some(at) = place(lines, "LOCATION").filter(|_| location) {
         let text = lines[at].property().value;
-        if known.key(&text).is_some() {
+        let label =
+            text == "Microsoft Teams Meeting" && value(lines, "X-MEETBRIDGE-MEETING").is_some();
+        if known.key(&text).is_some() || label {
             match rng.below(3) {
                 0 => lines[at] = lines[at].with_value(""),
                 1 => lines[at] = lines[at].with_value("Room 7"),

@@ -148,7 +148,11 @@ impl World {
             organizer: OrganizerId::new(&organizer).unwrap(),
             organizers: Default::default(),
             on_cancel: Default::default(),
-            on_delete: if story.deletes { Fate::Delete } else { Fate::Keep },
+            on_delete: if story.deletes {
+                Fate::Delete
+            } else {
+                Fate::Keep
+            },
             language: story.language.into(),
             style: Default::default(),
             rules: Rules {
@@ -210,7 +214,13 @@ impl World {
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        self.inner.lock().unwrap().resources.keys().cloned().collect()
+        self.inner
+            .lock()
+            .unwrap()
+            .resources
+            .keys()
+            .cloned()
+            .collect()
     }
 
     pub(super) fn bytes(&self, name: &str) -> Option<Vec<u8>> {
@@ -231,11 +241,19 @@ impl World {
 
     pub(super) fn known(&self) -> Known {
         let inner = self.inner.lock().unwrap();
-        let urls = inner.made.iter().map(|(key, url)| (url.clone(), key.clone()));
+        let urls = inner
+            .made
+            .iter()
+            .map(|(key, url)| (url.clone(), key.clone()));
         Known {
             urls: urls.collect(),
             dials: (0..inner.made.len())
-                .flat_map(|n| [self.page(n), format!("tel:+49691234567,,{}#", conference(n))])
+                .flat_map(|n| {
+                    [
+                        self.page(n),
+                        format!("tel:+49691234567,,{}#", conference(n)),
+                    ]
+                })
                 .collect(),
         }
     }
@@ -252,7 +270,11 @@ impl World {
     }
 
     fn page(&self, n: usize) -> String {
-        format!("https://dialin.teams.microsoft.com/{:x}?id={}", self.run, conference(n))
+        format!(
+            "https://dialin.teams.microsoft.com/{:x}?id={}",
+            self.run,
+            conference(n)
+        )
     }
 
     fn make(&self, key: &str, n: usize) -> Meeting {
@@ -294,7 +316,11 @@ struct Shelf(Arc<World>);
 
 #[async_trait]
 impl Calendar for Shelf {
-    async fn read(&self, scope: &Scope, known: meetbridge::calendar::Known) -> Result<Finding<'_>, ReadError> {
+    async fn read(
+        &self,
+        scope: &Scope,
+        known: meetbridge::calendar::Known,
+    ) -> Result<Finding<'_>, ReadError> {
         let remote = self.0.server.remote;
         let inner = self.0.inner.lock().unwrap();
         let found = |name: &String, stored: &Stored| {
@@ -435,6 +461,13 @@ impl Meetings for Service {
         let held = held.ok_or(MeetingError::Gone)?;
         (held.span, held.subject) = (Some(wanted.span), wanted.subject.clone());
         Ok(held.clone())
+    }
+
+    async fn read(&self, meeting: &Meeting, _: &Wanted) -> Result<Meeting, MeetingError> {
+        let inner = self.0.inner.lock().unwrap();
+        let mut held = inner.meetings.values();
+        let held = held.find(|held| held.join_url == meeting.join_url);
+        held.cloned().ok_or(MeetingError::Gone)
     }
 
     async fn apply(&self, _: &Meeting, _: &Wanted, _: &Settings) -> Result<(), MeetingError> {
