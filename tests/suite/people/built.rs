@@ -9,5 +9,8 @@ pub(super) const TAG_LATER: bool = false;
 /// A foreign link takes ours out.
 pub(super) const FOREIGN_LATER: bool = false;
 
+/// A join URL whose host nobody knows counts as shown where nothing tells that it is one of Teams.
+pub(super) const UNKNOWN_HOST_ALONE: bool = false;
+
 /// An opt-out follows its event into another resource.
 pub(super) const OPT_OUT_MOVES: bool = false;

@@ -10,7 +10,6 @@ use super::user::{Act, What};
 /// Everything that a case consists of.
 #[derive(Clone, Debug)]
 pub(super) struct Story {
-    pub(super) seed: u64,
     pub(super) server: Server,
     pub(super) shape: Shape,
     /// The events of each resource.
@@ -206,7 +205,6 @@ impl Story {
             .collect();
         let acts = (0..3 + rng.below(8)).map(|_| Act::of(rng)).collect();
         Self {
-            seed,
             server: Server::of(rng),
             shape,
             resources,
@@ -234,7 +232,7 @@ impl Story {
             smaller.push(story);
         };
         for at in (0..self.acts.len()).rev() {
-            with(&|story| drop(story.acts.remove(at)));
+            with(&|story| _ = story.acts.remove(at));
         }
         for at in (0..self.resources.len()).rev() {
             if self.resources.len() > 1 {
@@ -347,7 +345,7 @@ impl Event {
             });
         }
         for at in 0..self.overrides.len() {
-            with(&|event| drop(event.overrides.remove(at)));
+            with(&|event| _ = event.overrides.remove(at));
             with(&|event| event.overrides[at] = Override::default());
         }
         smaller

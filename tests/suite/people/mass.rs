@@ -146,7 +146,6 @@ fn story(rng: &mut Rng, remote: bool) -> Story {
         }]
     });
     Story {
-        seed: 0,
         server,
         shape: Shape::default(),
         resources: events.collect(),

@@ -161,9 +161,10 @@ fn tell(seed: u64, why: &str) -> ! {
     let state = open(&home);
     std::panic::set_hook(Box::new(|_| {}));
     let mut tries = 0;
-    let (mut at, mut progress) = (0_usize, true);
+    let mut progress = true;
     while progress && tries < TRIES {
-        (at, progress) = (0, false);
+        let mut at = 0;
+        progress = false;
         while let Some(candidate) = story.smaller().into_iter().nth(at)
             && tries < TRIES
         {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-use super::built::{FOREIGN_LATER, LEFTOVERS, OPT_OUT_MOVES, TAG_LATER};
+use super::built::{FOREIGN_LATER, LEFTOVERS, OPT_OUT_MOVES, TAG_LATER, UNKNOWN_HOST_ALONE};
 use super::generate::Place;
 use super::text::{Line, Text, block, own, properties, unescaped, value, without_block};
 use super::world::{Known, World};
@@ -37,6 +37,8 @@ pub(super) struct Known1 {
     /// Its bytes before the last write, and when that was.
     before: Option<Vec<u8>>,
     wrote: Option<DateTime<Utc>>,
+    /// Its bytes before a write in a resource where it is not any more.
+    before_it_moved: Option<Vec<u8>>,
     /// How many writes in a row were made to what looked like the last one's outcome.
     attempts: u32,
     /// A person's program has dropped the mark: nobody knows what was empty before the link.
@@ -86,7 +88,11 @@ impl Model {
                     lines,
                     linked: known_as.is_some_and(|event| event.linked),
                     out: known_as.is_some_and(|event| event.out),
-                    before: known_as.and_then(|event| event.before.clone()),
+                    before: here.and_then(|event| event.before.clone()),
+                    before_it_moved: match here {
+                        Some(here) => here.before_it_moved.clone(),
+                        None => known_as.and_then(|event| event.before.clone()),
+                    },
                     wrote: known_as.and_then(|event| event.wrote),
                     attempts: known_as.map_or(0, |event| event.attempts),
                     unmarked: known_as.or(origin).is_some_and(|event| event.unmarked),
@@ -164,6 +170,9 @@ impl Known1 {
         self.unmarked |= holding.any(|part| value(part, "X-MEETBRIDGE-MEETING").is_none());
         if features.shows {
             self.wish = features.shown();
+            if !UNKNOWN_HOST_ALONE && !is_vouched_for(&self.lines, uid, known) {
+                self.wish = Wish::Any;
+            }
             // What looks like a calendar that drops a part is not written again and again.
             if self.looks_written(&self.lines) && self.attempts >= 2 {
                 self.wish = Wish::Any;
@@ -187,7 +196,9 @@ impl Known1 {
             self.restored.push(content);
             return;
         }
-        if moved && !OPT_OUT_MOVES {
+        // What it was before the link is not known where it has come to: it may be either.
+        let was = self.before_it_moved.as_ref() == Some(&content);
+        if was || (moved && !OPT_OUT_MOVES) {
             self.wish = Wish::Any;
             return;
         }
@@ -304,13 +315,28 @@ impl Features {
 /// Whether a person sees the event's own link in it.
 pub(super) fn shows(event: &[Vec<Line>], uid: &str, known: &Known) -> bool {
     let places = ["DESCRIPTION", "LOCATION", "URL"];
-    let own = known.urls.iter().filter(|(_, key)| key == uid).next_back();
-    own.is_some_and(|(url, _)| {
+    let own = known.own(uid);
+    own.is_some_and(|url| {
         let properties = event.iter().flat_map(|part| properties(part));
         properties
             .filter(|p| places.contains(&p.name.as_str()))
             .any(|p| unescaped(&p.value).contains(url))
     })
+}
+
+/// Whether the link's host, or what stands beside it, tells that it is one of Teams.
+fn is_vouched_for(event: &[Vec<Line>], uid: &str, known: &Known) -> bool {
+    let Some(url) = known.own(uid) else {
+        return false;
+    };
+    let tells = |p: &super::text::Property| match p.name.as_str() {
+        "X-MICROSOFT-SKYPETEAMSMEETINGURL" | "CONFERENCE" => p.value.trim() == url,
+        "DESCRIPTION" => block(&p.value, &[url]).is_some(),
+        _ => false,
+    };
+    // What stands in one VEVENT tells nothing of the others.
+    let mut parts = event.iter();
+    url.contains("teams.microsoft.com") || parts.all(|part| properties(part).iter().any(tells))
 }
 
 /// Whether others run a conference for it.

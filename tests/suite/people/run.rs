@@ -346,8 +346,8 @@ impl<'s> Play<'s> {
     /// What a linked event lacks, or has too much of.
     fn lacking(&self, event: &[Vec<Line>], uid: &str, known: &Known) -> Option<String> {
         let server = &self.world.server;
-        let own = known.urls.iter().filter(|(_, key)| key == uid).next_back();
-        let Some((url, _)) = own else {
+        let own = known.own(uid);
+        let Some(url) = own else {
             return Some("it has no meeting".into());
         };
         if self
@@ -369,7 +369,7 @@ impl<'s> Play<'s> {
                 named.filter(|p| p.value.trim() == wanted).count()
             };
             let text = value(part, "DESCRIPTION").unwrap_or_default();
-            let blocks = text.matches(url.as_str()).count();
+            let blocks = text.matches(url).count();
             let x = usize::from(!server.drops_x);
             let marks = all
                 .iter()
@@ -397,7 +397,7 @@ impl<'s> Play<'s> {
             let others: Vec<&str> = known
                 .all()
                 .into_iter()
-                .filter(|other| other != url)
+                .filter(|other| *other != url)
                 .collect();
             let copied = |p: &super::text::Property| {
                 p.name != "DESCRIPTION" && others.contains(&p.value.trim())
@@ -482,13 +482,10 @@ fn detached(bytes: &[u8], chosen: impl Fn(&str) -> bool, known: &Known) -> Resul
     let events = read::read(&document, chrono_tz::UTC, super::world::start()).events;
     let mut edits = Edits::new();
     for event in events.iter().filter(|event| chosen(event.uid.as_str())) {
-        let own = known
-            .urls
-            .iter()
-            .filter(|(_, key)| key == event.uid.as_str())
-            .next_back();
-        let Some((url, _)) = own else { continue };
-        let url = JoinUrl::new(url.clone());
+        let Some(url) = known.own(event.uid.as_str()) else {
+            continue;
+        };
+        let url = JoinUrl::new(url);
         edits.merge(write::detach(&document, event, &url).map_err(|error| error.to_string())?);
     }
     Ok(edits.apply(bytes))

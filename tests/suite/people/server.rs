@@ -116,7 +116,7 @@ impl Server {
                 .filter(|(at, _)| !places.contains(at));
             let nested: Vec<Line> = nested.map(|(_, line)| line.clone()).collect();
             let (begin, rest) = nested.split_first().unwrap();
-            *lines = [&[begin.clone()], properties.as_slice(), rest].concat();
+            *lines = [std::slice::from_ref(begin), properties.as_slice(), rest].concat();
         }
     }
 

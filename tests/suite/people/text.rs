@@ -344,7 +344,7 @@ mod tests {
                 &format!("{FENCE}\\nmine"),
             ),
             (format!("x\\\\\\N\\n{block}"), "x\\"),
-            (block.clone(), ""),
+            (block, ""),
             ("nothing".to_owned(), "nothing"),
         ];
         for (value, expected) in cases {

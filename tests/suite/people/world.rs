@@ -79,6 +79,12 @@ impl Known {
         found.map(|(_, key)| key.as_str())
     }
 
+    /// The join URL of the event's meeting: the last one, if it had several.
+    pub(super) fn own(&self, uid: &str) -> Option<&str> {
+        let found = self.urls.iter().rfind(|(_, key)| key == uid);
+        found.map(|(url, _)| url.as_str())
+    }
+
     pub(super) fn all(&self) -> Vec<&str> {
         self.urls.iter().map(|(url, _)| url.as_str()).collect()
     }
