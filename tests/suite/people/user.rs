@@ -445,8 +445,8 @@ fn visible(lines: &mut Vec<Line>, known: &Known, rng: &mut Rng, from: [bool; 3])
     }
     if let Some(at) = place(lines, "LOCATION").filter(|_| location) {
         let text = lines[at].property().value;
-        let label =
-            text == "Microsoft Teams Meeting" && value(lines, "X-MEETBRIDGE-MEETING").is_some();
+        let label = text.trim() == "Microsoft Teams Meeting"
+            && value(lines, "X-MEETBRIDGE-MEETING").is_some();
         if known.key(&text).is_some() || label {
             match rng.below(3) {
                 0 => lines[at] = lines[at].with_value(""),
