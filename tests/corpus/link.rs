@@ -743,7 +743,7 @@ fn taken_out(
     begin: DateTime<Utc>,
 ) -> Result<(), String> {
     for opt_out in [false, true] {
-        let edits = take_out(document, event, url, |_| true, opt_out, begin);
+        let edits = take_out(document, event, url, |_| true, opt_out, Some(begin));
         let after = edits
             .map_err(|error| error.to_string())?
             .apply(document.bytes());

@@ -17,6 +17,7 @@ mod directory;
 mod feed;
 #[cfg(feature = "simulator")]
 mod graph;
+mod people;
 mod purity;
 mod reading;
 #[cfg(feature = "simulator")]

@@ -1,6 +1,6 @@
 //! Putting a link into an event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
@@ -12,7 +12,7 @@ use super::{Attachment, MAX_URL, SKYPE_TEAMS, WriteFault, is_written};
 use crate::ical::block;
 use crate::ical::document::{ContentLine, Document, escape_text};
 use crate::ical::edit::{Edits, Style, column};
-use crate::ical::event::{Component, Event};
+use crate::ical::event::{Component, Event, Place};
 use crate::ical::mark::{self, EmptyBefore, Mark};
 use crate::ical::twin::Twin;
 use crate::model::JoinUrl;
@@ -101,6 +101,8 @@ struct Writing<'a, 'd> {
     removal: Removal,
     style: Style,
     empty: EmptyBefore,
+    /// The places that are written, of those that the mark speaks of.
+    written: BTreeSet<Place>,
     insert_at: usize,
     /// Whole new lines.
     new: Vec<u8>,
@@ -136,6 +138,7 @@ impl<'a, 'd> Writing<'a, 'd> {
             removal,
             style: Style::of(document),
             empty: EmptyBefore::default(),
+            written: BTreeSet::new(),
             insert_at,
             new: Vec::new(),
             appended: Vec::new(),
@@ -193,6 +196,7 @@ impl<'a, 'd> Writing<'a, 'd> {
         let cut = self.named("DESCRIPTION").find(cut);
         let Some(line) = cut.or_else(|| self.named("DESCRIPTION").next()) else {
             self.empty.description = true;
+            self.written.insert(Place::Description);
             self.put("DESCRIPTION", &block);
             return Ok(());
         };
@@ -224,6 +228,7 @@ impl<'a, 'd> Writing<'a, 'd> {
         } else {
             "\\n\\n"
         };
+        self.written.insert(Place::Description);
         self.append(&original, &kept, &format!("{separator}{block}"));
         Ok(())
     }
@@ -260,6 +265,7 @@ impl<'a, 'd> Writing<'a, 'd> {
         let text = escape_text(text);
         let Some(line) = self.named("LOCATION").next() else {
             self.empty.location = true;
+            self.written.insert(Place::Location);
             self.put("LOCATION", &text);
             return;
         };
@@ -270,6 +276,7 @@ impl<'a, 'd> Writing<'a, 'd> {
         } else if value.trim().is_empty() && encoded(&line).is_none() {
             self.empty.location = true;
             self.empty.location_line = true;
+            self.written.insert(Place::Location);
             self.append(&line, &kept, &text);
         }
     }
@@ -279,6 +286,7 @@ impl<'a, 'd> Writing<'a, 'd> {
         match value {
             None => {
                 self.empty.url = true;
+                self.written.insert(Place::Url);
                 self.put("URL", self.link.url);
             }
             Some(value) => self.empty.url = value.trim() == self.link.url,
@@ -308,17 +316,36 @@ impl<'a, 'd> Writing<'a, 'd> {
     }
 
     /// Adds the mark, in the place of one of ours that says something else. One that is not
-    /// understood stays, alone.
+    /// understood stays, alone. The event's own stays as long as what it says was empty before is so.
     fn mark(&mut self) {
         let attachment = self.link.attachment;
         let wanted = attachment.key.digest();
         let mut unknown = false;
         let mut outdated = Vec::new();
-        for line in self.named(mark::PROPERTY) {
+        let marks: Vec<ContentLine<'d>> = self.named(mark::PROPERTY).collect();
+        for line in marks {
             match Mark::parse(&line.value()) {
                 Mark::Link {
-                    key, generation, ..
-                } if key == wanted && generation == attachment.generation => return,
+                    key,
+                    generation,
+                    empty,
+                    wrote,
+                } if key == wanted && generation == attachment.generation => {
+                    let now_empty = self.found_empty(empty);
+                    if now_empty != empty {
+                        let mark = Mark::Link {
+                            key,
+                            wrote,
+                            empty: now_empty,
+                            generation,
+                        };
+                        let new = self.style.line(mark::PROPERTY, &mark.to_string());
+                        self.outdated = vec![line.range()];
+                        let start = line.range().start;
+                        self.replaced.push((start..start, new));
+                    }
+                    return;
+                }
                 Mark::Link { .. } | Mark::OptOut => outdated.push(line.range()),
                 Mark::Unknown => unknown = true,
             }
@@ -334,6 +361,21 @@ impl<'a, 'd> Writing<'a, 'd> {
             generation: attachment.generation,
         };
         self.put(mark::PROPERTY, &mark.to_string());
+    }
+
+    /// What was empty before the link, where the mark says `known` and a part of the link is written
+    /// again: a person may have changed what is there.
+    fn found_empty(&self, known: EmptyBefore) -> EmptyBefore {
+        let of = |place| match self.written.contains(&place) {
+            true => self.empty,
+            false => known,
+        };
+        EmptyBefore {
+            description: of(Place::Description).description,
+            location: of(Place::Location).location,
+            location_line: of(Place::Location).location_line,
+            url: of(Place::Url).url,
+        }
     }
 
     /// Adds a line, in the place of one of ours with that name that goes, if there is one.

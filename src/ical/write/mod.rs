@@ -172,8 +172,8 @@ fn is_written(component: &Component, join_url: &JoinUrl, replaces: Option<&JoinU
         && (component.cancelled || component.links.iter().any(|link| foreign(&link.url))))
 }
 
-/// Whether every byte of `before`, the values of DTSTAMP and LAST-MODIFIED apart, stands in `after`
-/// in the same order: what every [`attach()`] that replaces no link must keep to. Shares no code with
+/// Whether every byte of `before`, the values of DTSTAMP and LAST-MODIFIED and our marks apart, stands
+/// in `after` in the same order: what every [`attach()`] that replaces no link must keep to. Shares no code with
 /// the editing.
 pub fn verify(before: &Document<'_>, after: &[u8]) -> bool {
     let mut rest = after;
@@ -192,6 +192,17 @@ pub fn verify(before: &Document<'_>, after: &[u8]) -> bool {
                 return false;
             }
             done = value.end;
+        } else if line.is(super::mark::PROPERTY) {
+            // It may say something else of what was empty.
+            if !appears(
+                before
+                    .bytes()
+                    .get(done..line.range().start)
+                    .unwrap_or_default(),
+            ) {
+                return false;
+            }
+            done = line.range().end;
         }
     }
     appears(before.bytes().get(done..).unwrap_or_default())

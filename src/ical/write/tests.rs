@@ -654,6 +654,54 @@ fn leftovers_go_unless_they_belong_to_another_link() {
 }
 
 #[test]
+fn the_mark_follows_what_a_person_made_of_a_part_that_is_restored() {
+    // What was there, which property a person takes out with the link in it, and what they leave of it.
+    let cases = [
+        ("DESCRIPTION:Agenda\n", "DESCRIPTION", ""),
+        ("DESCRIPTION:Agenda\n", "DESCRIPTION", "DESCRIPTION:\n"),
+        ("", "DESCRIPTION", "DESCRIPTION:\n"),
+        ("", "LOCATION", "LOCATION:\n"),
+        ("LOCATION:\n", "LOCATION", ""),
+        ("URL:https://example.org/\n", "URL", ""),
+    ];
+    for (before, name, left) in cases {
+        let alarm = "BEGIN:VALARM\r\nACTION:DISPLAY\r\nDESCRIPTION:ring\r\nEND:VALARM\r\n";
+        let event = |lines: &str| calendar(lines).replace(alarm, "");
+        let linked = attached(&event(before));
+        let mut taken = false;
+        let edited: String = linked
+            .split_inclusive('\n')
+            .map(|line| {
+                taken = line.starts_with(&format!("{name}:")) || (taken && line.starts_with(' '));
+                match (taken, line.starts_with(' ')) {
+                    (true, false) => left,
+                    (true, true) => "",
+                    (false, _) => line,
+                }
+            })
+            .collect();
+        let restored = Case::default().attached(edited.as_bytes());
+        let document = Document::parse(edited.as_bytes()).unwrap();
+        assert!(verify(&document, &restored), "{before}{left}");
+        let marks = property(&restored, 1, "X-MEETBRIDGE-MEETING");
+        assert_eq!(marks.len(), 1, "{before}{left}");
+        let back = String::from_utf8(detached(&restored, URL)).unwrap();
+        let expected = match before.is_empty() || before.starts_with(name) {
+            true => left.to_owned(),
+            false => before.to_owned() + left,
+        };
+        let lines = |text: &str| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(lines(&back), lines(&event(&expected)), "{before}{left}");
+        // What stands is not written again.
+        assert!(Case::default().edits(&restored).unwrap().is_empty());
+    }
+}
+
+#[test]
 fn the_mark_of_ours_that_says_something_else_gives_way() {
     let cases = [
         ("v1.opt-out", true),

@@ -1,0 +1,182 @@
+//! Random people, calendars and servers: what must hold is asked of the design, not of the code.
+//!
+//! A story comes from one seed: a calendar ([`generate`]), how its store behaves ([`server`]), and what
+//! people do ([`user`]). It is played ([`run`]) against the bridge with everything outside in memory
+//! ([`world`]); after each act the calendar comes to rest, and [`model`] says what must stand there.
+//! Promises 1, 2, 6, 7, 12 and 13 are asked of each story, promise 8 of those in [`mass`].
+//!
+//! A story that fails is made smaller as far as it still fails, and printed with the command that plays
+//! it again:
+//!
+//! - `MEETBRIDGE_SEED=n cargo test --test suite people` plays the story of one seed.
+//! - `MEETBRIDGE_CASES=100000 cargo test --test suite people -- --nocapture` is the long run.
+
+mod built;
+mod generate;
+mod mass;
+mod model;
+mod rng;
+mod run;
+mod server;
+mod text;
+mod user;
+mod world;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use meetbridge::state::State;
+
+use generate::Story;
+
+/// How many stories are played of fixed seeds, and of fresh ones.
+const FIXED: u64 = 200;
+const FRESH: u64 = 50;
+
+/// How many stories share a state: opening one costs more than most of them.
+const SHARED: usize = 25;
+
+/// How often a story is played to make it smaller.
+const TRIES: usize = 500;
+
+#[test]
+fn people_win_whatever_they_and_their_servers_do() {
+    let number = |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().unwrap());
+    if let Some(seed) = number("MEETBRIDGE_SEED") {
+        return many(std::iter::once(seed).collect());
+    }
+    let fresh = fresh_seed();
+    println!("fresh seeds from {fresh}");
+    let (fixed, more) = match number("MEETBRIDGE_CASES") {
+        Some(cases) => (FIXED.min(cases), cases.saturating_sub(FIXED)),
+        None => (FIXED, FRESH),
+    };
+    many((0..fixed).chain((0..more).map(|n| fresh + n)).collect());
+}
+
+#[test]
+fn a_mass_of_lost_links_freezes_and_a_short_answer_deletes_nothing() {
+    let cases = std::env::var("MEETBRIDGE_CASES")
+        .ok()
+        .map(|n| n.parse::<u64>().unwrap());
+    let (runtime, home) = (runtime(), home());
+    let state = open(&home);
+    for seed in 0..cases.map_or(16, |cases| 16 + cases / 100) {
+        let played = runtime.block_on(mass::play(seed, &state, run::next()));
+        played.unwrap_or_else(|why| panic!("{why}"));
+    }
+}
+
+/// A seed that no run had before.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the seed is printed, and the run can be repeated with it"
+)]
+fn fresh_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    (now.as_secs() % 1_000_000_000) * 1_000_000
+}
+
+/// Where states are kept: in memory, where there is such a place.
+fn home() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Plays the stories of these seeds on all cores; fails with the first that fails, made smaller.
+fn many(seeds: Vec<u64>) {
+    std::panic::set_hook(Box::new(|_| {}));
+    let (next, played) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let failed: Mutex<Vec<(u64, String)>> = Mutex::default();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                let runtime = runtime();
+                while failed.lock().unwrap().is_empty() {
+                    let from = next.fetch_add(SHARED, Ordering::Relaxed);
+                    let Some(batch) = seeds.get(from..seeds.len().min(from + SHARED)) else {
+                        break;
+                    };
+                    if batch.is_empty() {
+                        break;
+                    }
+                    let home = home();
+                    let state = open(&home);
+                    for seed in batch {
+                        let story = Story::of(*seed);
+                        if let Err(why) = runtime.block_on(run::play(&story, &state)) {
+                            failed.lock().unwrap().push((*seed, why));
+                        }
+                        let n = played.fetch_add(1, Ordering::Relaxed) + 1;
+                        if n.is_multiple_of(10_000) {
+                            println!("{n} stories");
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let _ = std::panic::take_hook();
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort();
+    if let Some((seed, why)) = failed.first() {
+        let mut kinds: std::collections::BTreeMap<String, (usize, u64)> = Default::default();
+        for (seed, why) in &failed {
+            let line = why.lines().next().unwrap_or_default();
+            kinds.entry(kind(line)).or_insert((0, *seed)).0 += 1;
+        }
+        println!("{} failed: {kinds:#?}", failed.len());
+        tell(*seed, why);
+    }
+    println!("{} stories were played", played.into_inner());
+}
+
+/// What a failure is about, whichever event it is of.
+fn kind(why: &str) -> String {
+    let words = why
+        .split_whitespace()
+        .filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    words.take(14).collect::<Vec<_>>().join(" ")
+}
+
+fn open(home: &tempfile::TempDir) -> Arc<State> {
+    Arc::new(State::open(home.path(), world::start()).unwrap().0)
+}
+
+/// Makes a failing story smaller, and fails with it.
+fn tell(seed: u64, why: &str) -> ! {
+    let (mut story, mut why) = (Story::of(seed), why.to_owned());
+    let runtime = runtime();
+    let home = home();
+    let state = open(&home);
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut tries = 0;
+    let mut progress = true;
+    while progress && tries < TRIES {
+        let mut at = 0;
+        progress = false;
+        while let Some(candidate) = story.smaller().into_iter().nth(at)
+            && tries < TRIES
+        {
+            tries += 1;
+            match runtime.block_on(run::play(&candidate, &state)) {
+                Err(what) => (story, why, progress) = (candidate, what, true),
+                Ok(()) => at += 1,
+            }
+        }
+    }
+    let _ = std::panic::take_hook();
+    panic!(
+        "{why}\nthe smallest story that fails:\n{story:#?}\nagain: MEETBRIDGE_SEED={seed} cargo test --test suite people"
+    );
+}

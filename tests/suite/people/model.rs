@@ -1,0 +1,488 @@
+//! What must hold of each event: the reference, written from DESIGN.md, section 6, on what people see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+
+use super::built::{FOREIGN_LATER, LEFTOVERS, OPT_OUT_MOVES, TAG_LATER, UNKNOWN_HOST_ALONE};
+use super::generate::Place;
+use super::text::{Line, Text, block, own, properties, unescaped, value, without_block};
+use super::world::{Known, World};
+
+/// What must be the case for an event when all has come to rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// It carries its own link, whole.
+    Linked,
+    /// It carries no link.
+    Bare,
+    /// Nothing of it was written since a person saved it.
+    Still,
+    /// The design leaves it open.
+    Any,
+}
+
+/// An event in a resource, as it was when all had come to rest.
+#[derive(Clone, Debug)]
+pub(super) struct Known1 {
+    pub(super) wish: Wish,
+    /// Its lines as a person saved them, or as they were written since.
+    pub(super) lines: Vec<Vec<Line>>,
+    /// Its lines without ours, as a person saved them.
+    pub(super) pure: Vec<Vec<Line>>,
+    /// It has shown its link at rest.
+    linked: bool,
+    /// A person took the link out.
+    out: bool,
+    /// Its bytes before the last write, and when that was.
+    before: Option<Vec<u8>>,
+    wrote: Option<DateTime<Utc>>,
+    /// Its bytes before a write in a resource where it is not any more.
+    before_it_moved: Option<Vec<u8>>,
+    /// How many writes in a row were made to what looked like the last one's outcome.
+    attempts: u32,
+    /// A person's program has dropped the mark: nobody knows what was empty before the link.
+    pub(super) unmarked: bool,
+    /// The versions that were taken for restored copies.
+    restored: Vec<Vec<u8>>,
+}
+
+/// All that is known of the calendar.
+#[derive(Default)]
+pub(super) struct Model {
+    pub(super) events: BTreeMap<(String, String), Known1>,
+    /// What was last known of events that are not where they were.
+    past: BTreeMap<String, Known1>,
+    /// The events that were to get a link at any time.
+    pub(super) eligible: BTreeSet<String>,
+}
+
+impl Model {
+    /// Judges what stands in the calendar, after people have changed it.
+    pub(super) fn observe(&mut self, world: &World, origins: &[(String, String)], place: Place) {
+        let known = world.known();
+        let (_, ended) = world.made();
+        let mut events = BTreeMap::new();
+        for name in world.names() {
+            let text = Text::parse(&world.bytes(&name).unwrap());
+            for uid in text.uids() {
+                let lines = text.event(&uid);
+                let here = self.events.get(&(name.clone(), uid.clone()));
+                if let Some(same) = here.filter(|here| here.lines == lines) {
+                    events.insert((name.clone(), uid), same.clone());
+                    continue;
+                }
+                let elsewhere = || {
+                    let mut others = self.events.iter().filter(|((_, other), _)| *other == uid);
+                    others
+                        .next()
+                        .map(|(_, event)| event)
+                        .or(self.past.get(&uid))
+                };
+                let moved = here.is_none();
+                let known_as = here.or_else(elsewhere);
+                let origin = self.origin(&uid, origins);
+                let mut event = Known1 {
+                    wish: Wish::Any,
+                    pure: purified(&lines, known_as.or(origin).map(|e| &e.pure), &known, place),
+                    lines,
+                    linked: known_as.is_some_and(|event| event.linked),
+                    out: known_as.is_some_and(|event| event.out),
+                    before: here.and_then(|event| event.before.clone()),
+                    before_it_moved: match here {
+                        Some(here) => here.before_it_moved.clone(),
+                        None => known_as.and_then(|event| event.before.clone()),
+                    },
+                    wrote: known_as.and_then(|event| event.wrote),
+                    attempts: known_as.map_or(0, |event| event.attempts),
+                    unmarked: known_as.or(origin).is_some_and(|event| event.unmarked),
+                    restored: known_as
+                        .map(|event| event.restored.clone())
+                        .unwrap_or_default(),
+                };
+                event.judge(&uid, &known, moved);
+                if ended.contains(&uid) {
+                    event.wish = Wish::Any;
+                }
+                if matches!(event.wish, Wish::Linked | Wish::Any) {
+                    self.eligible.insert(uid.clone());
+                }
+                events.insert((name.clone(), uid), event);
+            }
+        }
+        for ((_, uid), event) in std::mem::replace(&mut self.events, events) {
+            self.past.insert(uid, event);
+        }
+    }
+
+    /// The event that this one was copied from, or from whose copy.
+    fn origin(&self, uid: &str, origins: &[(String, String)]) -> Option<&Known1> {
+        let (_, origin) = origins.iter().rev().find(|(copy, _)| copy == uid)?;
+        let mut all = self.events.iter().filter(|((_, other), _)| other == origin);
+        let found = all.next().map(|(_, event)| event);
+        found.or_else(|| self.origin(origin, origins))
+    }
+
+    /// Takes note of what was written, and of what is shown at rest.
+    pub(super) fn rested(&mut self, world: &World, writes: &[super::world::Write]) {
+        let known = world.known();
+        for write in writes {
+            let (before, after) = (Text::parse(&write.before), Text::parse(&write.after));
+            for uid in before.uids() {
+                let (old, new) = (before.event(&uid), after.event(&uid));
+                if old == new {
+                    continue;
+                }
+                if let Some(event) = self.events.get_mut(&(write.name.clone(), uid)) {
+                    event.attempts = if event.looks_written(&old) {
+                        event.attempts + 1
+                    } else {
+                        1
+                    };
+                    event.before = Some(bytes(&old));
+                    event.wrote = Some(write.at);
+                }
+            }
+        }
+        for ((name, uid), event) in &mut self.events {
+            let Some(stored) = world.bytes(name) else {
+                continue;
+            };
+            event.lines = Text::parse(&stored).event(uid);
+            if shows(&event.lines, uid, &known) {
+                event.linked = true;
+                event.out = false;
+                event.wrote = event.wrote.or(stamp(&event.lines)).or(Some(world.now()));
+            }
+        }
+    }
+}
+
+impl Known1 {
+    fn judge(&mut self, uid: &str, known: &Known, moved: bool) {
+        let features = Features::of(&self.lines, uid, known);
+        let holds = |part: &Vec<Line>| {
+            let mut all = properties(part).into_iter();
+            all.any(|p| known.all().iter().any(|url| p.value.contains(url)))
+        };
+        let mut holding = self.lines.iter().filter(|part| holds(part)).peekable();
+        self.unmarked &= holding.peek().is_some();
+        self.unmarked |= holding.any(|part| value(part, "X-MEETBRIDGE-MEETING").is_none());
+        if features.shows {
+            self.wish = features.shown();
+            if !UNKNOWN_HOST_ALONE && !is_vouched_for(&self.lines, uid, known) {
+                self.wish = Wish::Any;
+            }
+            // What looks like a calendar that drops a part is not written again and again.
+            if self.looks_written(&self.lines) && self.attempts >= 2 {
+                self.wish = Wish::Any;
+            }
+            return;
+        }
+
+        if !self.linked {
+            self.wish = features.fresh();
+            return;
+        }
+        // A removal, unless it is a copy from before the link.
+        let content = bytes(&self.lines);
+        let older = stamp(&self.lines).zip(self.wrote);
+        let older = older.is_some_and(|(stamp, wrote)| stamp.timestamp() < wrote.timestamp());
+        if older || self.before.as_ref() == Some(&content) {
+            self.wish = match self.restored.contains(&content) {
+                true => Wish::Any,
+                false => features.fresh(),
+            };
+            self.restored.push(content);
+            return;
+        }
+        // What it was before the link is not known where it has come to: it may be either.
+        let was = self.before_it_moved.as_ref() == Some(&content);
+        if was || (moved && !OPT_OUT_MOVES) {
+            self.wish = Wish::Any;
+            return;
+        }
+        self.out = true;
+        self.wish = if LEFTOVERS && !features.cancelled {
+            Wish::Bare
+        } else {
+            Wish::Still
+        };
+    }
+}
+
+impl Known1 {
+    /// Whether this could be what the calendar made of the last write.
+    fn looks_written(&self, lines: &[Vec<Line>]) -> bool {
+        let stamped = stamp(lines).zip(self.wrote);
+        stamped.is_some_and(|(stamp, wrote)| stamp.timestamp() == wrote.timestamp())
+            || self.before.as_deref() == Some(&bytes(lines))
+    }
+}
+
+/// What decides about an event.
+struct Features {
+    shows: bool,
+    copied: usize,
+    foreign: bool,
+    cancelled: bool,
+    all_day: bool,
+    kept_from: bool,
+    no_teams: bool,
+    opt_out_mark: bool,
+    any_mark: bool,
+    selected: bool,
+}
+
+impl Features {
+    fn of(event: &[Vec<Line>], uid: &str, known: &Known) -> Self {
+        let master = event
+            .iter()
+            .find(|part| value(part, "RECURRENCE-ID").is_none());
+        let lead = master.unwrap_or(&event[0]);
+        let is = |name: &str, wanted: &[&str]| {
+            value(lead, name).is_some_and(|v| wanted.contains(&v.trim()))
+        };
+        let all: Vec<_> = event.iter().flat_map(|part| properties(part)).collect();
+        let categories: Vec<String> = all
+            .iter()
+            .filter(|p| p.name == "CATEGORIES")
+            .flat_map(|p| p.value.split(',').map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        let title = unescaped(&value(lead, "SUMMARY").unwrap_or_default());
+        let location = unescaped(&value(lead, "LOCATION").unwrap_or_default());
+        let placeholder = ["teams", "microsoft teams", "microsoft teams meeting"];
+        let tagged = categories.iter().any(|c| c == "Teams")
+            || placeholder.contains(&location.trim().to_lowercase().as_str());
+        let marks: Vec<&str> = all
+            .iter()
+            .filter(|p| p.name == "X-MEETBRIDGE-MEETING")
+            .map(|p| p.value.trim())
+            .collect();
+        let mentions = |(url, key): &(String, String)| {
+            key != uid
+                && all
+                    .iter()
+                    .any(|p| unescaped(&p.value).contains(url.as_str()))
+        };
+        let attendees = all.iter().any(|p| p.name == "ATTENDEE");
+        Self {
+            shows: shows(event, uid, known),
+            copied: known.urls.iter().filter(|known| mentions(known)).count(),
+            foreign: is_foreign(lead, known),
+            cancelled: is("STATUS", &["CANCELLED"]),
+            all_day: !tagged && value(lead, "DTSTART").is_some_and(|start| start.len() == 8),
+            kept_from: !tagged && (is("TRANSP", &["TRANSPARENT"]) || is("CLASS", &["PRIVATE"])),
+            no_teams: title.contains("#no-teams") || categories.iter().any(|c| c == "no-teams"),
+            opt_out_mark: marks.contains(&"v1.opt-out"),
+            any_mark: !marks.is_empty(),
+            selected: tagged || attendees,
+        }
+    }
+
+    /// An event that shows its link.
+    fn shown(&self) -> Wish {
+        if self.opt_out_mark {
+            Wish::Any
+        } else if self.cancelled || self.all_day {
+            Wish::Still
+        } else if self.no_teams {
+            if TAG_LATER { Wish::Bare } else { Wish::Still }
+        } else if self.foreign {
+            if FOREIGN_LATER { Wish::Bare } else { Wish::Any }
+        } else {
+            Wish::Linked
+        }
+    }
+
+    /// An event that is to be linked, or not, for the first time.
+    fn fresh(&self) -> Wish {
+        let refused = self.cancelled
+            || self.all_day
+            || self.kept_from
+            || self.no_teams
+            || self.foreign
+            || !self.selected;
+        match (refused, self.copied > 0 || self.any_mark) {
+            _ if self.opt_out_mark || self.copied > 1 => Wish::Any,
+            (false, _) => Wish::Linked,
+            (true, true) => Wish::Any,
+            (true, false) => Wish::Still,
+        }
+    }
+}
+
+/// Whether a person sees the event's own link in it.
+pub(super) fn shows(event: &[Vec<Line>], uid: &str, known: &Known) -> bool {
+    let places = ["DESCRIPTION", "LOCATION", "URL"];
+    let own = known.own(uid);
+    own.is_some_and(|url| {
+        let properties = event.iter().flat_map(|part| properties(part));
+        properties
+            .filter(|p| places.contains(&p.name.as_str()))
+            .any(|p| unescaped(&p.value).contains(url))
+    })
+}
+
+/// Whether the link's host, or what stands beside it, tells that it is one of Teams.
+fn is_vouched_for(event: &[Vec<Line>], uid: &str, known: &Known) -> bool {
+    let Some(url) = known.own(uid) else {
+        return false;
+    };
+    let tells = |p: &super::text::Property| match p.name.as_str() {
+        "X-MICROSOFT-SKYPETEAMSMEETINGURL" | "CONFERENCE" => p.value.trim() == url,
+        "DESCRIPTION" => block(&p.value, &[url]).is_some(),
+        _ => false,
+    };
+    // What stands in one VEVENT tells nothing of the others.
+    let mut parts = event.iter();
+    url.contains("teams.microsoft.com") || parts.all(|part| properties(part).iter().any(tells))
+}
+
+/// Whether others run a conference for it.
+pub(super) fn is_foreign(part: &[Line], known: &Known) -> bool {
+    let hosts = [
+        "zoom.us/j/",
+        "webex.com/meet",
+        "meet.google.com/",
+        "/l/meetup-join/",
+    ];
+    properties(part).iter().any(|property| {
+        let mut text = unescaped(&property.value);
+        known
+            .all()
+            .iter()
+            .for_each(|url| text = text.replace(url, ""));
+        hosts.iter().any(|host| text.contains(host))
+    })
+}
+
+/// The later of its stamps.
+fn stamp(event: &[Vec<Line>]) -> Option<DateTime<Utc>> {
+    let all = event.iter().flat_map(|part| properties(part));
+    let stamps = all.filter(|p| p.name == "DTSTAMP" || p.name == "LAST-MODIFIED");
+    stamps
+        .filter_map(|p| NaiveDateTime::parse_from_str(&p.value, "%Y%m%dT%H%M%SZ").ok())
+        .map(|time| time.and_utc())
+        .max()
+}
+
+pub(super) fn bytes(event: &[Vec<Line>]) -> Vec<u8> {
+    let lines = event.iter().flatten();
+    lines.flat_map(|line| line.0.clone()).collect()
+}
+
+/// Each VEVENT without what is ours. `prior` is what it was before ours was there: it tells whether a
+/// property that holds nothing else was absent or empty.
+pub(super) fn purified(
+    event: &[Vec<Line>],
+    prior: Option<&Vec<Vec<Line>>>,
+    known: &Known,
+    place: Place,
+) -> Vec<Vec<Line>> {
+    let id = |part: &[Line]| value(part, "RECURRENCE-ID");
+    let parts = event.iter().enumerate().map(|(at, part)| {
+        // A series that was moved has its overrides under other ids.
+        let found = |prior: &'_ &Vec<Vec<Line>>| prior.iter().position(|old| id(old) == id(part));
+        let prior = prior.and_then(|prior| prior.get(found(&prior).unwrap_or(at)));
+        pure(part, prior.map(Vec::as_slice), known, place)
+    });
+    parts.collect()
+}
+
+fn pure(part: &[Line], prior: Option<&[Line]>, known: &Known, location: Place) -> Vec<Line> {
+    let all = known.all();
+    let places = own(part);
+    let before = |name: &str| {
+        let prior = prior?;
+        Some(super::text::place(prior, name).map(|at| prior[at].clone()))
+    };
+    let mut lines = Vec::new();
+    for (at, line) in part.iter().enumerate() {
+        let property = line.property();
+        let text = property.value.trim();
+        let is_own = places.contains(&at);
+        let is_link = known.key(text).is_some();
+        let kept = match property.name.as_str() {
+            _ if !is_own => Some(line.clone()),
+            "X-MEETBRIDGE-MEETING" => None,
+            "X-MICROSOFT-SKYPETEAMSMEETINGURL" | "URL" if is_link => None,
+            "CONFERENCE" if is_link || known.dials.iter().any(|dial| dial == text) => None,
+            "LOCATION"
+                if is_link || (location == Place::Label && text == "Microsoft Teams Meeting") =>
+            {
+                // Empty before, or absent.
+                before("LOCATION").flatten()
+            }
+            "DESCRIPTION" if block(&property.value, &all).is_some() => {
+                let old = before("DESCRIPTION").flatten();
+                let value = without_block(&property.value, &all);
+                let was = old.as_ref().map(|line| line.property().value);
+                match (value.is_empty(), was) {
+                    (true, None) => None,
+                    (_, Some(was)) if was == value => old,
+                    _ => Some(line.with_value(&value)),
+                }
+            }
+            _ => Some(line.clone()),
+        };
+        lines.extend(kept);
+    }
+    lines
+}
+
+/// Without the properties that may have been empty or absent before the link.
+pub(super) fn without_empty(event: &[Vec<Line>]) -> Vec<Vec<Line>> {
+    let is_empty = |line: &Line| {
+        let text = line.property().value;
+        let ours = text.trim() == "Microsoft Teams Meeting";
+        (line.is("LOCATION") || line.is("DESCRIPTION")) && (ours || text.trim().is_empty())
+    };
+    let parts = event.iter();
+    parts
+        .map(|part| {
+            part.iter()
+                .filter(|line| !is_empty(line))
+                .cloned()
+                .collect()
+        })
+        .collect()
+}
+
+/// How two events differ that are to be the same without our lines; stamps apart.
+pub(super) fn difference(expected: &[Vec<Line>], found: &[Vec<Line>]) -> Option<String> {
+    if expected.len() != found.len() {
+        return Some(format!(
+            "{} VEVENTs instead of {}",
+            found.len(),
+            expected.len()
+        ));
+    }
+    for (expected, found) in expected.iter().zip(found) {
+        let mut others = found.iter();
+        for line in expected {
+            let other = others.next();
+            if !other.is_some_and(|other| is_same(line, other)) {
+                let show = |line: &Line| String::from_utf8_lossy(&line.0).into_owned();
+                return Some(format!(
+                    "expected {:?}, found {:?}",
+                    show(line),
+                    other.map(show)
+                ));
+            }
+        }
+        if let Some(more) = others.next() {
+            return Some(format!("one more: {:?}", String::from_utf8_lossy(&more.0)));
+        }
+    }
+    None
+}
+
+fn is_same(a: &Line, b: &Line) -> bool {
+    let (one, other) = (a.property(), b.property());
+    match one.name.as_str() {
+        "DTSTAMP" | "LAST-MODIFIED" => one.head == other.head,
+        "DESCRIPTION" | "LOCATION" => one == other,
+        _ => a.0 == b.0,
+    }
+}
