@@ -234,6 +234,7 @@ impl World {
             source: self.place(&self.web.url(), "feed:events"),
             poll: Duration::from_secs(self.poll),
             publish: self.publish.clone(),
+            directory: self.home.path().to_owned(),
         };
         let port = feed::open(
             settings,
