@@ -44,7 +44,7 @@ impl Show {
 }
 
 /// The line above and below the block: clients find it by exactly this.
-const FENCE: &str =
+pub(super) const FENCE: &str =
     "________________________________________________________________________________";
 /// What fences it in HTML.
 const HTML_FENCE: &str = "<hr>";
@@ -297,6 +297,37 @@ pub fn find(description: &str, join_url: &JoinUrl) -> Option<Range<usize>> {
         }
     }
     None
+}
+
+/// Where a join block stands, known by its fences, its title and its other lines, whose join line is gone.
+/// One with a line that is none of ours is somebody else's: Outlook's have the same fences and title.
+pub(super) fn remains(description: &str) -> Option<Range<usize>> {
+    let mut at = 0;
+    let (mut begun, mut fence) = (None, None);
+    for line in description.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let text = line.trim();
+        if text == FENCE {
+            if let Some(from) = begun {
+                return Some(from..at);
+            }
+            fence = Some(start);
+        } else if !text.is_empty() {
+            let is_beside = |labels: &Labels| labels.beside().iter().any(|l| is_item(text, l));
+            begun = match fence.take() {
+                Some(from) => labels::ALL.iter().any(|l| l.title == text).then_some(from),
+                None => begun.filter(|_| labels::ALL.iter().any(is_beside)),
+            };
+        }
+    }
+    None
+}
+
+/// Whether the line has this label.
+fn is_item(line: &str, label: &str) -> bool {
+    let rest = line.strip_prefix(label.trim_end());
+    rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
 }
 
 /// The join URL of a join block in an unescaped DESCRIPTION, known by its fence, its title and the

@@ -149,14 +149,14 @@ fn is_restored(before: &[u8], restored: &[u8]) -> Result<(), String> {
 }
 
 fn attached(document: &Document<'_>, event: &Event, join_url: &JoinUrl) -> Result<Edits, String> {
-    let attach = |link: &Attachment<'_>| attach(document, event, link, None, now());
+    let attach = |link: &Attachment<'_>| attach(document, event, link, None, Some(now()));
     with_attachment(event, join_url, &Show::DEFAULT, "fr-FR", attach)
 }
 
 /// The link as another configuration would write it.
 fn rewritten(document: &Document<'_>, event: &Event, join_url: &JoinUrl) -> Result<Edits, String> {
     let rewrite = |link: &Attachment<'_>| {
-        let edits = rewrite(document, event, link, now())?;
+        let edits = rewrite(document, event, link, Some(now()))?;
         // What says that it is outdated, and what is written, are one.
         assert_eq!(is_outdated(document, event, link), !edits.is_empty());
         Ok(edits)

@@ -235,7 +235,7 @@ fn attached(document: &Document<'_>, attachment: &Attachment<'_>) -> (Vec<u8>, H
     let mut edits = Edits::new();
     let mut written = HashSet::new();
     for event in read(document, Tz::UTC, now()).events {
-        if let Ok(edit) = attach(document, &event, attachment, None, now()) {
+        if let Ok(edit) = attach(document, &event, attachment, None, Some(now())) {
             edits.merge(edit);
             written.insert(event.uid);
         }
@@ -247,7 +247,7 @@ fn attached(document: &Document<'_>, attachment: &Attachment<'_>) -> (Vec<u8>, H
 fn rewritten(document: &Document<'_>, attachment: &Attachment<'_>) -> Vec<u8> {
     let mut edits = Edits::new();
     for event in read(document, Tz::UTC, now()).events {
-        if let Ok(edit) = rewrite(document, &event, attachment, now()) {
+        if let Ok(edit) = rewrite(document, &event, attachment, Some(now())) {
             edits.merge(edit);
         }
     }

@@ -14,10 +14,13 @@ mod cli;
 mod clients;
 mod config;
 mod directory;
+mod feed;
 #[cfg(feature = "simulator")]
 mod graph;
 mod purity;
 mod reading;
+#[cfg(feature = "simulator")]
+mod schedules;
 mod seeds;
 mod servers;
 mod simulation;

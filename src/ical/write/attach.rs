@@ -21,6 +21,8 @@ use crate::model::JoinUrl;
 /// [`super::missing`] passes over. Nothing that is there changes, but for DTSTAMP and LAST-MODIFIED of
 /// a component that gets something else, and for the lines and blocks of the link that is replaced.
 ///
+/// `stamp` is what DTSTAMP and LAST-MODIFIED become; without it they stay, too.
+///
 /// `replaces` is the link that came with a copy of another event. No edits: the event has it all.
 ///
 /// # Errors
@@ -30,9 +32,9 @@ pub fn attach(
     event: &Event,
     attachment: &Attachment<'_>,
     replaces: Option<&JoinUrl>,
-    now: DateTime<Utc>,
+    stamp: Option<DateTime<Utc>>,
 ) -> Result<Edits, WriteFault> {
-    put(document, event, attachment, replaces, now, |_| false)
+    put(document, event, attachment, replaces, stamp, |_| false)
 }
 
 /// The same; in the components that `renews` names, what is there of the link makes room for it.
@@ -41,7 +43,7 @@ pub(super) fn put(
     event: &Event,
     attachment: &Attachment<'_>,
     replaces: Option<&JoinUrl>,
-    now: DateTime<Utc>,
+    stamp: Option<DateTime<Utc>>,
     renews: impl Fn(&Component) -> bool,
 ) -> Result<Edits, WriteFault> {
     if !is_writable(attachment.join_url) {
@@ -76,7 +78,7 @@ pub(super) fn put(
         writing.conferences();
         writing.skype_teams();
         writing.mark();
-        edits.merge(writing.finish(now));
+        edits.merge(writing.finish(stamp));
     }
     Ok(edits)
 }
@@ -366,7 +368,7 @@ impl<'a, 'd> Writing<'a, 'd> {
     }
 
     /// The edits of this component.
-    fn finish(self, now: DateTime<Utc>) -> Edits {
+    fn finish(self, stamp: Option<DateTime<Utc>>) -> Edits {
         let mut edits = Edits::new();
         let is_twinned = |start: usize| self.twinned.contains_key(&start);
         for (range, bytes) in self.removal.splices_but(is_twinned) {
@@ -382,8 +384,8 @@ impl<'a, 'd> Writing<'a, 'd> {
             edits.replace(range, bytes);
         }
         edits.insert(self.insert_at, self.new);
-        if !edits.is_empty() {
-            let stamp = now.format("%Y%m%dT%H%M%SZ").to_string();
+        if let Some(stamp) = stamp.filter(|_| !edits.is_empty()) {
+            let stamp = stamp.format("%Y%m%dT%H%M%SZ").to_string();
             for line in &self.lines {
                 if (line.is("DTSTAMP") || line.is("LAST-MODIFIED")) && is_utc(&line.value()) {
                     let value = line.located().after(0)..line.content_range().end;
@@ -405,7 +407,7 @@ fn encoded(line: &ContentLine<'_>) -> Option<WriteFault> {
 }
 
 /// Whether the value is a DATE-TIME in UTC (RFC 5545, 3.3.5, form 2).
-fn is_utc(value: &str) -> bool {
+pub(super) fn is_utc(value: &str) -> bool {
     let digits =
         |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
     value

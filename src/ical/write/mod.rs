@@ -6,8 +6,11 @@
 
 mod attach;
 mod detach;
+mod is_out;
 mod link;
+mod ours;
 mod rewrite;
+mod take_out;
 mod twins;
 
 use std::collections::BTreeSet;
@@ -21,7 +24,10 @@ use crate::model::{Generation, JoinUrl, MeetingKey};
 
 pub use attach::attach;
 pub use detach::detach;
+pub use is_out::is_out;
+pub use ours::ours;
 pub use rewrite::{bare, is_outdated, rewrite};
+pub use take_out::take_out;
 
 /// What goes into an absent or empty LOCATION.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

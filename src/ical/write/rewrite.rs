@@ -31,11 +31,11 @@ pub fn rewrite(
     document: &Document<'_>,
     event: &Event,
     attachment: &Attachment<'_>,
-    now: DateTime<Utc>,
+    stamp: Option<DateTime<Utc>>,
 ) -> Result<Edits, WriteFault> {
     let outdated = outdated(document, event, attachment);
     let renews = |component: &Component| outdated.contains(&component.index);
-    put(document, event, attachment, None, now, renews)
+    put(document, event, attachment, None, stamp, renews)
 }
 
 /// The unfolded lines of the event's components without the link with this URL and without the stamps: the

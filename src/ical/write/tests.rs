@@ -13,6 +13,8 @@ use crate::ical::read::read;
 use crate::meeting::DialIn;
 use crate::model::{ExternalId, OrganizerId};
 
+mod take_out;
+
 const URL: &str = "https://teams.microsoft.com/l/meetup-join/19%3ameeting_NTQ4YjgzNmMtZTY2Mi00%40thread.v2/0?context=%7b%22Tid%22%3a%2272f988bf%22%2c%22Oid%22%3a%22550fae72%22%7d";
 const OTHER: &str = "https://teams.microsoft.com/meet/2411234567?p=AbCdEf";
 const FENCE: &str =
@@ -91,7 +93,7 @@ impl Case {
         let (mut edits, mut outdated) = (Edits::new(), false);
         for event in events(&document) {
             outdated |= is_outdated(&document, &event, &attachment);
-            edits.merge(rewrite(&document, &event, &attachment, now()).unwrap());
+            edits.merge(rewrite(&document, &event, &attachment, Some(now())).unwrap());
         }
         (edits.apply(bytes), outdated)
     }
@@ -107,7 +109,7 @@ impl Case {
                 &event,
                 &attachment,
                 self.replaces.as_ref(),
-                now(),
+                Some(now()),
             )?);
         }
         Ok(edits)
