@@ -5,7 +5,9 @@ use std::time::Duration;
 use meetbridge::clock::Clock as _;
 use meetbridge::daemon::clock::SystemClock;
 
-use super::support::{Ended, Setup, World, assert_additive, calendar, event, unfold, wait_until};
+use super::support::{
+    Ended, Setup, World, assert_additive, assert_clients, calendar, event, unfold, wait_until,
+};
 use crate::feed::web::{Web, answer};
 
 /// A feed that is fetched every second.
@@ -31,6 +33,7 @@ fn published(world: &World) -> String {
 
 /// Whether the event is published with the link of its meeting.
 fn is_linked(world: &World, uid: &str) -> bool {
+    assert_clients(&published(world));
     let snapshot = world.snapshot();
     let meeting = snapshot.meeting(uid).and_then(|m| m.current.as_ref());
     let text = unfold(&published(world));
