@@ -4,7 +4,7 @@
 //! each event as a resource of its own, with its link as long as the feed has the event as it was when
 //! the link was made; what is published is the feed byte for byte with those links.
 //!
-//! - `fetch`: requests, and what an answer must be to be believed; `pace`: when they are made.
+//! - `fetch`: requests; `answer`: what an answer must be to be believed; `pace`: when they are made.
 //! - `body`: the bytes of a feed, which are kept on disk. `scan` finds the events in them, `index` takes
 //!   them apart, `split` shows each as a resource.
 //! - `enrich`: the events with their links, and the calendar that is published.
@@ -13,6 +13,7 @@
 //! - `publish`: the file or the place that takes PUT.
 //! - `writable`: a feed that takes PUT at its own address.
 
+mod answer;
 mod body;
 mod doubt;
 mod enrich;

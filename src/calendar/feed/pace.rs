@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use reqwest::header::{CACHE_CONTROL, HeaderMap};
+
 use crate::clock::Clock;
 
 /// The longest interval, whatever a feed asks for.
@@ -40,4 +42,17 @@ impl Pace {
         self.next = (self.next + interval).saturating_sub(self.interval);
         self.interval = interval;
     }
+}
+
+/// For how long an answer is good (RFC 9111, 5.2.2.1), at most a day.
+pub(super) fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let values = headers.get_all(CACHE_CONTROL).iter();
+    let directives = values.filter_map(|value| value.to_str().ok());
+    let mut directives = directives.flat_map(|value| value.split(','));
+    directives.find_map(|directive| {
+        let (name, value) = directive.split_once('=')?;
+        let seconds = value.trim().trim_matches('"').parse::<u64>().ok()?;
+        let is_it = name.trim().eq_ignore_ascii_case("max-age");
+        is_it.then(|| Duration::from_secs(seconds).min(LONGEST))
+    })
 }
