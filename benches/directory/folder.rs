@@ -62,7 +62,9 @@ pub(crate) fn open(home: &Path) -> Result<(Bridge, Watched)> {
     let port: Arc<dyn Calendar> = match &table.source {
         Source::Directory { path } => Arc::new(Directory::directory(path.clone(), clock)),
         Source::File { path } => Arc::new(Directory::file(path.clone(), clock)),
-        Source::CalDav(_) => return Err("this measures directories".into()),
+        Source::CalDav(_) | Source::Feed(_) => {
+            return Err("this measures directories".into());
+        }
     };
     let calendar = watched(&table, table.name.clone(), port);
     Ok((parts.bridge, calendar))

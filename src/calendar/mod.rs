@@ -5,9 +5,11 @@
 
 pub mod caldav;
 pub mod directory;
+pub mod feed;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -159,6 +161,16 @@ pub enum Attendees {
     Unknown,
 }
 
+/// How the UIDs of a resource have to prove that they stay, where a source may mint others each time
+/// it is read (field notes, P1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// How long before the present an earlier reading must have shown them.
+    pub after: Duration,
+    /// The source was seen to mint UIDs.
+    pub minted: bool,
+}
+
 /// Where a port keeps what it learned about its server. Losing it costs learning it again.
 pub trait Notes: Send + Sync {
     /// What was kept under `key`.
@@ -230,6 +242,26 @@ pub trait Calendar: Send + Sync {
     /// left the version `written`: a port that knows of a write only what it was told compares that.
     fn became(&self, written: &Version, read: &Version) -> bool {
         written == read
+    }
+
+    /// Whether links are kept beside what is read and published elsewhere: a resource that changed is
+    /// read without its link, though nobody took that out, and nothing in it is ours to date.
+    fn is_derived(&self) -> bool {
+        false
+    }
+
+    /// Makes public what a pass wrote; whether anything was new. Called at its end.
+    ///
+    /// # Errors
+    /// Why not, and what to do; the next pass tries again.
+    async fn publish(&self) -> Result<bool, WriteRefusal> {
+        Ok(false)
+    }
+
+    /// How the UIDs in a resource have to prove that they stay before its events get links; `None`:
+    /// they need not.
+    fn proof(&self, _id: &ResourceId) -> Option<Proof> {
+        None
     }
 
     /// Whether attendees are told of a write.

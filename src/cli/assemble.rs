@@ -7,19 +7,17 @@ use chrono::{DateTime, Utc};
 use super::accounts::{Account, Shared};
 use super::{Context, Exit, output};
 use crate::calendar::directory::Directory;
+use crate::calendar::feed::{self, FeedSettings, PlaceSettings, Publish};
 use crate::calendar::{Calendar, ReadError};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::daemon::{Kept, Source};
-use crate::http::{Client, ClientError, ClientOptions, WindowStore, Windows};
+use crate::http::{Client, ClientError, ClientOptions, Credentials, WindowStore, Windows};
 use crate::log;
 use crate::meeting::graph::{GraphMeetings, GraphSettings};
 use crate::model::CalendarName;
 use crate::state::{OpenError, State};
 use crate::sync::{Bridge, Troubles, Watched};
-
-/// How many Graph calls are in flight at once.
-const IN_FLIGHT: usize = 50;
 
 /// Opens the state and takes its lock.
 pub(super) fn open_state(context: &Context, config: &Config) -> Result<Arc<State>, Exit> {
@@ -155,7 +153,7 @@ pub(super) fn graph_settings(config: &Config) -> GraphSettings {
         graph_url: config.graph.graph_url.clone(),
         authority_url: config.graph.authority_url.clone(),
         sign_in: config.graph.sign_in.clone(),
-        in_flight: IN_FLIGHT,
+        in_flight: GraphSettings::IN_FLIGHT,
     }
 }
 
@@ -253,11 +251,47 @@ fn source(
             let account = Account::new(config, calendar, server, shared)?;
             return Ok(Source::Account(Arc::new(account)));
         }
+        config::Source::Feed(subscribed) => subscription(calendar, subscribed, shared)?,
     };
     Ok(Source::Calendar(Kept {
         calendar: Arc::new(watched(calendar, calendar.name.clone(), port)),
         rescan: calendar.rescan,
     }))
+}
+
+/// The feed of a `[[calendar.feed]]` table. Sends nothing.
+fn subscription(
+    calendar: &config::Calendar,
+    subscribed: &config::Feed,
+    shared: &Shared,
+) -> Result<Arc<dyn Calendar>, ClientError> {
+    let place = |role: &str, url: &url::Url, credentials: &Credentials| PlaceSettings {
+        scope: format!("{role}:{}", calendar.name),
+        url: url.clone(),
+        credentials: credentials.clone(),
+        client: shared.network.clone(),
+        allow_http: subscribed.allow_http,
+    };
+    let publish = match &subscribed.publish {
+        config::Publish::File(path) => Publish::File(path.clone()),
+        config::Publish::Web { url, credentials } => {
+            Publish::Web(Box::new(place("publish", url, credentials)))
+        }
+        config::Publish::Source => Publish::Source,
+    };
+    let settings = FeedSettings {
+        name: calendar.name.to_string(),
+        source: place("feed", &subscribed.url, &subscribed.credentials),
+        poll: subscribed.poll,
+        publish,
+    };
+    feed::open(
+        settings,
+        shared.windows.clone(),
+        shared.notes.clone(),
+        shared.clock.clone(),
+        shared.random.clone(),
+    )
 }
 
 /// The calendar `name` behind `port`, as its table says.

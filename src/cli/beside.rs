@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Voice};
-use super::{Context, Exit, assemble, plan, resume, status, sync};
+use super::{Context, Exit, assemble, plan, resume, status, sync, unlink};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::Desk;
@@ -17,7 +17,7 @@ use crate::daemon::desk::lift;
 use crate::log::Chain;
 use crate::model::{CalendarName, Escaped};
 use crate::state::State;
-use crate::sync::Watched;
+use crate::sync::{Unlink, Watched};
 
 /// Has the daemon that has the state run `command`: how it ended there is the `Err`. `Ok` when there
 /// is no daemon, and nothing was done.
@@ -66,14 +66,28 @@ impl Serve for Office {
                 json,
                 titles,
                 rewrite,
+                unlink,
             } => {
                 let plan = plan::Plan::new(json, titles, &voice);
-                self.plan(calendar.as_deref(), rewrite, plan, &voice).await
+                let of = (rewrite, unlink);
+                self.plan(calendar.as_deref(), of, plan, &voice).await
             }
             Command::Sync { calendar, rewrite } => {
                 self.sync(calendar.as_deref(), rewrite, &voice).await
             }
             Command::Resume { calendar } => self.resume(&calendar, &voice).await,
+            Command::Unlink {
+                what,
+                calendar,
+                end_meetings,
+            } => {
+                let asked = unlink::Asked {
+                    what,
+                    calendar,
+                    end_meetings,
+                };
+                self.unlink(asked, &voice).await
+            }
         };
         exit.code()
     }
@@ -105,7 +119,7 @@ impl Office {
     async fn plan(
         &self,
         only: Option<&str>,
-        rewrite: bool,
+        (rewrite, unlink): (bool, Option<Unlink>),
         mut plan: plan::Plan<'_>,
         voice: &Voice,
     ) -> Exit {
@@ -114,12 +128,38 @@ impl Office {
             return exit;
         }
         for calendar in &calendars {
-            match self.desk.plan(&calendar.name, rewrite).await {
+            let preview = match unlink.clone() {
+                Some(what) => self.desk.plan_unlink(&calendar.name, what).await,
+                None => self.desk.plan(&calendar.name, rewrite).await,
+            };
+            match preview {
                 Some(preview) => plan.add(calendar, preview).await,
                 None => exit = self.away(calendar.name.as_str(), voice).await,
             }
         }
         exit.or(plan.end().await)
+    }
+
+    async fn unlink(&self, asked: unlink::Asked, voice: &Voice) -> Exit {
+        let unlink::Asked {
+            what,
+            calendar,
+            end_meetings,
+        } = asked;
+        let (calendars, exit) = self.calendars(calendar.as_deref(), voice).await;
+        let mut told = unlink::Telling::new(&what, end_meetings, exit);
+        let mut exit = Exit::Done;
+        for calendar in &calendars {
+            let name = &calendar.name;
+            match self.desk.unlink(name, what.clone(), end_meetings).await {
+                Some(done) => told.add(name, done, voice).await,
+                None => exit = self.away(name.as_str(), voice).await,
+            }
+        }
+        if exit != Exit::Done {
+            return exit;
+        }
+        told.end(voice).await
     }
 
     async fn resume(&self, name: &str, voice: &Voice) -> Exit {

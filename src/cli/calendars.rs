@@ -110,7 +110,7 @@ fn configured(config: &Config, only: Option<&str>) -> Result<Vec<Account>, Exit>
         .iter()
         .filter_map(|calendar| match &calendar.source {
             Source::CalDav(caldav) => Some((calendar, &**caldav)),
-            Source::Directory { .. } | Source::File { .. } => None,
+            Source::Directory { .. } | Source::File { .. } | Source::Feed(_) => None,
         })
         .collect();
     let wanted =

@@ -61,6 +61,7 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
         &calendar.rules,
         planned.unchanged_since,
         &ours,
+        planned.uid,
     ) {
         let answer = if verdict.refusal.is_none() {
             "yes"
@@ -89,8 +90,15 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
             Phase::Intended => "its write has begun",
             Phase::Written => "written",
             Phase::Seen => "written, and seen in the event",
+            Phase::TakenOut => "taken out",
+            Phase::OptedOut => "taken out for good",
         });
     output::print(&format!("  link: {link}"));
+    for twin in planned.event.components.iter().flat_map(|c| &c.twins) {
+        if let Some(note) = twin.note() {
+            output::print(&format!("  HTML: line {}: {note}", twin.line));
+        }
+    }
     let what = &planned.decided.what;
     let reason = match what {
         Decision::Leave(why) => match why.line() {

@@ -17,6 +17,7 @@ mod run;
 mod simulator;
 mod status;
 mod sync;
+mod unlink;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Config, Machine};
 use crate::daemon::clock::{SystemClock, SystemRandom};
 use crate::log::{self, Filter, Output};
+use crate::sync::Unlink;
 
 /// Gives the events of any calendar a Microsoft Teams meeting and writes the join link back.
 #[derive(Debug, Parser)]
@@ -78,6 +80,9 @@ enum Command {
         /// Print what `sync --rewrite` would do
         #[arg(long)]
         rewrite: bool,
+        /// Print what `unlink` would take out: of the event with this UID, or of everything
+        #[arg(long, value_name = "UID", num_args = 0..=1, conflicts_with = "rewrite")]
+        unlink: Option<Option<String>>,
     },
     /// Print why an event is or is not linked: every rule, and what it saw
     Explain {
@@ -104,6 +109,22 @@ enum Command {
     Resume {
         /// The calendar
         calendar: String,
+    },
+    /// Take links out again, of an event, a calendar or all: an event stays opted out, a calendar
+    /// frozen until `resume`
+    Unlink {
+        /// The event's UID, or its `sha256:` form from the log
+        #[arg(conflicts_with = "all")]
+        uid: Option<String>,
+        /// Only in this calendar
+        #[arg(long, value_name = "NAME", conflicts_with = "all")]
+        calendar: Option<String>,
+        /// In all calendars
+        #[arg(long)]
+        all: bool,
+        /// Delete the meetings, too; otherwise they stay
+        #[arg(long)]
+        end_meetings: bool,
     },
     /// Show everything at once on this machine, without any account
     #[cfg(feature = "simulator")]
@@ -221,11 +242,14 @@ async fn dispatch(cli: Cli) -> Exit {
             json,
             titles,
             rewrite,
+            unlink,
         } => {
+            let what = |uid: Option<String>| uid.map_or(Unlink::All, Unlink::Event);
             let asked = plan::Asked {
                 json,
                 titles,
                 rewrite,
+                unlink: unlink.map(what),
             };
             plan::plan(&context, calendar.as_deref(), asked).await
         }
@@ -235,6 +259,15 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::Login => login::login(&context).await,
         Command::Status { json } => status::status(&context, json).await,
         Command::Resume { calendar } => resume::resume(&context, &calendar).await,
+        Command::Unlink {
+            uid,
+            calendar,
+            all,
+            end_meetings,
+        } => match unlink::asked(uid, calendar, all, end_meetings) {
+            Ok(asked) => unlink::unlink(&context, asked).await,
+            Err(exit) => exit,
+        },
         #[cfg(feature = "simulator")]
         Command::Demo { once } => demo::demo(&context, once).await,
         #[cfg(feature = "simulator")]

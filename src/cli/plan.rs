@@ -9,10 +9,10 @@ use crate::daemon::control::Command;
 use crate::log::Chain;
 use crate::model::Escaped;
 use crate::plan::Decision;
-use crate::sync::{Preview, Row, Watched};
+use crate::sync::{Preview, Row, Unlink, Watched};
 
 /// What is asked of a plan.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Asked {
     /// As JSON.
     pub(super) json: bool,
@@ -20,6 +20,8 @@ pub(super) struct Asked {
     pub(super) titles: bool,
     /// Of a pass that rewrites links.
     pub(super) rewrite: bool,
+    /// Of what is unlinked.
+    pub(super) unlink: Option<Unlink>,
 }
 
 pub(super) async fn plan(context: &Context, only: Option<&str>, asked: Asked) -> Exit {
@@ -33,6 +35,7 @@ async fn try_plan(context: &Context, only: Option<&str>, asked: Asked) -> Result
         json,
         titles,
         rewrite,
+        unlink,
     } = asked;
     let config = context.config()?;
     let command = Command::Plan {
@@ -40,6 +43,7 @@ async fn try_plan(context: &Context, only: Option<&str>, asked: Asked) -> Result
         json,
         titles,
         rewrite,
+        unlink: unlink.clone(),
     };
     beside::unless_in_daemon(context, &config, command).await?;
     let state = assemble::look_at_state(&config)?;
@@ -48,9 +52,10 @@ async fn try_plan(context: &Context, only: Option<&str>, asked: Asked) -> Result
     let voice = Voice::own();
     let mut plan = Plan::new(json, titles, &voice);
     for kept in &calendars {
-        let preview = match rewrite {
-            true => parts.bridge.preview_rewrite(&kept.calendar).await,
-            false => parts.bridge.preview(&kept.calendar).await,
+        let preview = match &unlink {
+            Some(what) => parts.bridge.preview_unlink(&kept.calendar, what).await,
+            None if rewrite => parts.bridge.preview_rewrite(&kept.calendar).await,
+            None => parts.bridge.preview(&kept.calendar).await,
         };
         let preview = preview.map_err(|error| Chain(&error).to_string());
         plan.add(&kept.calendar, preview).await;
@@ -177,6 +182,7 @@ fn because(row: &Row) -> String {
         }
         Decision::Update { .. } => "its meeting's times or title are behind".to_owned(),
         Decision::Adopt { .. } => "it carries our link".to_owned(),
+        Decision::TakeOut(out) => out.to_string(),
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::meetings::MeetingKeys;
-use super::table::{NOT_SUPPORTED, Table, Wrong};
-use super::{Budget, Calendar, Machine, Source, caldav, value};
+use super::table::{Table, Wrong};
+use super::{Budget, Calendar, Machine, Publish, Source, caldav, feed, value};
 use crate::ical::block::Show;
 use crate::ical::write::Location;
 use crate::meeting::Fate;
@@ -43,6 +43,10 @@ const SHOW: &[(&str, Show)] = &[
     ("options", Show::Options),
 ];
 
+/// What a calendar that is published shows only where its own table names it: whoever reads it could
+/// join by it, past the link.
+const NOT_PUBLISHED: [Show; 3] = [Show::MeetingId, Show::Passcode, Show::Chat];
+
 const EVENTS_WITH_ATTENDEES: &[(&str, EventsWithAttendees)] = &[
     ("write", EventsWithAttendees::Write),
     ("skip", EventsWithAttendees::Skip),
@@ -56,6 +60,7 @@ enum Kind {
     Directory,
     File,
     CalDav,
+    Feed,
 }
 
 /// What `[meeting]` sets for all calendars and each calendar may set for itself.
@@ -147,11 +152,10 @@ pub(super) fn calendars(mut table: Table<'_, '_>, context: &mut Context<'_>) -> 
         ("directory", Kind::Directory),
         ("file", Kind::File),
         ("caldav", Kind::CalDav),
+        ("feed", Kind::Feed),
     ] {
         all.extend(table.tables(key).into_iter().map(|table| (table, kind)));
     }
-    let hint = "use [[calendar.directory]], [[calendar.file]] or [[calendar.caldav]]";
-    table.refuse("feed", NOT_SUPPORTED, hint);
     table.finish();
     all.sort_by_key(|(table, _)| table.start());
 
@@ -206,6 +210,11 @@ fn calendar(
     // A server says who owns a calendar, so not to know the addresses is not to ask for none.
     let none = matches!(source, Source::CalDav(_)).then(BTreeSet::new);
     let addresses = addresses.map_or(none, |all| (!all.is_empty()).then_some(all));
+    let is_published = matches!(&source, Source::Feed(feed) if feed.publish != Publish::Source);
+    let usual = || defaults.show.clone().unwrap_or(Show::DEFAULT.to_vec());
+    let shown = |one: &Show| !is_published || !NOT_PUBLISHED.contains(one);
+    let show = own.show;
+    let show = show.unwrap_or_else(|| usual().into_iter().filter(shown).collect());
     Some(Calendar {
         name: name?,
         enabled,
@@ -237,10 +246,7 @@ fn calendar(
         style: own.style.or(&defaults.style),
         time_zone,
         location: own.location.or(defaults.location).unwrap_or_default(),
-        show: own
-            .show
-            .or_else(|| defaults.show.clone())
-            .unwrap_or_else(|| Show::DEFAULT.to_vec()),
+        show,
         new_links_per_day,
         rescan,
     })
@@ -254,6 +260,10 @@ fn source(table: &mut Table<'_, '_>, kind: Kind, allow_http: bool) -> Option<(So
         Kind::CalDav => {
             let account = caldav::account(table, allow_http)?;
             return Some((Source::CalDav(Box::new(account)), DAY));
+        }
+        Kind::Feed => {
+            let feed = feed::feed(table, allow_http)?;
+            return Some((Source::Feed(Box::new(feed)), DAY));
         }
     };
     let path = table.required("path", value::path);

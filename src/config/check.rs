@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::{CalDav, Calendar, Config, Graph, Source};
+use super::{CalDav, Calendar, Config, Feed, Graph, Publish, Source};
 use crate::http::Credentials;
 use crate::meeting::graph::{SignIn, who_signed_in};
+use crate::meeting::{LobbyScope, Setting};
 use crate::model::Escaped;
 use crate::secret::{LARGEST, SecretSource};
 
@@ -53,6 +54,7 @@ pub fn check(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
             Source::Directory { path } => directory(path, calendar, &mut findings),
             Source::File { path } => file(path, calendar, &mut findings),
             Source::CalDav(account) => caldav(account, calendar, &mut findings),
+            Source::Feed(feed) => self::feed(feed, calendar, &mut findings),
         }
     }
     if config.enabled().next().is_none() {
@@ -336,6 +338,75 @@ fn caldav(account: &CalDav, calendar: &Calendar, findings: &mut Findings) {
     if let Some(path) = &account.ca_file {
         readable_file(path, &role("file of certificates"), findings);
     }
+}
+
+/// What a feed and the place where it is published are signed in to with, and who may join.
+fn feed(feed: &Feed, calendar: &Calendar, findings: &mut Findings) {
+    let role = |what: &str| format!("calendar {}: the {what}", calendar.name);
+    let target = match &feed.publish {
+        Publish::Web { credentials, .. } => Some(("publish-", &**credentials)),
+        Publish::File(_) | Publish::Source => None,
+    };
+    for (prefix, credentials) in std::iter::once(("", &feed.credentials)).chain(target) {
+        let (source, what, key) = match credentials {
+            Credentials::Password { password, .. } => (password, "password", "password"),
+            Credentials::Bearer { token } => (token, "bearer token", "bearer-token"),
+            Credentials::None | Credentials::OAuth2 { .. } => continue,
+        };
+        let role = role(&format!("{what}'s file"));
+        secret(source, &role, &format!("{prefix}{key}-command"), findings);
+    }
+    if let Publish::File(path) = &feed.publish {
+        published(path, &role("published file"), findings);
+    }
+    if feed.publish != Publish::Source {
+        lobby(calendar, findings);
+    }
+}
+
+/// A file that can be made, or replaced.
+fn published(path: &Path, role: &str, findings: &mut Findings) {
+    let name = format!("{role} {}", shown(path));
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    if path.is_dir() {
+        findings.error(format!("{name} is a directory"), "name a file in it");
+    } else if !parent.is_dir() {
+        findings.error(
+            format!("{name} has no directory"),
+            "make it, or correct publish-file",
+        );
+    } else if !may(parent, Access::WRITE_OK | Access::EXEC_OK) {
+        findings.error(
+            format!("{name} cannot be replaced"),
+            "let the user who runs meetbridge write its directory: a file is replaced as a whole \
+             (under systemd, ReadWritePaths= as well)",
+        );
+    }
+}
+
+/// Whether strangers who find a link in a published calendar wait in the lobby.
+fn lobby(calendar: &Calendar, findings: &mut Findings) {
+    let scope = calendar
+        .style
+        .settings
+        .0
+        .iter()
+        .find_map(|setting| match setting {
+            Setting::Lobby { scope, .. } => *scope,
+            _ => None,
+        });
+    let whom = match scope {
+        Some(LobbyScope::Everyone) => "everybody passes by",
+        None => "perhaps everybody passes by (it is not set, so Teams decides)",
+        Some(_) => return,
+    };
+    findings.warn(
+        format!(
+            "calendar {} is published with links to meetings whose lobby {whom}",
+            calendar.name
+        ),
+        "set lobby = \"organization\" or \"invited\", unless everybody who can read it may join",
+    );
 }
 
 fn directory(path: &Path, calendar: &Calendar, findings: &mut Findings) {

@@ -185,9 +185,11 @@ fn is_secret_like(key: &str) -> bool {
         .any(|word| key.contains(word))
 }
 
-/// Whether a line names a secret, or has a URL with userinfo.
+/// Whether a line names a secret, or has a URL with userinfo or a query.
 fn may_hold_secret(line: &str) -> bool {
+    let has_query = |(_, rest): (&str, &str)| rest.contains('?');
     is_secret_like(line)
+        || line.split_once("://").is_some_and(has_query)
         || line.split("://").skip(1).any(|rest| {
             rest.split(['/', '"', '\''])
                 .next()

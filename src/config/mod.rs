@@ -9,6 +9,7 @@ mod caldav;
 mod calendars;
 pub mod check;
 mod fault;
+mod feed;
 mod machine;
 mod meetings;
 mod read;
@@ -165,6 +166,49 @@ pub enum Source {
     },
     /// An account on a CalDAV server, with one calendar or several.
     CalDav(Box<CalDav>),
+    /// A calendar that is subscribed to.
+    Feed(Box<Feed>),
+}
+
+/// A calendar that is subscribed to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Feed {
+    /// Where it is; https, or http where that is allowed. Its query may be a secret.
+    pub url: Url,
+    /// Plain http is allowed to other machines than this one.
+    pub allow_http: bool,
+    /// How it is signed in to.
+    pub credentials: Credentials,
+    /// How often it is fetched; 1 s to 1 day.
+    pub poll: Duration,
+    /// Where its events go with their links.
+    pub publish: Publish,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the URL, for its query's sake.
+        let host = self.url.host_str().unwrap_or_default();
+        f.debug_struct("Feed")
+            .field("host", &host)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the events of a feed go with their links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Publish {
+    /// Into this file; absolute.
+    File(PathBuf),
+    /// To this address, by PUT.
+    Web {
+        /// The address.
+        url: Url,
+        /// How it is signed in to.
+        credentials: Box<Credentials>,
+    },
+    /// Back to the feed's own address, by PUT.
+    Source,
 }
 
 /// An account on a CalDAV server.
@@ -194,7 +238,7 @@ impl Source {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Directory { path } | Self::File { path } => Some(path),
-            Self::CalDav(_) => None,
+            Self::CalDav(_) | Self::Feed(_) => None,
         }
     }
 }

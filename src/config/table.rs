@@ -13,9 +13,6 @@ use crate::model::Escaped;
 /// A value, with where it stands.
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
 
-/// What is said of a key that is known and planned.
-pub(super) const NOT_SUPPORTED: &str = "not supported by this version";
-
 /// Why a value cannot be taken.
 #[derive(Debug)]
 pub(super) struct Wrong {

@@ -332,6 +332,19 @@ fn every_mistake_has_its_place_and_hint() {
         format!("{table}\n\nname = \"alice\"\n{url}\n{lines}\n{GRAPH}{MEETING}")
     };
     let network = |line: &str| table("[network]", line);
+    let feed = |lines: &str| {
+        let url = match lines.contains("url = \"") && !lines.contains("publish-url") {
+            true => "",
+            false => "url = \"https://x/\"\n",
+        };
+        let name = "name = \"events\"\n";
+        let lines = match url.is_empty() {
+            // The line of the url is the fourth in any case.
+            true => format!("{name}{lines}"),
+            false => format!("{name}{url}{lines}"),
+        };
+        table("[[calendar.feed]]", &lines)
+    };
     let cases = [
         (
             graph("cloud = \"chinaa\""),
@@ -682,9 +695,91 @@ fn every_mistake_has_its_place_and_hint() {
             "give a value",
         ),
         (
-            table("[[calendar.feed]]", "url = \"https://x\""),
-            "1:12: `feed`: not supported",
-            "calendar.directory",
+            feed("writable = true\nurl = \"ftp://x\""),
+            "4:7: `url`: not a URL of a kind",
+            "https://",
+        ),
+        (
+            feed("writable = true\nurl = \"https://u:hunter2@x/?hunter2\""),
+            "4:7: `url`: holds a user name",
+            "no place for a secret",
+        ),
+        (
+            feed("writable = true\nurl = \"http://x/?key=hunter2\""),
+            "4:7: `url`: plain http",
+            "use https",
+        ),
+        (
+            feed("writable = true\nurl = \"webcal://?key=hunter2\""),
+            "4:7: `url`: not a URL",
+            "https://",
+        ),
+        (
+            feed(""),
+            "1:1: nothing says where the events go",
+            "give one of publish-file",
+        ),
+        (
+            feed("writable = false"),
+            "1:1: nothing says where the events go",
+            "give one of publish-file",
+        ),
+        (
+            feed("publish-file = \"/p\"\nwritable = true"),
+            "5:12: `writable`: a second place",
+            "give one of publish-file",
+        ),
+        (
+            feed("publish-file = \"/p\"\npublish-url = \"https://x/\""),
+            "5:15: `publish-url`: a second place",
+            "give one of publish-file",
+        ),
+        (
+            feed("publish-file = \"p\""),
+            "4:16: `publish-file`: not an absolute path",
+            "begin with /",
+        ),
+        (
+            feed("publish-file = \"/p\"\npublish-username = \"a\"\npublish-password-file = \"/p\""),
+            "5:20: `publish-username`: without publish-url",
+            "set publish-url",
+        ),
+        (
+            feed("writable = true\npassword-file = \"/p\""),
+            "5:17: `password-file`: without username",
+            "set username",
+        ),
+        (
+            feed("writable = true\nusername = \"a\""),
+            "5:12: `username`: without a password",
+            "set password-file",
+        ),
+        (
+            feed(
+                "writable = true\nusername = \"a\"\npassword-file = \"/p\"\nbearer-token-file = \"/t\"",
+            ),
+            "5:12: `username`: a second way",
+            "keep one",
+        ),
+        (
+            feed("writable = true\nbearer-token = \"hunter2\""),
+            "5:1: `bearer-token`: a secret does not stand",
+            "bearer-token-file",
+        ),
+        (
+            feed("writable = true\nrescan = \"5m\""),
+            "5:1: `rescan`: a feed is read as a whole",
+            "poll",
+        ),
+        (
+            feed("writable = true\npoll = \"0s\""),
+            "5:8: `poll`: out of range",
+            "use 1s to 1d",
+        ),
+        (
+            feed("writable = true\npublish-fil = \"/p\""),
+            "5:1: unknown key `publish-fil`",
+            "`publish-file`",
         ),
         (
             table("[[calendar.files]]", "url = \"https://x\""),
@@ -1304,6 +1399,8 @@ fn the_example_parses_with_everything_uncommented() {
             vec!["\npassword-file"],
             vec!["\npassword-command".to_owned()],
         ),
+        (vec!["\npublish-file"], vec!["\nwritable".to_owned()]),
+        (vec!["\npublish-file"], vec!["\npublish-url".to_owned()]),
         (
             vec!["\npassword-file"],
             vec!["\npassword-credential".to_owned()],
@@ -1311,12 +1408,27 @@ fn the_example_parses_with_everything_uncommented() {
     ];
     let bearer = ["file", "command", "credential"]
         .map(|from| (password.to_vec(), vec![format!("\nbearer-token-{from}")]));
+    let publish = ["file", "command", "credential"].map(|from| {
+        let named = ["\npublish-url", "\npublish-username"].map(str::to_owned);
+        let password = [&named[..], &[format!("\npublish-password-{from}")]].concat();
+        let url = named[0].clone();
+        let bearer = vec![url, format!("\npublish-bearer-token-{from}")];
+        [
+            (vec!["\npublish-file"], password),
+            (vec!["\npublish-file"], bearer),
+        ]
+    });
     let oauth2 = ["file", "command", "credential"].map(|from| {
         let mut keys = oauth2.map(str::to_owned).to_vec();
         keys.extend([format!("{secret}{from}"), format!("{token}{from}")]);
         (password.to_vec(), keys)
     });
-    let ways: Vec<_> = ways.into_iter().chain(bearer).chain(oauth2).collect();
+    let ways: Vec<_> = ways
+        .into_iter()
+        .chain(bearer)
+        .chain(oauth2)
+        .chain(publish.into_iter().flatten())
+        .collect();
     let all = format!("\n{}", uncommented(&example, |line| is_setting(line, "#")));
     let other = |line: &str| {
         let line = format!("\n{}", line.trim_start_matches('#').trim_start());
@@ -1367,6 +1479,63 @@ fn the_example_explains_every_key() {
     let _ = read::read(&all, &machine(), |collector| known = collector.known());
     assert!(known.len() > 60, "{known:?}");
     assert_eq!(known, explained);
+}
+
+#[test]
+fn a_feed_is_read() {
+    let read = |lines: &str| {
+        let feed = "[[calendar.feed]]\nname = \"events\"\n";
+        let config = good(&[GRAPH, MEETING, feed, lines].concat());
+        let Source::Feed(feed) = &config.calendars[0].source else {
+            panic!("{config:?}")
+        };
+        assert!(!format!("{config:?}").contains("hunter2"));
+        ((**feed).clone(), config.calendars[0].clone())
+    };
+    let cases = [
+        ("https://x/a?k=hunter2", "", "https://x/a?k=hunter2"),
+        ("webcal://x/a", "", "https://x/a"),
+        ("WEBCALS://x:99/a", "", "https://x:99/a"),
+        ("webcal://x/a", "allow-http = true\n", "http://x/a"),
+        ("http://x/a", "allow-http = true\n", "http://x/a"),
+        ("webcal://127.0.0.1:1/a", "", "http://127.0.0.1:1/a"),
+        ("http://localhost/a", "", "http://localhost/a"),
+    ];
+    for (url, more, expected) in cases {
+        let (feed, calendar) = read(&format!("url = \"{url}\"\n{more}publish-file = \"/p\"\n"));
+        assert_eq!(feed.url.as_str(), expected);
+        assert_eq!(feed.poll, 15 * Duration::from_secs(60));
+        assert_eq!(feed.publish, Publish::File("/p".into()));
+        assert_eq!(calendar.rules.addresses, None, "nobody knows whose it is");
+        let secret = [Show::MeetingId, Show::Passcode, Show::Chat];
+        assert!(calendar.show.iter().all(|one| !secret.contains(one)));
+        assert!(calendar.show.contains(&Show::TollNumbers));
+    }
+    // What it shows to the world is named for it alone.
+    let (_, named) = read(
+        "url = \"https://x/\"\nwritable = false\npublish-file = \"/p\"\nshow = [\"passcode\"]\n",
+    );
+    assert_eq!(named.show, [Show::Passcode]);
+    let (feed, back) = read("url = \"https://x/\"\nwritable = true\n");
+    assert_eq!(
+        (feed.publish, back.show),
+        (Publish::Source, Show::DEFAULT.to_vec())
+    );
+    let (feed, _) = read(
+        "url = \"https://x/\"\nbearer-token-file = \"/t\"\npublish-url = \"https://y/\"\n\
+         publish-username = \"a\"\npublish-password-file = \"/p\"\n",
+    );
+    assert!(matches!(feed.credentials, Credentials::Bearer { .. }));
+    let Publish::Web { url, credentials } = feed.publish else {
+        panic!("it is published at an address")
+    };
+    assert_eq!(url.as_str(), "https://y/");
+    assert!(matches!(*credentials, Credentials::Password { username, .. } if username == "a"));
+    let general = MEETING.to_owned() + "show = [\"passcode\", \"dialin-url\"]\n";
+    let feed =
+        "[[calendar.feed]]\nname = \"events\"\nurl = \"https://x/\"\npublish-file = \"/p\"\n";
+    let config = good(&[GRAPH, &general, feed].concat());
+    assert_eq!(config.calendars[0].show, [Show::DialinUrl]);
 }
 
 /// The text with the comment sign taken from the lines that are chosen.

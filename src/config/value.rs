@@ -365,6 +365,27 @@ pub(super) fn service_url(http: bool) -> impl Fn(&Value<'_>) -> Read<Url> {
     move |value| guarded(plain_url(value, &["https", "http"])?, http)
 }
 
+/// Where a feed is: as [`service_url`], but a query may be its secret, and webcal is another word for
+/// https, or for http where that is allowed.
+pub(super) fn feed_url(value: &Value<'_>, http: bool) -> Read<Url> {
+    let mut text = string(value)?;
+    let scheme = text
+        .split_once("://")
+        .map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let plain = |text: &str| {
+        let other = Url::parse(&format!("http{}", text.get(6..).unwrap_or_default()));
+        http || other.is_ok_and(|url| is_loopback(&url))
+    };
+    match scheme.as_deref() {
+        Some("webcal") if plain(&text) => text.replace_range(..6, "http"),
+        Some("webcal") => text.replace_range(..6, "https"),
+        Some("webcals") => text.replace_range(..7, "https"),
+        _ => {}
+    }
+    let url = checked_url(&text, &["https", "http", "webcal"])?;
+    guarded(url, http)
+}
+
 /// The URL, if secrets may be sent there.
 fn guarded(url: Url, http: bool) -> Read<Url> {
     if url.scheme() == "http" && !http && !is_loopback(&url) {
@@ -390,8 +411,16 @@ pub(super) fn proxy(value: &Value<'_>) -> Read<Url> {
 
 /// A URL without userinfo, query and fragment.
 fn plain_url(value: &Value<'_>, schemes: &[&str]) -> Read<Url> {
-    let text = string(value)?;
-    let url = Url::parse(&text).map_err(|error| {
+    let url = checked_url(&string(value)?, schemes)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Wrong::new("has a query or fragment", "take it out"));
+    }
+    Ok(url)
+}
+
+/// A URL without userinfo.
+fn checked_url(text: &str, schemes: &[&str]) -> Read<Url> {
+    let url = Url::parse(text).map_err(|error| {
         Wrong::new(
             format!("not a URL: {error}"),
             "write it as \"https://host.example.org\"",
@@ -408,9 +437,6 @@ fn plain_url(value: &Value<'_>, schemes: &[&str]) -> Read<Url> {
             "holds a user name or password",
             "a URL is no place for a secret: take the part before the @ out",
         ));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(Wrong::new("has a query or fragment", "take it out"));
     }
     Ok(url)
 }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::log::{self, Chain};
 use crate::model::CalendarName;
 use crate::state::{State, StateError};
-use crate::sync::{Bridge, PassError, Preview, Report, Watched};
+use crate::sync::{Bridge, PassError, Preview, Report, Unlink, Unlinked, Watched};
 
 /// How many errands wait for one calendar.
 const MOST_WAITING: usize = 32;
@@ -40,6 +40,18 @@ pub(super) enum Errand {
         /// One that rewrites links.
         rewrite: bool,
         answer: oneshot::Sender<Told<Preview>>,
+    },
+    /// What unlinking would take out.
+    PlanUnlink {
+        what: Unlink,
+        answer: oneshot::Sender<Told<Preview>>,
+    },
+    /// To have links taken out.
+    Unlink {
+        what: Unlink,
+        /// Their meetings end, too.
+        end_meetings: bool,
+        answer: oneshot::Sender<Told<Unlinked>>,
     },
     /// To go on.
     Resume(oneshot::Sender<Told<Option<String>>>),
@@ -93,6 +105,27 @@ impl Desk {
     pub async fn plan(&self, name: &CalendarName, rewrite: bool) -> Option<Told<Preview>> {
         self.leave(name, |answer| Errand::Plan { rewrite, answer })
             .await
+    }
+
+    /// What unlinking would take out of a calendar.
+    pub async fn plan_unlink(&self, name: &CalendarName, what: Unlink) -> Option<Told<Preview>> {
+        self.leave(name, |answer| Errand::PlanUnlink { what, answer })
+            .await
+    }
+
+    /// Has links taken out of a calendar, whether anybody waits for the answer or not.
+    pub async fn unlink(
+        &self,
+        name: &CalendarName,
+        what: Unlink,
+        end_meetings: bool,
+    ) -> Option<Told<Unlinked>> {
+        self.leave(name, |answer| Errand::Unlink {
+            what,
+            end_meetings,
+            answer,
+        })
+        .await
     }
 
     /// Lifts a calendar's freeze and has it passed over; the answer is why there was one.
@@ -209,6 +242,21 @@ impl Errands {
                 };
                 let _ = answer.send(preview.map_err(|error| Chain(&error).to_string()));
                 false
+            }
+            Errand::PlanUnlink { answer, .. } if answer.is_closed() => false,
+            Errand::PlanUnlink { what, answer } => {
+                let preview = bridge.preview_unlink(calendar, &what).await;
+                let _ = answer.send(preview.map_err(|error| Chain(&error).to_string()));
+                false
+            }
+            Errand::Unlink {
+                what,
+                end_meetings,
+                answer,
+            } => {
+                let done = bridge.unlink(calendar, &what, end_meetings).await;
+                let _ = answer.send(done.map_err(|error| Chain(&error).to_string()));
+                true
             }
             Errand::Resume(answer) => {
                 let lifted = lift(&bridge.state, &calendar.name, bridge.clock.now());

@@ -3,10 +3,12 @@
 //! TLS by rustls with ring and the system's CA certificates, HTTP/1.1, gzip, no redirects. Plain
 //! `http://` to this machine itself goes without a proxy and needs no CA certificates.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use reqwest::header::HeaderMap;
 use reqwest::{ClientBuilder, Request, StatusCode};
 use url::{Host, Url};
@@ -174,7 +176,24 @@ impl SendError {
 
 /// Sends requests. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct Client(Way);
+
+#[derive(Clone, Debug)]
+enum Way {
+    Network(Network),
+    Carried(Arc<dyn Carrier>),
+}
+
+/// What carries requests in place of the network: a simulation, where connections break and time
+/// limits pass on a clock of its own.
+#[async_trait]
+pub trait Carrier: fmt::Debug + Send + Sync {
+    /// As [`Client::send`].
+    async fn carry(&self, request: Request, limit: usize) -> Result<Answer, SendError>;
+}
+
+#[derive(Clone, Debug)]
+struct Network {
     kept: Connections,
     /// Those that serve one request each, made when they are first needed.
     single: Arc<OnceLock<Option<Connections>>>,
@@ -238,11 +257,16 @@ impl Client {
     pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
         // The first one stays; it does the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Self {
+        Ok(Self(Way::Network(Network {
             kept: Connections::new(options, usize::MAX)?,
             single: Arc::default(),
             options: Arc::new(options.clone()),
-        })
+        })))
+    }
+
+    /// A client whose requests `carrier` takes.
+    pub fn carried_by(carrier: Arc<dyn Carrier>) -> Self {
+        Self(Way::Carried(carrier))
     }
 
     /// As [`Client::send`], on a connection of its own: the one before may lead to what is in trouble.
@@ -250,11 +274,15 @@ impl Client {
     /// # Errors
     /// As [`Client::send`].
     pub async fn send_apart(&self, request: Request, limit: usize) -> Result<Answer, SendError> {
-        let single = self
+        let network = match &self.0 {
+            Way::Network(network) => network,
+            Way::Carried(carrier) => return carrier.carry(request, limit).await,
+        };
+        let single = network
             .single
-            .get_or_init(|| Connections::new(&self.options, 0).ok());
+            .get_or_init(|| Connections::new(&network.options, 0).ok());
         // What they are made of worked before; should it not any more, the kept ones do.
-        let connections = single.as_ref().unwrap_or(&self.kept);
+        let connections = single.as_ref().unwrap_or(&network.kept);
         send(connections, request, limit).await
     }
 
@@ -264,7 +292,10 @@ impl Client {
     /// # Errors
     /// When no complete answer came. The body of an error status may be incomplete without error.
     pub async fn send(&self, request: Request, limit: usize) -> Result<Answer, SendError> {
-        send(&self.kept, request, limit).await
+        match &self.0 {
+            Way::Network(network) => send(&network.kept, request, limit).await,
+            Way::Carried(carrier) => carrier.carry(request, limit).await,
+        }
     }
 }
 

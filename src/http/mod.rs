@@ -4,12 +4,14 @@
 //! - [`client`]: requests out, bounded answers in; errors without URL, secret or body.
 //! - [`oauth`]: access tokens by a refresh token.
 //! - [`windows`]: the Retry-After windows that every task obeys, also after a restart.
+//! - `site`: where a redirect may lead.
 //! - [`retry`]: how long to wait between tries.
 
 pub mod auth;
 pub mod client;
 pub mod oauth;
 pub mod retry;
+pub(crate) mod site;
 mod tls;
 pub mod windows;
 
@@ -17,5 +19,5 @@ pub mod windows;
 pub(crate) mod testing;
 
 pub use auth::Credentials;
-pub use client::{Answer, Client, ClientError, ClientOptions, Identity, SendError};
+pub use client::{Answer, Carrier, Client, ClientError, ClientOptions, Identity, SendError};
 pub use windows::{Throttled, WindowStore, Windows};

@@ -6,6 +6,7 @@ mod labels;
 use std::ops::Range;
 
 pub(super) use self::labels::Labels;
+use super::{html, wrapped};
 use crate::meeting::{Details, DialIn};
 use crate::model::{Escaped, JoinUrl};
 
@@ -43,10 +44,16 @@ impl Show {
 }
 
 /// The line above and below the block: clients find it by exactly this.
-const FENCE: &str =
+pub(super) const FENCE: &str =
     "________________________________________________________________________________";
+/// What fences it in HTML.
+const HTML_FENCE: &str = "<hr>";
+/// The same, as the last thing before a folding of ours.
+const HTML_FENCE_FOLDED: &str = "<HR>";
 /// Which line behind the first fence holds the join URL; one more is tolerated in front of it.
 const URL_LINE: usize = 3;
+/// How many words of a text are looked at for a wrapped URL.
+const MAX_WORDS: usize = 50_000;
 /// How many numbers of a kind are shown.
 const MAX_NUMBERS: usize = 10;
 /// The longest line of plain text that is taken from a meeting, in octets.
@@ -54,50 +61,119 @@ const MAX_FIELD: usize = 128;
 /// The longest URL that is taken from a meeting, in octets.
 const MAX_URL: usize = 2048;
 
-/// The join block as plain text with LF line ends, from fence to fence.
-///
-/// The join URL ends its line and is the first URL. A field that holds a control character, a line
-/// break, something that is not what it should be, or too much of it, is left out.
-pub fn render(join_url: &JoinUrl, details: &Details, show: &[Show], language: &str) -> String {
-    let labels = Labels::of(language);
-    let mut lines = vec![
-        FENCE.to_owned(),
-        labels.title.to_owned(),
-        format!("{}: {}", labels.join, join_url.expose()),
-    ];
-    let mut line = |what: Show, label: &str, value: Option<String>| {
-        if let Some(value) = value.filter(|_| show.contains(&what)) {
-            lines.push(format!("{label}: {value}"));
-        }
+/// One line of the join block: its label, and what stands behind it.
+struct Item {
+    label: &'static str,
+    value: String,
+    /// The value is a web address.
+    is_url: bool,
+}
+
+/// The lines of the join block between its title and its end; the first has the join URL. A field that
+/// holds a control character, a line break, something that is not what it should be, or too much of it,
+/// is left out.
+fn items(join_url: &JoinUrl, details: &Details, show: &[Show], labels: &Labels) -> Vec<Item> {
+    let mut items = vec![Item {
+        label: labels.join,
+        value: join_url.expose().to_owned(),
+        is_url: true,
+    }];
+    let mut item = |what: Show, label: &'static str, value: Option<String>, is_url: bool| {
+        items.extend(value.filter(|_| show.contains(&what)).map(|value| Item {
+            label,
+            value,
+            is_url,
+        }));
     };
-    line(
-        Show::MeetingId,
-        labels.meeting_id,
-        plain(&details.meeting_id),
-    );
-    line(Show::Passcode, labels.passcode, plain(&details.passcode));
+    let (id, passcode) = (plain(&details.meeting_id), plain(&details.passcode));
+    item(Show::MeetingId, labels.meeting_id, id, false);
+    item(Show::Passcode, labels.passcode, passcode, false);
     if let Some(dial_in) = &details.dial_in {
         for number in dialled(&dial_in.toll_numbers, dial_in) {
-            line(Show::TollNumbers, labels.dial_in, Some(number));
+            item(Show::TollNumbers, labels.dial_in, Some(number), false);
         }
         for number in dialled(&dial_in.toll_free_numbers, dial_in) {
-            line(Show::TollFreeNumbers, labels.dial_in_free, Some(number));
+            let label = labels.dial_in_free;
+            item(Show::TollFreeNumbers, label, Some(number), false);
         }
-        line(
-            Show::DialinUrl,
-            labels.local_numbers,
-            web(&dial_in.dialin_url),
-        );
+        let page = web(&dial_in.dialin_url);
+        item(Show::DialinUrl, labels.local_numbers, page, true);
     }
-    line(
-        Show::VideoDeviceId,
-        labels.video_device,
-        plain(&details.video_device_id),
+    let device = plain(&details.video_device_id);
+    item(Show::VideoDeviceId, labels.video_device, device, false);
+    item(Show::Chat, labels.chat, chat(&details.chat_thread), true);
+    let options = web(&details.options_url);
+    item(Show::Options, labels.options, options, true);
+    items
+}
+
+/// The join block as plain text with LF line ends, from fence to fence. The join URL ends its line and
+/// is the first URL.
+pub fn render(join_url: &JoinUrl, details: &Details, show: &[Show], language: &str) -> String {
+    let labels = Labels::of(language);
+    let mut lines = vec![FENCE.to_owned(), labels.title.to_owned()];
+    let items = items(join_url, details, show, labels);
+    lines.extend(
+        items
+            .iter()
+            .map(|item| format!("{}: {}", item.label, item.value)),
     );
-    line(Show::Chat, labels.chat, chat(&details.chat_thread));
-    line(Show::Options, labels.options, web(&details.options_url));
     lines.extend([FENCE.to_owned(), String::new()]);
     lines.join("\n")
+}
+
+/// The join block as HTML in one line, up to its last fence, which [`html_end`] makes. With `ascii`,
+/// what is not is written as numbers.
+pub(super) fn render_html(
+    join_url: &JoinUrl,
+    details: &Details,
+    show: &[Show],
+    language: &str,
+    ascii: bool,
+) -> String {
+    let labels = Labels::of(language);
+    let title = html::escape(labels.title, ascii);
+    let mut block = format!("{HTML_FENCE}<p>{title}");
+    for item in items(join_url, details, show, labels) {
+        let label = html::escape(item.label, ascii);
+        let value = html::escape(&item.value, ascii);
+        block += &if item.is_url {
+            format!("<br>{label}: <a href=\"{value}\">{value}</a>")
+        } else {
+            format!("<br>{label}: {value}")
+        };
+    }
+    block + "</p>"
+}
+
+/// The end of the join block in HTML. Its spelling says, to whoever takes the block out again, whether a
+/// folding of ours follows it.
+pub(super) fn html_end(padding: usize, folded: bool) -> String {
+    let fence = if folded {
+        HTML_FENCE_FOLDED
+    } else {
+        HTML_FENCE
+    };
+    " ".repeat(padding) + fence
+}
+
+/// Where the join block with this URL stands in HTML.
+pub(super) fn find_html(text: &str, join_url: &JoinUrl) -> Option<Range<usize>> {
+    html::block(text, |href| {
+        let href = href.trim();
+        href == join_url.expose()
+            || wrapped::unwrapped(href).is_some_and(|inner| inner == join_url.expose())
+    })
+}
+
+/// Whether a folding of ours follows this join block in HTML.
+pub(super) fn is_folded(block: &str) -> bool {
+    block.ends_with(HTML_FENCE_FOLDED)
+}
+
+/// Whether HTML holds the URL, as [`holds`] says it of a text.
+pub(super) fn html_holds(text: &str, join_url: &JoinUrl) -> bool {
+    holds(&html::unescape(text), join_url)
 }
 
 /// The numbers with the conference id, as a telephone dials them: `+49 69 1234567,,123456789#`.
@@ -223,6 +299,33 @@ pub fn find(description: &str, join_url: &JoinUrl) -> Option<Range<usize>> {
     None
 }
 
+/// Where a join block stands, known by its fences and its title, whose join line is gone.
+pub(super) fn remains(description: &str) -> Option<Range<usize>> {
+    let mut at = 0;
+    let (mut begun, mut fence) = (None, None);
+    for line in description.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let text = line.trim();
+        if text == FENCE {
+            if let Some(from) = begun {
+                return Some(from..at);
+            }
+            fence = Some(start);
+        } else if !text.is_empty() {
+            let joins = |labels: &Labels| {
+                let rest = text.strip_prefix(labels.join.trim_end());
+                rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
+            };
+            begun = match fence.take() {
+                Some(from) => labels::ALL.iter().any(|l| l.title == text).then_some(from),
+                None => begun.filter(|_| !labels::ALL.iter().any(joins)),
+            };
+        }
+    }
+    None
+}
+
 /// The join URL of a join block in an unescaped DESCRIPTION, known by its fence, its title and the
 /// label before the URL.
 pub(super) fn shown(description: &str) -> Option<&str> {
@@ -253,16 +356,24 @@ pub(super) fn is_telephone_label(label: &str) -> bool {
         .any(|labels| label == labels.conference_phone || label == labels.conference_numbers)
 }
 
-/// Whether the text holds the URL, as itself and not as the beginning of a longer one.
+/// Whether the text holds the URL, as itself and not as the beginning of a longer one, or as a mail
+/// filter has wrapped it.
 pub fn holds(text: &str, join_url: &JoinUrl) -> bool {
     let url = join_url.expose();
-    !url.is_empty()
-        && text.match_indices(url).any(|(at, _)| {
+    let is_here = || {
+        text.match_indices(url).any(|(at, _)| {
             let next = text
                 .get(at + url.len()..)
                 .and_then(|rest| rest.chars().next());
             next.is_none_or(|c| !c.is_alphanumeric() && !"%/?&=#_~-+".contains(c))
         })
+    };
+    let is_wrapped = || {
+        let ends = |c: char| c.is_whitespace() || "<>\"".contains(c);
+        let mut words = text.split(ends).take(MAX_WORDS);
+        words.any(|word| wrapped::unwrapped(word).is_some_and(|inner| inner == url))
+    };
+    !url.is_empty() && (is_here() || wrapped::may_hold(text) && is_wrapped())
 }
 
 #[cfg(test)]
@@ -440,6 +551,65 @@ mod tests {
         ] {
             assert_eq!(found(&no), None, "{no}");
         }
+    }
+
+    #[test]
+    fn the_html_block_is_found_by_its_fences_and_link() {
+        let url = JoinUrl::new("https://teams.microsoft.com/meet/1?p=a&b='c'");
+        let details = Details {
+            passcode: Some("<b>ä&".to_owned()),
+            ..details()
+        };
+        for (ascii, folded) in [(false, false), (true, true)] {
+            let block = render_html(&url, &details, &ALL, "fr", ascii) + &html_end(2, folded);
+            let href = "href=\"https://teams.microsoft.com/meet/1?p=a&amp;b=&#39;c&#39;\"";
+            assert_eq!(block.matches(href).count(), 1, "{block}");
+            assert_eq!(block.matches("<a href=").count(), 4);
+            assert_eq!(block.matches("<br>").count(), 10);
+            assert!(block.contains(if ascii {
+                "&lt;b&gt;&#228;&amp;"
+            } else {
+                "&lt;b&gt;ä&amp;"
+            }));
+            assert_eq!(block.is_ascii(), ascii);
+            assert_eq!(is_folded(&block), folded);
+            assert!(html_holds(&block, &url));
+            let found = |text: &str| find_html(text, &url).map(|range| text[range].to_owned());
+            for text in [
+                block.clone(),
+                format!("<p>a<hr>b</p>{block}<hr>x</body>"),
+                format!("<hr><p>more than a title: {}<hr>{block}", "x".repeat(2000)),
+            ] {
+                assert_eq!(found(&text).as_deref(), Some(block.as_str()), "{text}");
+            }
+            let tidied = block
+                .replace("<br>", "\n<br />")
+                .replace("<hr>", "<hr class=\"x\"/>");
+            assert_eq!(found(&tidied), Some(tidied.clone()));
+            for no in [
+                block.replace("meet/1", "meet/2"),
+                block.replacen("<hr>", "", 1),
+                block.replacen("<p>", &"<i>x</i>".repeat(200), 1),
+                format!("<!--{block}-->"),
+            ] {
+                assert_eq!(found(&no), None, "{no}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrapped_link_in_the_block_is_ours() {
+        let wrapped = format!(
+            "https://eur01.safelinks.protection.outlook.com/?url={}&data=x",
+            percent_encoding::utf8_percent_encode(URL, percent_encoding::NON_ALPHANUMERIC)
+        );
+        let text = render(&url(), &details(), &ALL, "de").replace(URL, &wrapped);
+        assert_eq!(find(&text, &url()), Some(0..text.len()));
+        let html = render_html(&url(), &details(), &ALL, "de", false) + &html_end(0, false);
+        let html = html.replace(&html::escape(URL, false), &html::escape(&wrapped, false));
+        assert_eq!(find_html(&html, &url()), Some(0..html.len()));
+        let other = JoinUrl::new(format!("{URL}x"));
+        assert!(!holds(&text, &other) && find_html(&html, &other).is_none());
     }
 
     #[test]

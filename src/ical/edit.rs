@@ -132,12 +132,8 @@ impl Style {
     /// `rest`, bytes of a logical line from where a cut ends, as they continue a physical line that
     /// holds `column` octets: behind a line end of their own when they would be too long for it.
     pub(super) fn joined(self, column: usize, rest: &[u8]) -> Vec<u8> {
-        let first = rest
-            .iter()
-            .position(|byte| b"\r\n".contains(byte))
-            .unwrap_or(rest.len());
         let mut bytes = Vec::with_capacity(rest.len() + 3);
-        if first > 0 && column + first > WIDTH {
+        if is_wider(column, rest) {
             self.fold(&mut bytes);
         }
         bytes.extend_from_slice(rest);
@@ -165,7 +161,8 @@ impl Style {
         bytes
     }
 
-    fn fold(self, bytes: &mut Vec<u8>) {
+    /// Begins a new physical line.
+    pub(super) fn fold(self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(self.eol);
         bytes.extend_from_slice(self.fold);
     }
@@ -177,6 +174,24 @@ pub(super) fn column(bytes: &[u8]) -> usize {
     bytes.len() - last.map_or(0, |at| at + 1)
 }
 
+/// Whether `rest` makes a physical line that holds `column` octets too wide; nothing of a line never does.
+pub(super) fn is_wider(column: usize, rest: &[u8]) -> bool {
+    let first = rest.iter().position(|byte| b"\r\n".contains(byte));
+    let first = first.unwrap_or(rest.len());
+    first > 0 && column + first > WIDTH
+}
+
+/// The length of the line end and continuation character that `bytes` of a logical line begin with; 0:
+/// they begin with neither.
+pub(super) fn fold_length(bytes: &[u8]) -> usize {
+    let eol = match bytes.split_first() {
+        Some((b'\r', rest)) => 1 + after_carriage_returns(rest),
+        Some((b'\n', _)) => 1,
+        _ => return 0,
+    };
+    bytes.len().min(eol + 1)
+}
+
 /// Where the bytes begin that [`Style::appended`] has put behind the byte `from` of `line`: behind the
 /// empty continuations that were there already, before the one that it made because the line was full.
 pub(super) fn appended_from(bytes: &[u8], line: &ContentLine<'_>, from: usize) -> usize {
@@ -184,13 +199,12 @@ pub(super) fn appended_from(bytes: &[u8], line: &ContentLine<'_>, from: usize) -
     let before = bytes.get(content.start..from).unwrap_or_default();
     let (mut behind, mut last) = (from, from);
     loop {
-        let eol = match bytes.get(behind..content.end).and_then(<[u8]>::split_first) {
-            Some((b'\r', rest)) => 1 + after_carriage_returns(rest),
-            Some((b'\n', _)) => 1,
-            _ => break,
-        };
+        let folding = fold_length(bytes.get(behind..content.end).unwrap_or_default());
+        if folding == 0 {
+            break;
+        }
         last = behind;
-        behind = content.end.min(behind + eol + 1);
+        behind += folding;
     }
     if column(before) < WIDTH { behind } else { last }
 }

@@ -72,6 +72,27 @@ pub struct Component {
     pub location_empty: bool,
     /// URL is absent.
     pub url_absent: bool,
+    /// The HTML twins of its DESCRIPTION, in file order.
+    pub twins: Vec<HtmlTwin>,
+}
+
+/// A description that stands in a component as HTML, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HtmlTwin {
+    /// [`Place::AltRep`], [`Place::AltDesc`] or [`Place::Styled`].
+    pub place: Place,
+    /// The physical line of its property, from 1.
+    pub line: usize,
+    /// Why no link goes into it; `None`: one does.
+    pub left: Option<&'static str>,
+}
+
+impl HtmlTwin {
+    /// That it is left as it is, and why; `None`: a link goes into it.
+    pub fn note(&self) -> Option<String> {
+        let why = self.left?;
+        Some(format!("{} is left as it is: {why}", self.place.name()))
+    }
 }
 
 /// A conference link found in a component.
@@ -98,18 +119,27 @@ pub enum Place {
     Conference,
     /// X-MICROSOFT-SKYPETEAMSMEETINGURL.
     SkypeTeams,
-    /// Any other property known to hold one (X-GOOGLE-CONFERENCE, X-ZOOM-..., an HTML twin).
+    /// The ALTREP of DESCRIPTION, a `data:` URL with HTML.
+    AltRep,
+    /// X-ALT-DESC, with HTML.
+    AltDesc,
+    /// STYLED-DESCRIPTION (RFC 9073), with HTML.
+    Styled,
+    /// Any other property that holds one (X-GOOGLE-CONFERENCE, X-ZOOM-...).
     Other,
 }
 
 impl Place {
     /// The places that a link is written into, in the order of their names here.
-    pub const WRITTEN: [Self; 5] = [
+    pub const WRITTEN: [Self; 8] = [
         Self::Description,
         Self::Location,
         Self::Url,
         Self::Conference,
         Self::SkypeTeams,
+        Self::AltRep,
+        Self::AltDesc,
+        Self::Styled,
     ];
 
     /// The property's name; `other` for those that have several.
@@ -120,6 +150,9 @@ impl Place {
             Self::Url => "URL",
             Self::Conference => "CONFERENCE",
             Self::SkypeTeams => "X-MICROSOFT-SKYPETEAMSMEETINGURL",
+            Self::AltRep => "ALTREP",
+            Self::AltDesc => "X-ALT-DESC",
+            Self::Styled => "STYLED-DESCRIPTION",
             Self::Other => "other",
         }
     }
@@ -143,6 +176,16 @@ pub enum Provider {
     Webex,
     /// Jitsi.
     Jitsi,
+    /// BigBlueButton.
+    BigBlueButton,
+    /// Whereby.
+    Whereby,
+    /// Nextcloud Talk.
+    Talk,
+    /// Amazon Chime.
+    Chime,
+    /// GoTo Meeting and Webinar.
+    GoTo,
 }
 
 /// CLASS (RFC 5545, 3.8.1.3); an unknown value counts as private, as the RFC asks.

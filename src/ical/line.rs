@@ -188,6 +188,41 @@ impl<'a> ContentLine<'a> {
         located
     }
 
+    /// What stands between the quotes of the first parameter `name`, as it is written: outer `None`, there
+    /// is no such parameter; inner `None`, its value is not one in quotes.
+    pub(super) fn quoted_param(&self, name: &str) -> Option<Option<Placed>> {
+        let range = param_range(&self.logical(), name)?;
+        let mut placed = self.placed(range);
+        let quoted = placed.bytes.len() >= 2
+            && placed.bytes.first() == Some(&b'"')
+            && memchr(b'"', placed.bytes.get(1..)?) == Some(placed.bytes.len() - 2);
+        if quoted {
+            placed.cut_front(1);
+            placed.bytes.pop();
+        }
+        Some(quoted.then_some(placed))
+    }
+
+    /// The bytes `range` of the logical line, with their places.
+    fn placed(&self, range: Range<usize>) -> Placed {
+        let mut unfolded = Unfolded { rest: self.content };
+        let position = |rest: &[u8]| self.start + self.content.len() - rest.len();
+        for _ in 0..range.start {
+            unfolded.next();
+        }
+        let mut placed = Placed {
+            bytes: Vec::with_capacity(range.len()),
+            ends: Vec::with_capacity(range.len()),
+            start: position(unfolded.rest),
+        };
+        for _ in range {
+            let Some(byte) = unfolded.next() else { break };
+            placed.bytes.push(byte);
+            placed.ends.push(position(unfolded.rest));
+        }
+        placed
+    }
+
     /// The whole line, unfolded, without its line end.
     pub(super) fn logical(&self) -> Cow<'a, [u8]> {
         if memchr2(b'\r', b'\n', self.content).is_none() {
@@ -220,6 +255,27 @@ impl<'a> ContentLine<'a> {
     }
 }
 
+/// Bytes of a logical line, and where each stands in the document.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) bytes: Vec<u8>,
+    /// The offset behind each byte.
+    pub(super) ends: Vec<usize>,
+    /// The offset of the first.
+    pub(super) start: usize,
+}
+
+impl Placed {
+    /// Without the first `count` bytes.
+    pub(super) fn cut_front(&mut self, count: usize) {
+        let count = count.min(self.bytes.len());
+        self.bytes.drain(..count);
+        if let Some(end) = self.ends.drain(..count).next_back() {
+            self.start = end;
+        }
+    }
+}
+
 /// A TEXT value and where it stands in the document.
 #[derive(Debug)]
 pub(super) struct Located {
@@ -231,6 +287,23 @@ pub(super) struct Located {
 }
 
 impl Located {
+    /// The text of these bytes.
+    pub(super) fn of(placed: &Placed) -> Self {
+        let mut located = Self {
+            text: String::new(),
+            ends: Vec::new(),
+            start: placed.start,
+        };
+        let utf8 = std::str::from_utf8(&placed.bytes).is_ok();
+        let mut ends = placed.ends.iter().copied();
+        for c in decode(&placed.bytes).chars() {
+            let skipped = if utf8 { c.len_utf8() - 1 } else { 0 };
+            let end = ends.nth(skipped).unwrap_or(placed.start);
+            located.push(c, end);
+        }
+        located
+    }
+
     /// The offset in the document behind the first `index` bytes of the text.
     pub(super) fn after(&self, index: usize) -> usize {
         match index.checked_sub(1) {
@@ -325,6 +398,22 @@ fn raw_params(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
             Some(at) => (&param[..at], &param[at + 1..]),
             None => (param, &b""[..]),
         })
+}
+
+/// Where the value of the first parameter `name` stands in a logical line, with its quotes.
+fn param_range(line: &[u8], name: &str) -> Option<Range<usize>> {
+    let mut start = head(line).len();
+    let params = line.get(start..value_at(line).saturating_sub(1))?;
+    for param in split(params, b';') {
+        let end = start + param.len();
+        if let Some(at) = memchr(b'=', param)
+            && decode(param.get(..at)?).trim().eq_ignore_ascii_case(name)
+        {
+            return Some(start + at + 1..end);
+        }
+        start = end + 1;
+    }
+    None
 }
 
 /// The parts of `bytes` between separators that stand outside quotes.

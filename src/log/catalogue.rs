@@ -81,7 +81,7 @@ catalogue! {
     CONTROL_FAILING "control.failing" WARN "commands cannot reach the running daemon"
         ["path", "error"]
         "The control socket cannot be made there. Calendars are watched all the same; `status` and \
-         `plan` work beside the daemon, `sync` and `resume` need it stopped."
+         `plan` work beside the daemon, `sync`, `resume` and `unlink` need it stopped."
         do: "Free the path, or set RUNTIME_DIRECTORY to a directory of the service; then restart."
     STATE_DAMAGED "state.damaged" ERROR "the state was damaged and is begun anew"
         ["path", "error"]
@@ -144,6 +144,10 @@ catalogue! {
         ["calendar", "scope", "changed", "unchanged", "vanished", "events", "created", "written", "milliseconds"]
         "What one pass looked at and did."
         do: "Nothing."
+    CALENDAR_PUBLISHED "calendar.published" INFO "a feed was published with its links"
+        ["calendar"]
+        "The feed or its links have changed, and what is published has followed."
+        do: "Nothing."
     RESOURCE_UNREADABLE "resource.unreadable" WARN "a file or object of a calendar cannot be read"
         ["calendar", "resource", "error"]
         "This one is left as it is; its neighbours go on. It is read again when it changes."
@@ -173,6 +177,10 @@ catalogue! {
         ["calendar", "resource", "uid"]
         "The event shows its link."
         do: "Nothing."
+    LINK_TWIN_LEFT "link.twin-left" DEBUG "a description in HTML is left without the link"
+        ["calendar", "resource", "uid", "line", "reason"]
+        "A calendar program that shows the HTML in place of the text does not show the link there."
+        do: "Nothing; the link is in the event's other properties."
     LINK_RESTORED "link.restored" INFO "parts of a link were written again"
         ["calendar", "resource", "uid"]
         "A calendar program had dropped some of the properties."
@@ -188,7 +196,13 @@ catalogue! {
     LINK_REMOVED "link.removed" INFO "a person took a link out, and it stays out"
         ["calendar", "resource", "uid"]
         "Our link was seen in the event and is gone from it."
-        do: "Nothing. To link the event again, tag it: the word Teams as a category."
+        do: "Nothing. A copy of the event, under a UID of its own, gets a link."
+    LINK_TAKEN_OUT "link.taken-out" INFO "a link was taken out of an event"
+        ["calendar", "resource", "uid", "reason"]
+        "`removed`: lines of it were left when a person took it out. `tagged`: the event says \
+         `no-teams`. `foreign-link`: it, or an occurrence of it, has got another conference. \
+         `unlinked`: `meetbridge unlink` asked for it."
+        do: "Nothing."
     MEETING_UPDATED "meeting.updated" INFO "a meeting follows its event"
         ["calendar", "uid", "organizer"]
         "Times or title of the event changed, or the meeting was about to expire."

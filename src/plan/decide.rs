@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 
 use super::kept::lacking;
 use super::life::{in_progress_until, is_behind, roll_at};
-use super::select::{Rules, examine, horizon_reaches, not_organized, settled_at, skips};
+use super::person::{Out, wants_out};
+use super::select::{
+    Rules, Standing, examine, foreign_link, horizon_reaches, not_organized, settled_at, skips,
+};
 use super::style::Style;
 use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
 use super::why::Why;
@@ -55,6 +58,8 @@ pub enum Decision {
         /// When the meeting takes place.
         span: Span,
     },
+    /// Take out what there is of the link, and why.
+    TakeOut(Out),
 }
 
 impl Decision {
@@ -70,6 +75,7 @@ impl Decision {
             Self::Write { .. } => "write",
             Self::Rewrite { .. } => "rewrite",
             Self::Update { .. } => "update",
+            Self::TakeOut(_) => "take-out",
         }
     }
 
@@ -77,8 +83,17 @@ impl Decision {
     pub fn acts(&self) -> bool {
         matches!(
             self,
-            Self::Link { .. } | Self::Write { .. } | Self::Rewrite { .. } | Self::Update { .. }
+            Self::Link { .. }
+                | Self::Write { .. }
+                | Self::Rewrite { .. }
+                | Self::Update { .. }
+                | Self::TakeOut(_)
         )
+    }
+
+    /// Whether it may need the meeting service.
+    pub fn asks(&self) -> bool {
+        self.acts() && !matches!(self, Self::TakeOut(_))
     }
 }
 
@@ -127,8 +142,15 @@ pub struct Ask<'a> {
     pub foreign_meeting: Option<&'a JoinUrl>,
     /// A rewrite is asked for, and the link is not, or not known to be, as it would be written now.
     pub outdated: bool,
+    /// There is something of the link in the event that can be taken out, should it be.
+    pub traces: bool,
     /// Since when the event is unchanged.
     pub unchanged_since: DateTime<Utc>,
+    /// Whether its UID is known to stay.
+    pub uid: Standing,
+    /// Whether a changed event is read without its link, though nobody took that out
+    /// ([`crate::calendar::Calendar::is_derived`]).
+    pub derived: bool,
 }
 
 /// Decides what one event needs. Same arguments, same answer.
@@ -138,6 +160,9 @@ pub fn decide(ask: &Ask<'_>) -> Decided {
             line: Some(ask.event.line),
             what: fault.clone(),
         });
+    }
+    if is_out_for_good(ask) {
+        return leave(Why::OptedOut);
     }
     match (whose(ask), ask.link, ask.meeting) {
         (Whose::Ours { .. }, Some(link), Some(meeting)) => maintain(ask, link, meeting),
@@ -156,6 +181,12 @@ pub fn decide(ask: &Ask<'_>) -> Decided {
         (Whose::Copied(join_url), ..) => make(ask, Some(join_url)),
         (Whose::Nobodys, ..) => make(ask, None),
     }
+}
+
+/// Whether an operator opted the event out, and it does not show the link.
+fn is_out_for_good(ask: &Ask<'_>) -> bool {
+    let shows = |known: &MeetingRecord| write::shows(ask.event, &known.meeting.join_url);
+    ask.link.is_some_and(|link| link.phase == Phase::OptedOut) && !ask.meeting.is_some_and(shows)
 }
 
 /// The key of the event's meeting: as remembered, else under the configured organizer.
@@ -242,7 +273,7 @@ fn carries(event: &Event, join_url: &JoinUrl) -> bool {
 
 /// The link of another event that was copied into one that has its own. Where ours is not known to
 /// have landed, what is remembered of other meetings tells it too; later, a person may have put it there.
-fn copied(ask: &Ask<'_>, link: &Link, own: &JoinUrl) -> Option<JoinUrl> {
+pub(super) fn copied(ask: &Ask<'_>, link: &Link, own: &JoinUrl) -> Option<JoinUrl> {
     let by_mark = marked(ask.event).filter(|(generation, _)| !is_own(ask, generation));
     let by_url = ask
         .foreign_meeting
@@ -297,7 +328,7 @@ fn marked_url(event: &Event) -> Option<JoinUrl> {
         Place::Url => 2,
         Place::Description => 3,
         Place::Location => 4,
-        Place::Other => 5,
+        Place::AltRep | Place::AltDesc | Place::Styled | Place::Other => 5,
     };
     links
         .min_by_key(|l| rank(l.place))
@@ -308,11 +339,22 @@ fn marked_url(event: &Event) -> Option<JoinUrl> {
 fn make(ask: &Ask<'_>, replaces: Option<JoinUrl>) -> Decided {
     let own = ask.meeting.map(|m| &m.meeting.join_url);
     let ours: Vec<&JoinUrl> = own.into_iter().chain(replaces.as_ref()).collect();
-    let verdicts = examine(ask.now, ask.event, ask.rules, ask.unchanged_since, &ours);
+    let verdicts = examine(
+        ask.now,
+        ask.event,
+        ask.rules,
+        ask.unchanged_since,
+        &ours,
+        ask.uid,
+    );
     if let Some(why) = verdicts.into_iter().find_map(|v| v.refusal) {
         let due = match (&why, &ask.event.next) {
             (Why::BeyondHorizon, Next::At(span)) => horizon_reaches(span.start, ask.rules.horizon),
             (Why::Settling, _) => settled_at(ask.unchanged_since, ask.rules.settle),
+            (Why::UidUnproven | Why::UidMinted, _) => match ask.uid {
+                Standing::Unproven { until, .. } => until,
+                Standing::Proven => None,
+            },
             _ => None,
         };
         return Decided {
@@ -329,6 +371,13 @@ fn make(ask: &Ask<'_>, replaces: Option<JoinUrl>) -> Decided {
 /// An event that has its link: is it whole, and is its meeting up to date?
 fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     let (event, rules, join_url) = (ask.event, ask.rules, &meeting.meeting.join_url);
+    let landed = matches!(link.phase, Phase::Written | Phase::Seen);
+    if ask.derived && landed && !write::shows(event, join_url) {
+        return attach_again(ask, join_url);
+    }
+    if let Some(out) = wants_out(ask) {
+        return take_out(ask, link, out);
+    }
     if !write::shows(event, join_url) {
         return if link.phase == Phase::Seen && !is_restored(event, link) {
             leave(Why::LinkRemoved)
@@ -377,9 +426,54 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     up_to_date(ask, meeting, span)
 }
 
+/// An event whose source has it without the link that it is published with. What takes a link out
+/// keeps it out; a link that is there stays, whatever the rules for new ones say.
+fn attach_again(ask: &Ask<'_>, own: &JoinUrl) -> Decided {
+    let event = ask.event;
+    let replaces = marked(event).map(|(_, url)| url).filter(|url| url != own);
+    let ours: Vec<&JoinUrl> = std::iter::once(own).chain(&replaces).collect();
+    if event.cancelled {
+        return leave(Why::Cancelled);
+    }
+    if is_opted_out(event) || has_opt_out_mark(event) {
+        return leave(Why::OptedOut);
+    }
+    if let Some(provider) = foreign_link(event, &ours) {
+        return leave(Why::ForeignLink(provider));
+    }
+    now(Decision::Write { replaces })
+}
+
+/// A link that is to go: it does when the event has settled, unless its calendar puts it back.
+fn take_out(ask: &Ask<'_>, link: &Link, out: Out) -> Decided {
+    if !ask.traces {
+        return leave(out.nothing_left());
+    }
+    let is_ours = match out {
+        Out::ForeignInOverride(_) => ask.event.content == link.before,
+        _ => link.phase >= Phase::TakenOut && is_same(ask.event, link),
+    };
+    if is_ours && link.attempts >= ATTEMPTS {
+        return leave(Why::DoesNotStick);
+    }
+    if skips(ask.event, ask.rules) && !matches!(out, Out::Unlinked { .. }) {
+        return leave(match out {
+            Out::Removed => Why::LinkRemoved,
+            _ => Why::AttendeesSkipped,
+        });
+    }
+    match settled_at(ask.unchanged_since, ask.rules.settle) {
+        Some(at) if ask.now < at => Decided {
+            what: Decision::Leave(Why::Settling),
+            due: Some(at),
+        },
+        _ => now(Decision::TakeOut(out)),
+    }
+}
+
 /// Whether an event without our link is a copy from before it was linked, brought back by a backup or by
 /// a program that had not seen the link, and not an event from which a person took it out.
-fn is_restored(event: &Event, link: &Link) -> bool {
+pub(super) fn is_restored(event: &Event, link: &Link) -> bool {
     let same = event.content == link.before && link.attempts < ATTEMPTS;
     // What is written bears whole seconds.
     same || stamp(event).is_some_and(|at| at.timestamp() < link.written.timestamp())

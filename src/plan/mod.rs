@@ -6,6 +6,7 @@
 pub mod decide;
 pub mod kept;
 mod life;
+mod person;
 pub mod select;
 pub mod style;
 mod tags;
@@ -15,6 +16,9 @@ mod why;
 
 pub use decide::{Ask, Decided, Decision, decide, is_same, key_of, marked_generation, stamp};
 pub use life::{assumed_span, in_progress_until, is_behind, roll_at};
-pub use select::{EventsWithAttendees, Rules, Select, Verdict, examine, has_guests};
+pub use person::{Out, wants_out};
+pub use select::{
+    EventsWithAttendees, Rules, Select, Standing, Verdict, examine, has_guests, is_organized,
+};
 pub use style::{Style, Template};
 pub use why::Why;

@@ -55,6 +55,31 @@ pub struct Rules {
     pub private: bool,
 }
 
+/// Whether an event's UID is known to stay, where a source may mint others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It is, or it need not be.
+    #[default]
+    Proven,
+    /// Not before this time.
+    Unproven {
+        /// When another reading proves it.
+        until: Option<DateTime<Utc>>,
+        /// The source was seen to mint UIDs.
+        minted: bool,
+    },
+}
+
+impl Standing {
+    fn refusal(self) -> Option<Why> {
+        match self {
+            Self::Proven => None,
+            Self::Unproven { minted: true, .. } => Some(Why::UidMinted),
+            Self::Unproven { minted: false, .. } => Some(Why::UidUnproven),
+        }
+    }
+}
+
 /// What one rule says of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -74,9 +99,10 @@ pub fn examine(
     rules: &Rules,
     unchanged_since: DateTime<Utc>,
     ours: &[&JoinUrl],
+    uid: Standing,
 ) -> Vec<Verdict> {
     let tagged = is_tagged(event);
-    let mut verdicts = Vec::with_capacity(13);
+    let mut verdicts = Vec::with_capacity(14);
     let mut rule = |rule, refusal: Option<Why>, saw: String| {
         verdicts.push(Verdict { rule, refusal, saw });
     };
@@ -204,6 +230,8 @@ pub fn examine(
         String::new(),
     );
 
+    rule("its UID has proven to stay", uid.refusal(), String::new());
+
     let settled = settled_at(unchanged_since, rules.settle).is_none_or(|at| now >= at);
     let saw = format!(
         "unchanged since {}",
@@ -232,6 +260,11 @@ pub(super) fn not_organized(event: &Event, rules: &Rules) -> Option<Why> {
     (!addresses.contains(organizer)).then_some(Why::NotOrganizer)
 }
 
+/// Whether the account organizes the event, as far as is known.
+pub fn is_organized(event: &Event, rules: &Rules) -> bool {
+    not_organized(event, rules).is_none()
+}
+
 /// Whether the event is not to be written because of those who are invited.
 pub(super) fn skips(event: &Event, rules: &Rules) -> bool {
     rules.events_with_attendees == EventsWithAttendees::Skip && has_guests(event, rules)
@@ -253,7 +286,7 @@ fn guests(event: &Event, rules: &Rules) -> usize {
 
 /// The conference of somebody else that the event carries, if any. An override's own does not count
 /// as long as there is a master: it keeps that link, and the rest of the series gets ours.
-fn foreign_link(event: &Event, ours: &[&JoinUrl]) -> Option<Provider> {
+pub(super) fn foreign_link(event: &Event, ours: &[&JoinUrl]) -> Option<Provider> {
     let has_master = event.components.iter().any(|c| !c.is_override);
     event
         .components

@@ -4,12 +4,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeZone, Utc};
 
 use super::*;
-use crate::ical::event::{Class, Component, Event, FoundLink, Next, Place, Provider};
+use crate::ical::event::{Class, Component, Event, FoundLink, HtmlTwin, Next, Place, Provider};
 use crate::ical::mark::{EmptyBefore, Mark};
 use crate::ical::write::Location;
 use crate::meeting::{Details, Meeting};
 use crate::model::*;
 use crate::state::{Link, MeetingRecord, Phase};
+
+mod person;
 
 const OURS: &str = "https://teams.microsoft.com/l/meetup-join/ours";
 const OTHER: &str = "https://teams.microsoft.com/l/meetup-join/other";
@@ -83,6 +85,7 @@ fn component(links: Vec<(Place, Provider, &str)>) -> Component {
         links: links.into_iter().map(found).collect(),
         location_empty: false,
         url_absent: false,
+        twins: Vec::new(),
     }
 }
 
@@ -181,6 +184,9 @@ struct Case {
     since: DateTime<Utc>,
     drops: BTreeSet<Place>,
     outdated: bool,
+    uid: Standing,
+    derived: bool,
+    traces: bool,
 }
 
 impl Case {
@@ -197,6 +203,9 @@ impl Case {
             style: Style::default(),
             drops: BTreeSet::new(),
             outdated: false,
+            uid: Standing::Proven,
+            derived: false,
+            traces: false,
         }
     }
 
@@ -222,7 +231,10 @@ impl Case {
             meeting: self.meeting.as_ref(),
             foreign_meeting: self.copied.as_ref(),
             outdated: self.outdated,
+            traces: self.traces,
             unchanged_since: self.since,
+            uid: self.uid,
+            derived: self.derived,
         })
     }
 }
@@ -717,6 +729,35 @@ fn what_the_calendar_drops_is_not_missed() {
 }
 
 #[test]
+fn an_html_twin_is_a_place_of_its_own() {
+    let twin = |left| HtmlTwin {
+        place: Place::AltDesc,
+        line: 9,
+        left,
+    };
+    let mut with = Case::remembered(linked(), Phase::Seen);
+    with.event.components[0].twins = vec![twin(Some("it is too long"))];
+    assert_eq!(with.decide().what, no(Why::InStep));
+    with.event.components[0].twins.push(twin(None));
+    assert_eq!(with.decide().what, Decision::Write { replaces: None });
+    // A calendar that puts its own HTML in the place of ours is learned.
+    let join_url = JoinUrl::new(OURS);
+    let drops = kept::learn(
+        &with.event,
+        &join_url,
+        Location::Url,
+        &BTreeSet::new(),
+        true,
+    );
+    assert_eq!(drops, [Place::AltDesc].into());
+    with.drops = drops;
+    assert_eq!(with.decide().what, no(Why::InStep));
+    for place in Place::WRITTEN {
+        assert_eq!(Place::named(place.name()), Some(place));
+    }
+}
+
+#[test]
 fn what_a_calendar_drops_is_learned_from_what_it_makes_of_a_write() {
     use Place::{Conference, Description, Location as Where, SkypeTeams, Url};
     let learn = |event: &Event, drops: &[Place], untouched| {
@@ -830,7 +871,7 @@ fn every_rule_says_what_it_saw() {
             events_with_attendees: with,
             ..rules()
         };
-        let all = examine(at(10, 0), &event(), &rules, at(1, 0), &[]);
+        let all = examine(at(10, 0), &event(), &rules, at(1, 0), &[], Standing::Proven);
         let of = |rule: &str| {
             let found = all.iter().find(|v| v.rule == rule).unwrap();
             (found.refusal.as_ref().map(Why::name), found.saw.clone())
@@ -948,8 +989,15 @@ fn the_subject_is_clean_and_bounded() {
 
 #[test]
 fn explain_shows_every_rule_and_no_title() {
-    let verdicts = examine(at(10, 0), &event(), &rules(), at(1, 0), &[]);
-    assert_eq!(verdicts.len(), 13);
+    let verdicts = examine(
+        at(10, 0),
+        &event(),
+        &rules(),
+        at(1, 0),
+        &[],
+        Standing::Proven,
+    );
+    assert_eq!(verdicts.len(), 14);
     assert!(verdicts.iter().all(|v| v.refusal.is_none()));
     assert!(
         verdicts
@@ -1034,6 +1082,37 @@ fn a_meeting_that_lacks_settings_is_brought_up_to_date_once() {
     assert_eq!(case.decide().what, no(Why::InStep));
     case.style.settings = Settings::default();
     assert_eq!(case.decide().what, no(Why::InStep), "nothing is taken back");
+}
+
+#[test]
+fn an_event_gets_its_link_when_its_uid_is_proven() {
+    let mut case = Case::new(event());
+    for (minted, why) in [(false, Why::UidUnproven), (true, Why::UidMinted)] {
+        let until = Some(at(12, 0));
+        case.uid = Standing::Unproven { until, minted };
+        let decided = case.decide();
+        assert_eq!((decided.what, decided.due), (no(why), until));
+    }
+    case.uid = Standing::Proven;
+    assert_eq!(case.decide().what, make());
+}
+
+#[test]
+fn a_link_that_is_published_elsewhere_is_written_again_unless_something_keeps_it_out() {
+    let bare = |change: &dyn Fn(&mut Event)| {
+        let mut event = event();
+        change(&mut event);
+        let mut case = Case::remembered(event, Phase::Seen);
+        case.derived = true;
+        case.decide().what
+    };
+    let write = Decision::Write { replaces: None };
+    assert_eq!(bare(&|_| {}), write);
+    assert_eq!(bare(&|event| event.next = Next::Past), write);
+    assert_eq!(bare(&|event| event.attendees.clear()), write);
+    assert_eq!(bare(&|event| event.cancelled = true), no(Why::Cancelled));
+    let tagged = |event: &mut Event| event.categories.push("no-teams".into());
+    assert_eq!(bare(&tagged), no(Why::OptedOut));
 }
 
 #[test]

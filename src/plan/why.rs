@@ -40,6 +40,10 @@ pub enum Why {
     NotSelected,
     /// It has somebody else's conference.
     ForeignLink(Provider),
+    /// Its UID was not there long enough to count as one that stays.
+    UidUnproven,
+    /// Its source was seen to give events other UIDs.
+    UidMinted,
     /// It changed a moment ago.
     Settling,
     /// Our link was seen in it and is gone: a person took it out.
@@ -75,6 +79,8 @@ impl Why {
             Self::OptedOut => "opted-out",
             Self::NotSelected => "not-selected",
             Self::ForeignLink(_) => "foreign-link",
+            Self::UidUnproven => "uid-unproven",
+            Self::UidMinted => "uid-minted",
             Self::Settling => "settling",
             Self::LinkRemoved => "link-removed",
             Self::DoesNotStick => "does-not-stick",
@@ -121,6 +127,13 @@ impl fmt::Display for Why {
             Self::OptedOut => f.write_str("it is opted out"),
             Self::NotSelected => f.write_str("the calendar's `select` does not select it"),
             Self::ForeignLink(provider) => write!(f, "it has a {provider:?} conference of its own"),
+            Self::UidUnproven => f.write_str(
+                "its UID was not yet seen in two fetches of the feed, an interval apart",
+            ),
+            Self::UidMinted => f.write_str(
+                "the feed gives its events other UIDs, so that no link could stay with them: have its \
+                 publisher give each event a UID that stays the same",
+            ),
             Self::Settling => f.write_str("it changed a moment ago"),
             Self::LinkRemoved => f.write_str("a person took its link out"),
             Self::DoesNotStick => f.write_str("the calendar does not keep the link"),

@@ -80,6 +80,14 @@ pub enum Effect {
     YearOne,
     /// It is carried out; the answer lacks `joinWebUrl`.
     Partial,
+    /// It is not carried out, and no answer ever comes.
+    SilentBefore,
+    /// It is carried out, and no answer ever comes.
+    SilentAfter,
+    /// It is carried out; the answer has its status and an empty body.
+    Empty,
+    /// It is carried out; the answer has its status and a web page as its body.
+    WebPage,
 }
 
 impl Effect {
@@ -88,7 +96,12 @@ impl Effect {
     fn of_connection(&self) -> bool {
         matches!(
             self,
-            Self::Delay(_) | Self::LostBefore | Self::LostAfter | Self::Truncated
+            Self::Delay(_)
+                | Self::LostBefore
+                | Self::LostAfter
+                | Self::Truncated
+                | Self::SilentBefore
+                | Self::SilentAfter
         )
     }
 

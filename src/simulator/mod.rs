@@ -37,10 +37,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::http::{HeaderMap, Method};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use faults::{Effect, Fault, Match, RetryAfter, Scripted, Times};
+pub use http::Answered;
 pub use manners::{
     Dead, EntraManners, Existing, Expiry, FederatedCodes, FilterMiss, Hint, KeyCase, Limits,
     Manners, Race, Rate, RefreshTokens, Reuse, SecondDelete, Spelling, Verdict,
@@ -58,7 +60,8 @@ pub struct Simulator {
     hub: Arc<http::Hub>,
     address: SocketAddr,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    /// `None`: it does not listen.
+    task: Option<JoinHandle<()>>,
 }
 
 impl Simulator {
@@ -69,22 +72,47 @@ impl Simulator {
     /// `InvalidInput` for an address that is not loopback; else what binding it gives.
     pub async fn start(settings: Settings) -> io::Result<Self> {
         let listener = http::connection::bind(settings.listen).await?;
-        let address = listener.local_addr()?;
+        let mut simulator = Self::unheard(Settings {
+            listen: listener.local_addr()?,
+            ..settings
+        });
+        let (hub, stop) = (Arc::clone(&simulator.hub), simulator.stop.clone());
+        simulator.task = Some(tokio::spawn(http::run(hub, listener, stop)));
+        Ok(simulator)
+    }
+
+    /// A simulator that does not listen: [`Simulator::exchange`] is the way to it.
+    pub fn unheard(settings: Settings) -> Self {
+        let address = settings.listen;
         let base = format!("http://{address}");
-        let hub = Arc::new(http::Hub {
+        let hub = http::Hub {
             settings: Mutex::new(Arc::new(settings)),
             roots: vec![base.clone(), format!("http://localhost:{}", address.port())],
             base,
             world: Mutex::default(),
-        });
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(http::run(Arc::clone(&hub), listener, stop.clone()));
-        Ok(Self {
-            hub,
+        };
+        Self {
+            hub: Arc::new(hub),
             address,
-            stop,
-            task,
-        })
+            stop: CancellationToken::new(),
+            task: None,
+        }
+    }
+
+    /// Answers one request as it would over HTTP; `target` is the path and query. `None`: its
+    /// connection was closed without an answer. Dropping the future is the client going away.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for what cannot be the target of a request.
+    pub async fn exchange(
+        &self,
+        method: Method,
+        target: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> io::Result<Option<Answered>> {
+        http::exchange(&self.hub, method, target, headers, body).await
     }
 
     /// Where it listens.
@@ -230,13 +258,17 @@ impl Simulator {
     /// Ends it: no connection is answered after this returns.
     pub async fn stop(mut self) {
         self.end();
-        // An error says that the task was aborted, which is what was asked for.
-        let _ = (&mut self.task).await;
+        if let Some(task) = &mut self.task {
+            // An error says that the task was aborted, which is what was asked for.
+            let _ = task.await;
+        }
     }
 
     fn end(&self) {
         self.stop.cancel();
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 

@@ -18,6 +18,10 @@ pub enum Phase {
     Written,
     /// A later read, or a listing of the version we wrote, showed it in the event.
     Seen,
+    /// It was taken out again, or is about to be: the rules say whether the event gets it anew.
+    TakenOut,
+    /// An operator had it taken out for good, or has it taken out.
+    OptedOut,
 }
 
 /// An event's relation to its meeting: one per (calendar, resource, UID).

@@ -47,6 +47,8 @@ pub(super) fn read_link(row: &Row<'_>) -> rusqlite::Result<Link> {
             0 => Phase::Intended,
             1 => Phase::Written,
             2 => Phase::Seen,
+            3 => Phase::TakenOut,
+            4 => Phase::OptedOut,
             other => return Err(rusqlite::Error::IntegralValueOutOfRange(6, other)),
         },
         before: row.get(7)?,
@@ -70,6 +72,8 @@ pub(super) fn phase_number(phase: Phase) -> u8 {
         Phase::Intended => 0,
         Phase::Written => 1,
         Phase::Seen => 2,
+        Phase::TakenOut => 3,
+        Phase::OptedOut => 4,
     }
 }
 

@@ -11,7 +11,7 @@ const APPLICATION: i64 = 0x4d54_4252;
 /// changed after a release, only added.
 ///
 /// Times are microseconds since 1970 in UTC, days are counted from the common era, phases are 0
-/// (intended), 1 (written), 2 (seen).
+/// (intended), 1 (written), 2 (seen), 3 (taken out), 4 (opted out).
 pub(super) const STEPS: &[&str] = &[
     "
     CREATE TABLE calendars (

@@ -11,13 +11,14 @@ use super::job::Job;
 use super::obtain::Failure;
 use super::renewal::Got;
 use super::rewrite::finds_dial_in;
+use super::take_out::Components;
 use super::understand::{Planned, Understood, tally};
 use super::{AT_ONCE, Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::{Found, Known, Scope};
 use crate::log;
 use crate::meeting::MeetingError;
 use crate::model::JoinUrl;
-use crate::plan::{Decision, in_progress_until, is_behind, roll_at};
+use crate::plan::{Decision, Out, in_progress_until, is_behind, roll_at};
 use crate::state::MeetingRecord;
 
 /// How many meetings are got for a resource before it is written.
@@ -38,6 +39,13 @@ pub(super) struct Ready {
     pub(super) is_pending: bool,
 }
 
+impl Ready {
+    /// Whether nothing is written but what goes.
+    pub(super) fn takes_out(&self) -> bool {
+        matches!(self.change, Change::TakeOut { .. })
+    }
+}
+
 /// What is written of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
@@ -48,6 +56,13 @@ pub(super) enum Change {
     },
     /// All that is written otherwise than it would be now.
     Rewrite,
+    /// All there is of it goes.
+    TakeOut {
+        /// Why.
+        out: Out,
+        /// From which components.
+        components: Components,
+    },
 }
 
 /// How acting for one event ended, short of the write.
@@ -103,6 +118,15 @@ impl Bridge {
                 self.log_left(&calendar.name, &resource.id, uid, &what);
                 tally(&mut record.outcome, why.name());
                 record.due = sooner(record.due, due);
+            } else if let (Some(out), Some(meeting)) = (planned.out(), &planned.meeting) {
+                // No meeting is asked for, so nothing but the write is waited for.
+                let join_url = &meeting.meeting.join_url;
+                ready.push(Ready {
+                    change: Change::take_out(out, &planned.event, join_url),
+                    meeting: meeting.clone(),
+                    is_pending: false,
+                    planned,
+                });
             } else if allowed.keeps.postpones(&resource.id, &planned) {
                 tally(&mut record.outcome, decided.what.name());
                 record.due = sooner(record.due, self.clock.now().checked_add_signed(RETRY_PART));
@@ -124,6 +148,12 @@ impl Bridge {
             report.merge(part);
             match acted {
                 Some(Acted::Ready(one)) => {
+                    let (event, style) = (&one.planned.event, &calendar.style);
+                    if calendar.port.is_derived()
+                        && is_behind(event, &one.meeting, style, self.clock.now())
+                    {
+                        report.again.insert(resource.id.clone());
+                    }
                     let again = self.looked_at_again(calendar, &one.planned, &one.meeting);
                     record.due = sooner(record.due, again);
                     ready.push(*one);
@@ -189,6 +219,7 @@ impl Bridge {
                 if !understood.losses.is_empty() {
                     // Lost since the pass was judged: the next one judges it.
                     understood.losses.recheck = Some(self.clock.now());
+                    understood.put_off_unjudged(self.clock.now());
                 }
                 self.remember(calendar, &understood, &mut Report::default())?;
                 return Ok(Some(understood));

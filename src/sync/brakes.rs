@@ -25,6 +25,17 @@ pub(super) struct Allowed {
 }
 
 impl Allowed {
+    /// Nothing is asked of the meeting service, and the calendar is unlinked whether it is frozen or not.
+    pub(super) fn unlinking(keeps: Keeps, now: DateTime<Utc>) -> Self {
+        Self {
+            keeps,
+            rewrite: None,
+            frozen: false,
+            denied: HashMap::new(),
+            today: now.date_naive(),
+        }
+    }
+
     /// Why an event may not be acted upon in this pass, and when it may be tried again.
     pub(super) fn refusal(&self, resource: &ResourceId, uid: &Uid) -> Option<Refusal> {
         if self.frozen {

@@ -11,7 +11,7 @@ use super::{Bridge, Watched};
 use crate::calendar::Resource;
 use crate::ical::document::Document;
 use crate::ical::edit::Edits;
-use crate::ical::event::{Event, Place};
+use crate::ical::event::{Component, Event, Place};
 use crate::ical::{read, write};
 use crate::model::{MeetingKey, Uid};
 use crate::plan::kept::lacking;
@@ -50,6 +50,7 @@ impl Bridge {
             location: calendar.location,
             drops: keeps.drops(),
             zone: calendar.zone,
+            derived: calendar.port.is_derived(),
             now,
         };
         let bytes = resource.bytes.clone();
@@ -72,6 +73,8 @@ struct EditContext {
     location: write::Location,
     drops: BTreeSet<Place>,
     zone: chrono_tz::Tz,
+    /// The same feed and links give the same bytes, whenever they are written.
+    derived: bool,
     now: DateTime<Utc>,
 }
 
@@ -164,12 +167,24 @@ fn write(
     link: &Link,
     context: &EditContext,
 ) -> Result<Edits, write::WriteFault> {
-    let (event, now) = (&one.planned.event, context.now);
+    let event = &one.planned.event;
+    let stamp = (!context.derived).then_some(context.now);
     with_attachment(one, link, context, |attachment| match &one.change {
         Change::Complete { replaces } => {
-            write::attach(document, event, attachment, replaces.as_ref(), now)
+            write::attach(document, event, attachment, replaces.as_ref(), stamp)
         }
-        Change::Rewrite => write::rewrite(document, event, attachment, now),
+        Change::Rewrite => write::rewrite(document, event, attachment, stamp),
+        Change::TakeOut { out, components } => {
+            let goes = |component: &Component| components.contains(&component.index);
+            write::take_out(
+                document,
+                event,
+                attachment.join_url,
+                goes,
+                out.leaves_mark(),
+                stamp,
+            )
+        }
     })
 }
 
@@ -211,7 +226,7 @@ fn check<'a>(
     };
     let events = read::read(&changed, context.zone, context.now).events;
     let events: HashMap<&Uid, &Event> = events.iter().map(|event| (&event.uid, event)).collect();
-    let rewritten = |part: &&Part<'_>| part.one.change == Change::Rewrite;
+    let rewritten = |part: &&Part<'_>| !matches!(part.one.change, Change::Complete { .. });
     let replaces =
         |part: &Part<'_>| matches!(part.one.change, Change::Complete { replaces: Some(_) });
     if !parts.iter().any(replaces) {
@@ -253,10 +268,14 @@ fn is_right(
     context: &EditContext,
 ) -> bool {
     let (one, join_url) = (part.one, &part.one.meeting.meeting.join_url);
+    if let Change::TakeOut { components, .. } = &one.change {
+        let goes = |component: &Component| components.contains(&component.index);
+        return write::is_out(before, &one.planned.event, after, event, join_url, goes);
+    }
     let whole = write::missing(event, join_url, context.location).is_empty();
     whole
         && match &one.change {
-            Change::Complete { .. } => true,
+            Change::Complete { .. } | Change::TakeOut { .. } => true,
             Change::Rewrite => {
                 let then = write::bare(before, &one.planned.event, join_url);
                 let now = write::bare(after, event, join_url);

@@ -20,6 +20,7 @@ fn context() -> EditContext {
         location: write::Location::Url,
         drops: BTreeSet::new(),
         zone: chrono_tz::UTC,
+        derived: false,
         now: now(),
     }
 }
@@ -62,6 +63,7 @@ fn ready(bytes: &[u8]) -> Vec<Ready> {
             meeting: Some(meeting.clone()),
             adopted: false,
             unchanged_since: now(),
+            uid: Default::default(),
         };
         Ready {
             planned,

@@ -21,7 +21,7 @@ const LATER: chrono::Duration = chrono::Duration::hours(1);
 const AT_MOST: usize = 200;
 
 /// What became of a meeting.
-enum End {
+pub(super) enum End {
     Deleted,
     /// It stays, for good or for a while.
     Stays,
@@ -104,6 +104,17 @@ impl Bridge {
             self.has_ended(&link.uid, organizer, key)?;
             return Ok(End::Stays);
         };
+        self.end_now(calendar, &link, &record).await
+    }
+
+    /// Deletes the meeting of a link.
+    pub(super) async fn end_now(
+        &self,
+        calendar: &Watched,
+        link: &Link,
+        record: &MeetingRecord,
+    ) -> Result<End, StateError> {
+        let (organizer, key, now) = (&link.organizer, &link.external_id, self.clock.now());
         // First: an event that returns from now on does not take its meeting to be alive.
         self.state.put_meeting(&record.clone().outdated())?;
         let intent = Ending {
@@ -111,7 +122,7 @@ impl Bridge {
             due: now,
         };
         self.state.put_ending(organizer, key, Some(intent))?;
-        match self.delete(&record).await {
+        match self.delete(record).await {
             Ok(()) => {
                 self.has_ended(&link.uid, organizer, key)?;
                 log::event!(MEETING_DELETED, calendar = %calendar.name, uid = %link.uid,

@@ -40,7 +40,7 @@ impl Job {
             (Decision::Link { .. }, None, _) => true,
             // Given up with its organizer: the event gets another one's.
             (what, Some(known), Some(link)) => {
-                what.acts()
+                what.asks()
                     && known.schedule.is_empty()
                     && link.organizer != *calendar.organizer_of(&p.event)
             }

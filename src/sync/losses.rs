@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 
 use super::survey::Survey;
-use super::understand::Understood;
+use super::understand::{Understood, has_link};
+use super::unlink::is_unlinked;
 use super::{Bridge, Watched};
 use crate::calendar::Scope;
 use crate::ical::event::{Event, Next};
-use crate::ical::write;
 use crate::log;
 use crate::model::{ResourceId, Uid, Version};
 use crate::state::{CalendarRecord, Frozen, Gone, Link, Phase, ResourceRecord, StateError};
@@ -56,7 +56,7 @@ impl Losses {
 /// What one reading of a resource shows to be gone from it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
-    lost: Vec<Link>,
+    pub(super) lost: Vec<Link>,
     absent: Vec<Link>,
     /// When an absence is to be confirmed.
     pub(super) recheck: Option<DateTime<Utc>>,
@@ -104,8 +104,16 @@ impl Found {
     }
 }
 
-/// What a read of an event tells of its link beside what is done about it.
-pub(super) fn as_read(event: &Event, link: &Link, shown: bool, now: DateTime<Utc>) -> Link {
+/// What a read of an event tells of its link beside what is done about it. `out`: it is to go all the
+/// same.
+pub(super) fn as_read(
+    event: &Event,
+    link: &Link,
+    shown: bool,
+    out: bool,
+    now: DateTime<Utc>,
+) -> Link {
+    let shown = shown && !out;
     let gone = link.gone.filter(|gone| gone.confirmed && !shown);
     let cancelled = (event.cancelled && shown).then(|| link.cancelled.unwrap_or(now));
     Link {
@@ -148,11 +156,12 @@ impl Understood {
         }
         for planned in &self.events {
             if let (Some(link), Some(meeting)) = (&planned.link, &planned.meeting)
-                && !write::shows(&planned.event, &meeting.meeting.join_url)
+                && !has_link(calendar, planned, meeting)
             {
                 self.losses.taken_out(&planned.event, link, now);
             }
         }
+        self.note_taken_out(now);
     }
 }
 
@@ -261,7 +270,9 @@ impl Bridge {
         record: &CalendarRecord,
         losses: &Losses,
     ) -> Result<Option<(usize, usize)>, StateError> {
-        let frozen = record.frozen.as_ref().map(|frozen| frozen.since);
+        // What was unlinked is no loss.
+        let frozen = record.frozen.as_ref().filter(|frozen| !is_unlinked(frozen));
+        let frozen = frozen.map(|frozen| frozen.since);
         if losses.lost.is_empty() || (losses.lost.len() <= MOST && frozen.is_none()) {
             return Ok(None);
         }

@@ -20,8 +20,10 @@ mod renewal;
 mod retry;
 mod rewrite;
 mod survey;
+mod take_out;
 mod trouble;
 mod understand;
+mod unlink;
 mod watchlist;
 mod write_back;
 
@@ -47,9 +49,13 @@ pub use retry::is_failure;
 use survey::Survey;
 pub use trouble::Troubles;
 pub use understand::{Planned, Understood};
+pub use unlink::{Unlink, Unlinked};
 
 /// How many resources of a calendar are worked on at once. The meeting service has its own bound.
 const AT_ONCE: usize = 50;
+
+/// What stands for a published calendar in the log.
+const PUBLISHED: &str = "(published)";
 
 /// What all calendars share.
 pub struct Bridge {
@@ -114,6 +120,8 @@ pub struct Report {
     pub updated: usize,
     /// Links found in events and remembered.
     pub adopted: usize,
+    /// Events that a link was taken out of.
+    pub taken_out: usize,
     /// Failures of single events and resources.
     pub failed: usize,
     /// How the events that were read were decided: name → number.
@@ -201,6 +209,7 @@ impl Bridge {
         }
         let mut report = survey.report;
         done.into_iter().for_each(|part| report.merge(part));
+        self.publish(calendar, &mut report).await?;
         if halt.is_outage() {
             self.troubles.unanswered();
         }
@@ -208,6 +217,28 @@ impl Bridge {
         log::event!(CALENDAR_PASS, calendar = %calendar.name, changed = report.read,
             unchanged = report.unchanged, created = report.created, written = report.written);
         Ok(report)
+    }
+
+    /// Makes public what was written, where that is something of its own; a calendar that is frozen
+    /// stays as it was.
+    async fn publish(&self, calendar: &Watched, report: &mut Report) -> Result<(), StateError> {
+        if !calendar.port.is_derived() || self.state.calendar(&calendar.name)?.frozen.is_some() {
+            return Ok(());
+        }
+        let id = ResourceId::new(PUBLISHED);
+        match calendar.port.publish().await {
+            Ok(is_news) => {
+                self.troubles.written(&calendar.name, &id);
+                if is_news {
+                    log::event!(CALENDAR_PUBLISHED, calendar = %calendar.name);
+                }
+            }
+            Err(why) => {
+                report.failed += 1;
+                self.troubles.unwritable(&calendar.name, &id, &why, false);
+            }
+        }
+        Ok(())
     }
 
     /// Where to look: at all of a calendar that was never passed over, whose configuration changed, or
@@ -307,6 +338,7 @@ impl Report {
     pub fn merge(&mut self, part: Self) {
         self.read += part.read;
         self.adopted += part.adopted;
+        self.taken_out += part.taken_out;
         self.halted = self.halted.take().or(part.halted);
         self.created += part.created;
         self.written += part.written;

@@ -23,6 +23,8 @@ impl Bridge {
         let now = self.clock.now();
         let current = |known: &MeetingRecord, planned: &Planned| match planned.decided.what {
             Decision::Link { span, .. } => !behind(known, planned, &calendar.style, span),
+            // Published without it meanwhile: its meeting is brought up to date when it is there.
+            _ if calendar.port.is_derived() => known.meeting.id.is_some(),
             _ => {
                 known.meeting.id.is_some()
                     && (!is_behind(&planned.event, known, &calendar.style, now)
@@ -53,7 +55,7 @@ impl Bridge {
                     got => Ok(got),
                 }
             }
-            left @ (Decision::Leave(_) | Decision::Adopt { .. }) => {
+            left @ (Decision::Leave(_) | Decision::Adopt { .. } | Decision::TakeOut(_)) => {
                 Ok(Got::None(left.name(), None))
             }
         }

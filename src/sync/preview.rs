@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 
 use super::brakes::Allowed;
 use super::job::{Job, Room};
-use super::understand::Understood;
+use super::understand::{Planned, Understood};
 use super::{Bridge, PassError, Watched};
 use crate::calendar::{Attendees, Found, Known, Scope};
 use crate::ical::event::Next;
@@ -40,6 +40,23 @@ pub struct Row {
     pub decision: Decision,
     /// Somebody but the organizer and the account is invited.
     pub has_guests: bool,
+}
+
+impl Row {
+    /// What would be done about this event.
+    pub(super) fn of(calendar: &Watched, resource: &ResourceId, planned: &Planned) -> Self {
+        Self {
+            resource: resource.clone(),
+            uid: planned.event.uid.clone(),
+            title: planned.event.summary.clone(),
+            span: match planned.event.next {
+                Next::At(span) => Some(span),
+                Next::Past | Next::Unknown => None,
+            },
+            decision: planned.decided.what.clone(),
+            has_guests: has_guests(&planned.event, &calendar.rules),
+        }
+    }
 }
 
 impl Bridge {
@@ -102,17 +119,9 @@ impl Bridge {
         let faults = self
             .look(calendar, rewrite, |understood| {
                 unsettled += understood.unsettled();
-                rows.extend(understood.events.iter().map(|p| Row {
-                    resource: understood.resource.id.clone(),
-                    uid: p.event.uid.clone(),
-                    title: p.event.summary.clone(),
-                    span: match p.event.next {
-                        Next::At(span) => Some(span),
-                        Next::Past | Next::Unknown => None,
-                    },
-                    decision: p.decided.what.clone(),
-                    has_guests: has_guests(&p.event, &calendar.rules),
-                }));
+                let id = &understood.resource.id;
+                let events = understood.events.iter();
+                rows.extend(events.map(|planned| Row::of(calendar, id, planned)));
                 if understood.acts() {
                     jobs.push(Job::new(calendar, understood, &mut Room::full()));
                 }

@@ -8,6 +8,7 @@ use super::keeps::learn;
 use super::losses;
 use super::reading::{self, Content};
 use super::rewrite::Rewriting;
+use super::take_out::{Traces, stays_out};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
 use crate::ical::event::{Event, Place, Provider};
@@ -16,7 +17,8 @@ use crate::log;
 use crate::meeting::{Applied, Details, Meeting};
 use crate::model::{CalendarName, ExternalId, Generation, JoinUrl, ResourceId, Uid};
 use crate::plan::{
-    Ask, Decided, Decision, Style, Why, assumed_span, decide, key_of, marked_generation, stamp,
+    Ask, Decided, Decision, Standing, Style, Why, assumed_span, decide, key_of, marked_generation,
+    stamp, wants_out,
 };
 use crate::state::{Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
@@ -59,13 +61,16 @@ pub struct Planned {
     pub adopted: bool,
     /// Since when it is unchanged.
     pub unchanged_since: DateTime<Utc>,
+    /// Whether its UID is known to stay.
+    pub uid: Standing,
 }
 
 /// What the decisions about the events of a resource have in common.
-struct Context<'a> {
+struct Context<'a, 'd> {
     calendar: &'a Watched,
     drops: &'a BTreeSet<Place>,
     rewriting: Option<&'a Rewriting<'a>>,
+    traces: &'a Traces<'d>,
     now: DateTime<Utc>,
 }
 
@@ -75,12 +80,12 @@ impl Understood {
         self.events.iter().any(|p| p.decided.what.acts())
     }
 
-    /// How many events will want a link as soon as they have settled.
+    /// How many events will want a link as soon as they have settled, or their UIDs are proven.
     pub fn unsettled(&self) -> usize {
-        let settling = Decision::Leave(Why::Settling);
+        let soon = [Why::Settling, Why::UidUnproven].map(Decision::Leave);
         self.events
             .iter()
-            .filter(|p| p.link.is_none() && p.decided.what == settling)
+            .filter(|p| p.link.is_none() && soon.contains(&p.decided.what))
             .count()
     }
 
@@ -154,6 +159,7 @@ impl Bridge {
             .collect();
         let bytes = resource.bytes.clone();
         let rewriting = Rewriting::of(rewrite, &bytes);
+        let traces = Traces::of(&bytes);
         let mut planned = Vec::with_capacity(events.len());
         for event in events {
             let link = links.remove(&event.uid);
@@ -165,12 +171,15 @@ impl Bridge {
             // A version known for longer than its time says got that time from our own write.
             let since = changed.map_or(first_seen, |changed| changed.min(first_seen));
             let mut one = self.find(calendar, &resource.id, event, link, since)?;
+            one.uid = standing(calendar, &resource.id, remembered.as_ref(), now);
             let decided = remembered.as_ref().map(|known| &known.version);
             learn(calendar, &resource, decided, &one, kept);
+            let drops = kept.drops();
             let context = Context {
                 calendar,
-                drops: &kept.drops(),
+                drops: &drops,
                 rewriting: rewriting.as_ref(),
+                traces: &traces,
                 now,
             };
             self.plan_event(&context, &resource.id, &mut one)?;
@@ -218,6 +227,7 @@ impl Bridge {
             meeting,
             adopted: false,
             unchanged_since,
+            uid: Standing::Proven,
         })
     }
 
@@ -225,7 +235,7 @@ impl Bridge {
     /// as if it were remembered.
     fn plan_event(
         &self,
-        context: &Context<'_>,
+        context: &Context<'_, '_>,
         resource: &ResourceId,
         planned: &mut Planned,
     ) -> Result<(), StateError> {
@@ -283,13 +293,13 @@ impl Bridge {
 
     fn ask<'a>(
         &'a self,
-        context: &'a Context<'_>,
+        context: &'a Context<'_, '_>,
         planned: &'a Planned,
         foreign_meeting: Option<&'a JoinUrl>,
     ) -> Ask<'a> {
         let calendar = context.calendar;
         let is_outdated = |rewriting| self.is_outdated(calendar, planned, rewriting);
-        Ask {
+        let ask = Ask {
             now: context.now,
             event: &planned.event,
             rules: &calendar.rules,
@@ -302,8 +312,19 @@ impl Bridge {
             meeting: planned.meeting.as_ref(),
             foreign_meeting,
             outdated: context.rewriting.is_some_and(is_outdated),
+            traces: false,
             unchanged_since: planned.unchanged_since,
-        }
+            uid: planned.uid,
+            derived: calendar.port.is_derived(),
+        };
+        // Looked for only when it matters: that costs another reading of the resource.
+        let traces = wants_out(&ask)
+            .zip(ask.meeting)
+            .is_some_and(|(out, known)| {
+                let join_url = &known.meeting.join_url;
+                context.traces.any(ask.event, join_url, out, context.now)
+            });
+        Ask { traces, ..ask }
     }
 
     /// The first of the meetings whose join URLs are in the event, `own` apart, that `wanted` accepts.
@@ -348,8 +369,9 @@ impl Bridge {
                 log::event!(LINK_ADOPTED, calendar = %calendar.name, uid = %planned.event.uid);
                 continue;
             }
-            let shown = write::shows(&planned.event, &meeting.meeting.join_url);
-            let read = losses::as_read(&planned.event, link, shown, now);
+            let shown = has_link(calendar, planned, meeting);
+            let out = stays_out(planned, link);
+            let read = losses::as_read(&planned.event, link, shown, out, now);
             if read != *link {
                 links.push(read);
             }
@@ -429,9 +451,44 @@ impl Bridge {
     }
 }
 
+/// Whether the event has its link, as far as people are concerned: it shows it, or it is published with
+/// it as soon as it is written again.
+pub(super) fn has_link(calendar: &Watched, planned: &Planned, meeting: &MeetingRecord) -> bool {
+    let landed = |link: &Link| matches!(link.phase, Phase::Written | Phase::Seen);
+    let kept = calendar.port.is_derived()
+        && planned.link.as_ref().is_some_and(landed)
+        && !matches!(
+            planned.decided.what,
+            Decision::Leave(Why::OptedOut | Why::ForeignLink(_))
+        );
+    kept || write::shows(&planned.event, &meeting.meeting.join_url)
+}
+
+/// Whether the UIDs in a resource count as ones that stay: an earlier reading has shown them.
+fn standing(
+    calendar: &Watched,
+    id: &ResourceId,
+    remembered: Option<&ResourceRecord>,
+    now: DateTime<Utc>,
+) -> Standing {
+    let Some(proof) = calendar.port.proof(id) else {
+        return Standing::Proven;
+    };
+    let since = remembered.map_or(now, |known| known.first_seen);
+    let after = chrono::Duration::from_std(proof.after).unwrap_or_default();
+    let until = since.checked_add_signed(after);
+    if remembered.is_some() && until.is_some_and(|until| now >= until) {
+        return Standing::Proven;
+    }
+    Standing::Unproven {
+        until,
+        minted: proof.minted,
+    }
+}
+
 /// What an event tells of the meeting whose link it carries. Its schedule and settings are taken to be
 /// right: they were when the link was written, and a later change shows.
-fn found_meeting(
+pub(super) fn found_meeting(
     event: &Event,
     join_url: JoinUrl,
     key: &crate::model::MeetingKey,

@@ -8,14 +8,15 @@ use chrono::{DateTime, Utc};
 use super::act::{Change, Ready};
 use super::keeps::Keeps;
 use super::losses::ends;
+use super::take_out;
 use super::understand::{Planned, tally};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::{Resource, WriteRefusal, Written};
 use crate::ical::write;
 use crate::log;
 use crate::model::{CalendarName, Uid};
-use crate::plan::{Decision, Why, is_same};
-use crate::state::{Link, MeetingRecord, Phase, ResourceRecord, StateError};
+use crate::plan::{Decision, Out, Why, is_same};
+use crate::state::{Gone, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
 /// How long a write that failed is put off.
 const RETRY_WRITE: chrono::Duration = chrono::Duration::minutes(1);
@@ -40,7 +41,7 @@ impl Bridge {
         let now = self.clock.now();
         let links: Vec<Link> = ready
             .iter()
-            .map(|r| intent(calendar, &r.planned, &r.meeting, now))
+            .map(|ready| intended(calendar, ready, now))
             .collect();
         // A meeting without any link would belong to nothing if its event went before the write.
         let fresh = ready.iter().zip(&links);
@@ -51,12 +52,21 @@ impl Bridge {
             .iter()
             .map(|r| (r.planned.event.uid.clone(), Cause::of(r)))
             .collect();
+        // A write that only takes out shows nothing of what the calendar keeps.
+        let teaches = ready.iter().any(|one| !one.takes_out());
         // Those whose meeting is remembered as it was until they are written.
         let pending: Vec<MeetingRecord> = ready
             .iter()
             .filter(|one| one.is_pending)
             .map(|one| one.meeting.clone())
             .collect();
+        for planned in ready.iter().map(|ready| &ready.planned) {
+            let twins = planned.event.components.iter().flat_map(|one| &one.twins);
+            for (line, reason) in twins.filter_map(|twin| Some((twin.line, twin.note()?))) {
+                log::event!(LINK_TWIN_LEFT, calendar = %calendar.name, resource = %resource.id,
+                    uid = %planned.event.uid, line = line, reason = %reason);
+            }
+        }
         let edited = self
             .edit(calendar, keeps, &resource, ready, links, now)
             .await;
@@ -75,6 +85,7 @@ impl Bridge {
             tally(&mut record.outcome, "in-step");
         }
         // Each counts as a write that changed nothing, so that it is not decided again and again.
+        let landed = |link: Link| landed(link, &causes);
         let whole: Vec<Link> = edited.whole.into_iter().map(landed).collect();
         self.state.put_links(&whole)?;
         let waits =
@@ -96,9 +107,16 @@ impl Bridge {
                 let written: Vec<Link> = links.into_iter().map(landed).collect();
                 self.state.put_links(&written)?;
                 for link in &written {
-                    report.count("in-step");
-                    tally(&mut record.outcome, "in-step");
-                    match causes.get(&link.uid) {
+                    let cause = causes.get(&link.uid);
+                    let outcome = cause.map_or("in-step", Cause::outcome);
+                    report.count(outcome);
+                    tally(&mut record.outcome, outcome);
+                    match cause {
+                        Some(Cause::TakenOut(out)) => {
+                            report.taken_out += 1;
+                            log::event!(LINK_TAKEN_OUT, calendar = %name, resource = %id,
+                                uid = %link.uid, reason = out.name());
+                        }
                         Some(Cause::Replaced) => {
                             log::event!(LINK_REPLACED, calendar = %name, resource = %id, uid = %link.uid);
                         }
@@ -113,7 +131,7 @@ impl Bridge {
                         }
                     }
                 }
-                if self.begin_lesson(name, keeps, id, &version)? {
+                if teaches && self.begin_lesson(name, keeps, id, &version)? {
                     report.again.insert(id.clone());
                 }
                 record.version = version;
@@ -126,6 +144,7 @@ impl Bridge {
                 report.failed += 1;
                 self.troubles.unwritable(name, id, &why, true);
                 self.put_meetings(&pending)?;
+                self.keep_links(&links, &causes)?;
                 for _ in &links {
                     report.count("write-refused");
                     tally(&mut record.outcome, "write-refused");
@@ -135,6 +154,7 @@ impl Bridge {
             Written::Failed(why) => {
                 report.failed += 1;
                 self.troubles.unwritable(name, id, &why, false);
+                self.keep_links(&links, &causes)?;
                 for _ in &links {
                     report.count("write-failed");
                     tally(&mut record.outcome, "write-failed");
@@ -148,6 +168,17 @@ impl Bridge {
             }
         }
         Ok(self.state.put_resource(name, &record)?)
+    }
+
+    /// After a write that was not made: what was to be taken out is there as before.
+    fn keep_links(&self, links: &[Link], causes: &HashMap<Uid, Cause>) -> Result<(), StateError> {
+        let loses = |link: &&Link| {
+            let cause = causes.get(&link.uid);
+            matches!(cause, Some(Cause::TakenOut(out)) if *out != Out::Removed)
+        };
+        let kept = links.iter().filter(loses).cloned();
+        let kept: Vec<Link> = kept.map(|link| Link { gone: None, ..link }).collect();
+        self.state.put_links(&kept)
     }
 
     fn put_meetings(&self, meetings: &[MeetingRecord]) -> Result<(), StateError> {
@@ -194,20 +225,45 @@ enum Cause {
     Restored,
     Replaced,
     Rewritten,
+    TakenOut(Out),
 }
 
 impl Cause {
     fn of(ready: &Ready) -> Self {
         match (&ready.change, &ready.planned.link) {
+            (Change::TakeOut { out, .. }, _) => Self::TakenOut(*out),
             (Change::Rewrite, _) => Self::Rewritten,
             (Change::Complete { replaces: Some(_) }, _) => Self::Replaced,
             (_, Some(link)) if link.phase != Phase::Intended => Self::Restored,
             _ => Self::New,
         }
     }
+
+    /// How the event stands when it is written.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::TakenOut(out) if !out.is_partial() => out.nothing_left().name(),
+            _ => "in-step",
+        }
+    }
 }
 
 /// What is remembered before the write.
+fn intended(calendar: &Watched, ready: &Ready, now: DateTime<Utc>) -> Link {
+    let planned = &ready.planned;
+    if let (Change::TakeOut { out, .. }, Some(link)) = (&ready.change, &planned.link)
+        && !out.is_partial()
+    {
+        let gone = Gone {
+            since: link.gone_since().unwrap_or(now),
+            confirmed: true,
+        };
+        return take_out::intent(link, &planned.event, *out, gone, now);
+    }
+    intent(calendar, planned, &ready.meeting, now)
+}
+
+/// What is remembered of a link that is about to be written.
 pub(super) fn intent(
     calendar: &Watched,
     planned: &Planned,
@@ -238,7 +294,10 @@ pub(super) fn intent(
 }
 
 /// What is remembered when the write has landed.
-fn landed(link: Link) -> Link {
+fn landed(link: Link, causes: &HashMap<Uid, Cause>) -> Link {
+    if let Some(Cause::TakenOut(Out::Removed)) = causes.get(&link.uid) {
+        return link;
+    }
     Link {
         phase: link.phase.max(Phase::Written),
         attempts: link.attempts + 1,

@@ -55,6 +55,14 @@ pub(crate) fn compare(before: &[u8], after: &[u8]) -> Result<Vec<Shown>, String>
             return Err(format!("changed outside of a VEVENT, {}", place()));
         };
         if let Some(old) = old
+            && let Some(tail) = twinned(&name, &unfold(old), &text)
+        {
+            theirs.next();
+            if let Some(tail) = tail {
+                event.grown.push((name.clone(), tail));
+                event.appended(&name, &unfold(old), &place())?;
+            }
+        } else if let Some(old) = old
             && let Some(tail) = grown(old, line)
             && matches!(name.as_str(), "DESCRIPTION" | "LOCATION")
         {
@@ -307,6 +315,41 @@ fn grown(old: &[u8], new: &[u8]) -> Option<String> {
         .strip_prefix(old)
         .filter(|tail| old_end == new_end && !tail.is_empty())?;
     String::from_utf8(unfold(tail)).ok()
+}
+
+/// Whether a line, unfolded, is another with the join block put into its HTML; with what its value has
+/// grown by, where that is no HTML.
+fn twinned(name: &str, old: &[u8], new: &[u8]) -> Option<Option<String>> {
+    match name {
+        "X-ALT-DESC" | "STYLED-DESCRIPTION" => {
+            let html = put_in(old, new)?;
+            (html.contains("<p>Microsoft Teams meeting<br>Join: <a href=\"https://"))
+                .then_some(None)
+        }
+        "DESCRIPTION" => {
+            let (old_value, new_value) = (value(old), value(new));
+            let head = |line: &[u8], value: &str| line[..line.len() - value.len()].to_vec();
+            let html = put_in(&head(old, old_value), &head(new, new_value))?;
+            let block = "Microsoft%20Teams%20meeting%3Cbr%3EJoin%3A%20%3Ca%20href%3D%22https";
+            let tail = new_value.strip_prefix(old_value)?;
+            html.contains(block).then(|| Some(tail.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// What was put into `old`, in one place.
+fn put_in(old: &[u8], new: &[u8]) -> Option<String> {
+    let same = old
+        .iter()
+        .zip(new)
+        .take_while(|(one, other)| one == other)
+        .count();
+    let behind = &old[same..];
+    let put = new.get(same..)?.strip_suffix(behind)?;
+    String::from_utf8(put.to_vec())
+        .ok()
+        .filter(|put| !put.is_empty())
 }
 
 /// Whether only the value of a DTSTAMP or LAST-MODIFIED differs.

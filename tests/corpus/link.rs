@@ -231,6 +231,7 @@ async fn link_each(
         for one in &shown {
             world.check_meeting(one, &linked).map_err(at_rest)?;
         }
+        check_clients(&after, &shown).map_err(at_rest)?;
         let requests = world.requests();
         let now = || Ok(shelf.bytes());
         world
@@ -249,6 +250,18 @@ async fn link_each(
         }
     }
     Ok(())
+}
+
+/// Every client finds the link of every component that has one.
+fn check_clients(after: &[u8], shown: &[additive::Shown]) -> Result<(), String> {
+    let ours: BTreeSet<&str> = shown.iter().filter_map(|one| one.url.as_deref()).collect();
+    let found = crate::clients::each_found(after, |url| ours.contains(url))?;
+    let linked = shown.iter().filter(|one| one.url.is_some()).count();
+    if found == linked {
+        Ok(())
+    } else {
+        Err(format!("clients see {found} links of {linked}"))
+    }
 }
 
 /// When an event that first takes place at `first` is linked. A token has no expiry before 1970: what
@@ -380,6 +393,7 @@ impl World {
 
         let (counts, linked) = outcome(&bridge, calendar).await?;
         self.check_meetings(&shown, &linked)?;
+        check_clients(&after, &shown)?;
         let requests = self.requests();
         self.check_quiet(&bridge, calendar, "a second pass", &after, requests, &now)
             .await?;

@@ -1,16 +1,19 @@
 //! Real calendar files from `../shared/corpus`: each is read without a panic and in bounded time, and
 //! what is read agrees with what two other programs read (`expected.jsonl`), and each of its events is
-//! linked or skipped with a reason.
+//! linked or skipped with a reason; each link can be taken out without a trace, and every client finds it.
 //!
 //! Where the folder is absent the tests are listed as ignored, and the reason is printed.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 #[cfg(feature = "simulator")]
 mod additive;
+#[path = "../support/clients/mod.rs"]
+mod clients;
 #[cfg(feature = "simulator")]
 mod link;
 mod oracle;
 mod read;
+mod unlink;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,6 +52,10 @@ fn main() -> ExitCode {
         })
     };
     let mut trials: Vec<Trial> = samples.iter().cloned().map(read::trial).collect();
+    trials.push(Trial::test(
+        "every link can be taken out again, without a trace",
+        move || unlink::unlink_all(&samples).map_err(Into::into),
+    ));
     trials.push(Trial::test(
         "what is read agrees with the oracle",
         move || oracle::compare(&corpus, &expected).map_err(Into::into),

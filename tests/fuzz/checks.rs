@@ -181,6 +181,15 @@ pub(crate) fn edit(bytes: &[u8]) {
 
 /// Something in it is written as we write it, and may well go with the link.
 fn holds_remains(document: &Document<'_>) -> bool {
+    // In an HTML twin it may be written in many ways.
+    let events = read(document, Tz::UTC, now()).events;
+    let mut links = events
+        .iter()
+        .flat_map(|event| &event.components)
+        .flat_map(|one| &one.links);
+    if links.any(|link| link.url == JOIN_URL) {
+        return true;
+    }
     document.all_lines().any(|line| {
         line.is("X-MEETBRIDGE-MEETING")
             || line.is("CONFERENCE") && line.param("LABEL").is_some()
@@ -205,7 +214,7 @@ fn attached(document: &Document<'_>, attachment: &Attachment<'_>) -> (Vec<u8>, H
     let mut edits = Edits::new();
     let mut written = HashSet::new();
     for event in read(document, Tz::UTC, now()).events {
-        if let Ok(edit) = attach(document, &event, attachment, None, now()) {
+        if let Ok(edit) = attach(document, &event, attachment, None, Some(now())) {
             edits.merge(edit);
             written.insert(event.uid);
         }

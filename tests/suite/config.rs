@@ -513,3 +513,45 @@ fn the_files_in_config_are_read() {
     }
     assert!(read >= 2);
 }
+
+#[test]
+fn a_published_feed_is_looked_at() {
+    let world = World::new();
+    let feed = |more: &str| {
+        format!("[[calendar.feed]]\nname = \"events\"\nurl = \"https://x/?k=GEHEIM\"\n{more}\n")
+    };
+    let file = "publish-file = \"ROOT/team/out.ics\"\n";
+    let strangers = |whom: &str| {
+        let what =
+            format!("calendar events is published with links to meetings whose lobby {whom}");
+        (Severity::Warning, what)
+    };
+    let everybody = strangers("everybody passes by");
+    let perhaps = strangers("perhaps everybody passes by (it is not set, so Teams decides)");
+    let error = |what: &str| (Severity::Error, format!("calendar events: the {what}"));
+    let cases = [
+        (format!("{file}lobby = \"invited\""), vec![]),
+        (format!("{file}lobby = \"everyone\""), vec![everybody]),
+        (file.to_owned(), vec![perhaps]),
+        ("writable = true".to_owned(), vec![]),
+        (
+            "publish-file = \"ROOT/none/out.ics\"\nlobby = \"invited\"".to_owned(),
+            vec![error("published file none/out.ics has no directory")],
+        ),
+        (
+            "publish-file = \"ROOT/team\"\nlobby = \"invited\"".to_owned(),
+            vec![error("published file team is a directory")],
+        ),
+        (
+            "writable = true\nusername = \"a\"\npassword-file = \"ROOT/none\"".to_owned(),
+            vec![error("password's file none is not there")],
+        ),
+        (
+            "publish-url = \"https://y/\"\nlobby = \"invited\"\npublish-bearer-token-file = \"ROOT/none\"".to_owned(),
+            vec![error("bearer token's file none is not there")],
+        ),
+    ];
+    for (more, expected) in cases {
+        assert_eq!(world.findings(&feed(&more)), expected, "{more}");
+    }
+}

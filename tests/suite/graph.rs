@@ -109,6 +109,41 @@ async fn year_one_is_unknown_and_never_a_reason_to_patch() {
 }
 
 #[tokio::test]
+async fn the_title_of_a_meeting_whose_times_are_unknown_is_unknown_and_sent_with_the_next_update() {
+    let world = World::new().await;
+    let graph = world.graph();
+    graph.ensure(&wanted("a")).await.unwrap();
+    world.script(Endpoint::CreateOrGet, Effect::YearOne);
+    let renamed = Wanted {
+        subject: Some("Renamed".into()),
+        ..wanted("a")
+    };
+    let meeting = graph.ensure(&renamed).await.unwrap().meeting;
+    assert_eq!(meeting.subject, None);
+    graph.update(&meeting, &renamed).await.unwrap();
+    let snapshot = world.simulator.snapshot();
+    let held = snapshot.meeting("a").unwrap().current.clone().unwrap();
+    assert_eq!(held.subject.as_deref(), Some("Renamed"));
+}
+
+#[tokio::test]
+async fn a_request_that_met_other_faults_too_is_not_refused_for_the_500_it_ended_with() {
+    let world = World::new().await;
+    let graph = world.graph();
+    let made = graph.ensure(&wanted("a")).await.unwrap().meeting;
+    for (statuses, refused) in [([500; 4], true), ([500, 503, 500, 500], false)] {
+        for status in statuses {
+            world.script(Endpoint::Patch, Effect::status(status));
+        }
+        match graph.update(&made, &later("a")).await.unwrap_err() {
+            MeetingError::Request(_) if refused => {}
+            MeetingError::Transient(_) if !refused => {}
+            other => panic!("{statuses:?}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_meeting_is_updated_by_its_id_or_found_by_its_url() {
     for shape in [UrlShape::Long, UrlShape::Short] {
         let world = World::with(|settings| settings.url_shape = shape).await;

@@ -10,13 +10,18 @@
 mod caldav;
 #[cfg(feature = "simulator")]
 mod cli;
+#[path = "../support/clients/mod.rs"]
+mod clients;
 mod config;
 mod directory;
+mod feed;
 #[cfg(feature = "simulator")]
 mod graph;
 mod people;
 mod purity;
 mod reading;
+#[cfg(feature = "simulator")]
+mod schedules;
 mod seeds;
 mod servers;
 mod simulation;

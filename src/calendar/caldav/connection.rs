@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use memchr::memmem;
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use tracing::debug;
 use url::Url;
@@ -21,6 +21,7 @@ use crate::clock::{Clock, Random};
 use crate::http::auth::{Attempt, Login, LoginError, LoginSettings};
 use crate::http::client::{host_of, is_loopback};
 use crate::http::oauth::TokenError;
+use crate::http::site::{bare, location, same_site};
 use crate::http::windows::{Throttled, retry_after};
 use crate::http::{Answer, Client, ClientError, ClientOptions, Credentials, SendError, Windows};
 
@@ -420,32 +421,7 @@ fn redirect(method: &Method, url: &Url, answer: &Answer) -> Option<Url> {
         303 if without_effect => {}
         _ => return None,
     }
-    let location = answer.headers.get(LOCATION)?;
-    let next = url.join(std::str::from_utf8(location.as_bytes()).ok()?);
-    next.ok().map(bare)
-}
-
-/// The URL without its fragment, and without credentials: a server does not choose those.
-fn bare(mut url: Url) -> Url {
-    url.set_fragment(None);
-    if !url.username().is_empty() || url.password().is_some() {
-        // Fails only for URLs that cannot have any.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-    }
-    url
-}
-
-/// Whether two URLs are on one host, or on hosts of one registrable domain.
-fn same_site(one: &Url, other: &Url) -> bool {
-    match (one.host(), other.host()) {
-        (Some(one), Some(other)) if one == other => true,
-        (Some(url::Host::Domain(one)), Some(url::Host::Domain(other))) => {
-            let domain = psl::domain_str(one);
-            domain.is_some() && domain == psl::domain_str(other)
-        }
-        _ => false,
-    }
+    location(url, &answer.headers)
 }
 
 #[cfg(test)]

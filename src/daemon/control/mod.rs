@@ -21,6 +21,7 @@ pub use ask::{AskError, ask};
 pub use socket::Socket;
 
 use crate::clock::Clock;
+use crate::sync::Unlink;
 
 /// The version of the protocol; one that differs is not understood.
 const VERSION: u32 = 1;
@@ -57,6 +58,9 @@ pub enum Command {
         /// Of a pass that rewrites links.
         #[serde(default)]
         rewrite: bool,
+        /// Of what is unlinked.
+        #[serde(default)]
+        unlink: Option<Unlink>,
     },
     /// `sync`.
     Sync {
@@ -71,6 +75,15 @@ pub enum Command {
         /// The calendar.
         calendar: String,
     },
+    /// `unlink`.
+    Unlink {
+        /// Of each calendar.
+        what: Unlink,
+        /// The calendar or account; all when `None`.
+        calendar: Option<String>,
+        /// End the meetings, too.
+        end_meetings: bool,
+    },
 }
 
 impl Command {
@@ -81,6 +94,7 @@ impl Command {
             Self::Plan { .. } => "plan",
             Self::Sync { .. } => "sync",
             Self::Resume { .. } => "resume",
+            Self::Unlink { .. } => "unlink",
         }
     }
 }

@@ -60,6 +60,7 @@ impl Serve for Office {
                 self.gate.notified().await;
                 0
             }
+            Command::Unlink { .. } => 0,
             Command::Sync { .. } => panic!("as the test wants it"),
         }
     }
@@ -152,6 +153,7 @@ async fn what_is_said_and_how_it_ended_arrive() {
         json: false,
         titles: false,
         rewrite: false,
+        unlink: None,
     };
     let (ended, out, _) = world.ask(plan).await;
     assert_eq!(ended.unwrap(), 0);

@@ -5,14 +5,16 @@
 //! though, and its host may be one that is not listed: a URL that stands where only a Teams link does
 //! is *vouched for*, and is found wherever else it stands.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::provider;
 use crate::ical::block;
 use crate::ical::event::{FoundLink, Place, Provider};
+use crate::ical::html::{self, Kind};
+use crate::ical::wrapped;
 use crate::model::JoinUrl;
 
 /// How much of one text is searched, in bytes.
@@ -69,43 +71,116 @@ impl Found {
 
 /// Adds the conference links in `text` to `found`.
 pub(super) fn find(text: &str, written: Written, place: Place, found: &mut Found) {
-    let text = match written {
-        Written::Text | Written::Html => Cow::Borrowed(cut(text)),
-        Written::DataUrl => match cut(text).split_once(',') {
-            Some((head, data)) if is_html(head) => percent_decode_str(data).decode_utf8_lossy(),
-            _ => return,
-        },
+    let text = cut(text);
+    let mut search = Search {
+        place,
+        found,
+        urls: 0,
     };
-    let mut fenced = false;
-    let mut urls = 0;
-    for line in text.lines() {
-        let trimmed = line.trim_end();
-        if trimmed.len() == FENCE && trimmed.bytes().all(|b| b == b'_') {
-            fenced = !fenced;
-            continue;
-        }
-        let mut rest = line;
-        while let Some(at) = next_url(rest) {
-            let (before, from) = rest.split_at(at);
-            // Our block gives the URL the rest of its line; a URL or LOCATION property is one URL as a
-            // whole. There no character of it can be the punctuation of a sentence.
-            let alone = if fenced {
-                before.is_empty() || before.ends_with(char::is_whitespace)
-            } else {
-                before.trim().is_empty() && place != Place::Description
-            };
-            let url = match whole_line(from).filter(|_| alone && written == Written::Text) {
-                Some(url) => url,
-                None => url_in_text(from, written == Written::Text),
-            };
-            urls += 1;
-            if urls > MAX_URLS {
-                return;
+    match written {
+        Written::Text => search.text(text),
+        Written::Html => search.html(text),
+        Written::DataUrl => {
+            if let Some((head, data)) = text.split_once(',')
+                && is_html(head)
+            {
+                search.html(&percent_decode_str(data).decode_utf8_lossy());
             }
-            add(url, written, place, found);
-            // A URL that could not be one is at least `http://` long.
-            rest = from.get(url.len().max("http://".len())..).unwrap_or("");
         }
+    }
+}
+
+/// The search through one text.
+struct Search<'f> {
+    place: Place,
+    found: &'f mut Found,
+    urls: usize,
+}
+
+impl Search<'_> {
+    fn text(&mut self, text: &str) {
+        let mut fenced = false;
+        for line in text.lines() {
+            let trimmed = line.trim_end();
+            if trimmed.len() == FENCE && trimmed.bytes().all(|b| b == b'_') {
+                fenced = !fenced;
+                continue;
+            }
+            let mut rest = line;
+            while let Some(at) = next_url(rest) {
+                let (before, from) = rest.split_at(at);
+                // Our block gives the URL the rest of its line; a URL or LOCATION property is one URL as
+                // a whole. There no character of it can be the punctuation of a sentence.
+                let alone = if fenced {
+                    before.is_empty() || before.ends_with(char::is_whitespace)
+                } else {
+                    before.trim().is_empty() && self.place != Place::Description
+                };
+                let url = match whole_line(from).filter(|_| alone) {
+                    Some(url) => url,
+                    None => url_in_text(from, true),
+                };
+                if !self.add(url) {
+                    return;
+                }
+                // A URL that could not be one is at least `http://` long.
+                rest = from.get(url.len().max("http://".len())..).unwrap_or("");
+            }
+        }
+    }
+
+    /// Links of HTML lead where their `href` says; what they show of it themselves says no more.
+    fn html(&mut self, html: &str) {
+        let mut target = String::new();
+        for piece in html::pieces(html) {
+            match piece.kind {
+                Kind::Open => {
+                    if let Some(href) = piece.attribute("href") {
+                        let href = href.trim();
+                        if next_url(href) == Some(0) && !self.add(href) {
+                            return;
+                        }
+                        if piece.is("a") {
+                            href.clone_into(&mut target);
+                        }
+                    }
+                }
+                Kind::Close if piece.is("a") => target.clear(),
+                Kind::Text | Kind::Unfinished => {
+                    let text = html::unescape(piece.text);
+                    let mut rest = &*text;
+                    if !target.is_empty() && text.trim() == target {
+                        continue;
+                    }
+                    while let Some(at) = next_url(rest) {
+                        let from = rest.get(at..).unwrap_or("");
+                        let url = url_in_text(from, piece.kind == Kind::Text);
+                        if !self.add(url) {
+                            return;
+                        }
+                        rest = from.get(url.len().max("http://".len())..).unwrap_or("");
+                    }
+                }
+                Kind::Close | Kind::Other => {}
+            }
+        }
+    }
+
+    /// Takes a URL, if it is one of a conference. Whether to go on.
+    fn add(&mut self, url: &str) -> bool {
+        self.urls += 1;
+        if self.urls > MAX_URLS {
+            return false;
+        }
+        if url.len() <= MAX_URL {
+            // A wrapped link is the one inside, so that ours is told as ours.
+            let inner = wrapped::unwrapped(url);
+            let url = inner.as_deref().unwrap_or(url);
+            if let Some(provider) = provider::of(url) {
+                self.found.add(self.place, provider, url);
+            }
+        }
+        true
     }
 }
 
@@ -118,7 +193,9 @@ impl Vouched {
     /// address and not one of another provider.
     pub(super) fn add(&mut self, text: &str) {
         let text = text.trim();
-        let foreign = || provider(text).is_some_and(|known| known != Provider::Teams);
+        let inner = wrapped::unwrapped(text);
+        let text = inner.as_deref().unwrap_or(text);
+        let foreign = || provider::of(text).is_some_and(|known| known != Provider::Teams);
         if text.len() > MAX_URL || !is_web(text) || foreign() {
             return;
         }
@@ -143,6 +220,7 @@ impl Vouched {
         for url in &self.0 {
             let here = match place {
                 Place::Description | Place::Location => block::holds(text, url),
+                Place::AltRep | Place::AltDesc | Place::Styled => block::html_holds(text, url),
                 _ => text.trim() == url.expose(),
             };
             if here {
@@ -156,86 +234,6 @@ fn is_web(url: &str) -> bool {
     url.bytes().all(|byte| byte.is_ascii_graphic())
         && Url::parse(url)
             .is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
-}
-
-/// Whose conference `url` joins.
-fn provider(url: &str) -> Option<Provider> {
-    let outer = Url::parse(url).ok()?;
-    of_url(&outer).or_else(|| of_url(&wrapped(&outer)?))
-}
-
-fn of_url(url: &Url) -> Option<Provider> {
-    if !matches!(url.scheme(), "https" | "http") {
-        return None;
-    }
-    let host = url.host_str()?;
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let path = url.path();
-    let below = |domain: &str| {
-        host.strip_suffix(domain)
-            .is_some_and(|left| left.is_empty() || left.ends_with('.'))
-    };
-    let begins = |starts: &[&str]| starts.iter().any(|start| path.starts_with(start));
-    match host {
-        "teams.microsoft.com"
-        | "gov.teams.microsoft.us"
-        | "dod.teams.microsoft.us"
-        | "teams.cloud.microsoft"
-        | "teams.live.com" => begins(&["/l/meetup-join/", "/meet/"]).then_some(Provider::Teams),
-        "meet.google.com" => (path.len() > 1).then_some(Provider::Meet),
-        "hangouts.google.com" | "plus.google.com" => {
-            begins(&["/hangouts/_/", "/call/"]).then_some(Provider::Meet)
-        }
-        "meet.jit.si" | "8x8.vc" => (path.len() > 1).then_some(Provider::Jitsi),
-        _ if below("zoom.us") || below("zoomgov.com") => {
-            let joins = [
-                "/j/",
-                "/my/",
-                "/s/",
-                "/w/",
-                "/wc/",
-                "/meeting/",
-                "/webinar/",
-            ];
-            begins(&joins).then_some(Provider::Zoom)
-        }
-        _ if below("webex.com") => {
-            let pages = ["www", "help", "support", "developer", "status", "blog"];
-            let page = host
-                .split('.')
-                .next()
-                .is_some_and(|label| pages.contains(&label));
-            (path.len() > 1 && host != "webex.com" && !page).then_some(Provider::Webex)
-        }
-        _ => None,
-    }
-}
-
-/// The URL that a link-checking service has put into one of its own.
-fn wrapped(url: &Url) -> Option<Url> {
-    let host = url.host_str()?;
-    let key = if host.ends_with(".safelinks.protection.outlook.com") {
-        "url"
-    } else if host == "www.google.com" && url.path() == "/url" {
-        "q"
-    } else {
-        return None;
-    };
-    let (_, inner) = url.query_pairs().find(|(name, _)| name == key)?;
-    Url::parse(&inner).ok()
-}
-
-fn add(url: &str, written: Written, place: Place, found: &mut Found) {
-    if url.len() > MAX_URL {
-        return;
-    }
-    let url = match written {
-        Written::Text => Cow::Borrowed(url),
-        Written::Html | Written::DataUrl => Cow::Owned(url.replace("&amp;", "&")),
-    };
-    if let Some(provider) = provider(&url) {
-        found.add(place, provider, &url);
-    }
 }
 
 /// Where the next `http://` or `https://` begins.

@@ -11,6 +11,7 @@ mod conference;
 mod dated;
 mod expand;
 mod guard;
+mod provider;
 mod recurrence;
 mod rule;
 mod time;

@@ -449,7 +449,7 @@ fn what_an_event_says_is_read() {
     assert_eq!(
         master.links,
         [
-            link(Place::Other, Provider::Zoom, "https://zoom.us/j/4"),
+            link(Place::AltRep, Provider::Zoom, "https://zoom.us/j/4"),
             link(Place::Description, Provider::Zoom, "https://zoom.us/j/1"),
             link(Place::Conference, Provider::Zoom, "https://zoom.us/j/2"),
             link(

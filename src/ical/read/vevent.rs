@@ -11,8 +11,9 @@ use super::time::{Length, When};
 use super::zone::Zones;
 use crate::ical::block;
 use crate::ical::document::{self, ContentLine, Document, Fault, unescape_text};
-use crate::ical::event::{Class, Component, Place};
+use crate::ical::event::{Class, Component, HtmlTwin, Place};
 use crate::ical::mark::Mark;
+use crate::ical::twin::Twin;
 use crate::model::Uid;
 
 /// One VEVENT.
@@ -115,6 +116,7 @@ impl<'z> Vevent<'z> {
                 links: Vec::new(),
                 location_empty: true,
                 url_absent: true,
+                twins: Vec::new(),
             },
             uid: None,
             summary: None,
@@ -239,9 +241,7 @@ impl<'z> Vevent<'z> {
                     let what = format!("its DESCRIPTION is encoded as {encoding}");
                     self.blame(line.number(), what);
                 }
-                if let Some(twin) = line.param("ALTREP") {
-                    self.links(&twin, Written::DataUrl, Place::Other);
-                }
+                self.take_twin(line);
                 (Written::Text, Place::Description)
             }
             "URL" => {
@@ -259,8 +259,8 @@ impl<'z> Vevent<'z> {
                 self.vouched.add(&line.text());
                 (Written::Text, Place::SkypeTeams)
             }
-            "X-ALT-DESC" | "STYLED-DESCRIPTION" => (Written::Html, Place::Other),
-            _ if holds_conference(name) => (Written::Text, Place::Other),
+            "X-ALT-DESC" | "STYLED-DESCRIPTION" => return self.take_twin(line),
+            _ if name.starts_with("X-") => (Written::Text, Place::Other),
             _ => return,
         };
         let text = line.text();
@@ -272,6 +272,31 @@ impl<'z> Vevent<'z> {
         self.links(&text, written, place);
     }
 
+    /// The HTML twin on this line. One that is not understood is searched all the same.
+    fn take_twin(&mut self, line: &ContentLine<'_>) {
+        let Some((known, twin)) = HtmlTwin::read(line) else {
+            return;
+        };
+        let place = known.place;
+        self.component.twins.push(known);
+        if let Some(twin) = twin {
+            return self.links(&twin.html.text, Written::Html, place);
+        }
+        let text = match place {
+            Place::AltRep => line.param("ALTREP").unwrap_or_default(),
+            _ => line.text(),
+        };
+        let is_data = text
+            .get(..5)
+            .is_some_and(|head| head.eq_ignore_ascii_case("data:"));
+        let written = if is_data {
+            Written::DataUrl
+        } else {
+            Written::Html
+        };
+        self.links(&text, written, place);
+    }
+
     /// Finds what is vouched for wherever its host, or the length of the text, has kept it unseen.
     fn find_vouched(&mut self, document: &Document<'_>, index: usize) {
         if self.vouched.is_empty() {
@@ -279,6 +304,12 @@ impl<'z> Vevent<'z> {
         }
         let links = &mut self.found;
         for line in document.lines(index) {
+            if let Some(place) = Twin::place_on(&line)
+                && !self.vouched.all_found(place, links)
+                && let Some(Ok(twin)) = Twin::of(&line)
+            {
+                self.vouched.find(&twin.html.text, place, links);
+            }
             let known = [
                 ("DESCRIPTION", Place::Description),
                 ("LOCATION", Place::Location),
@@ -367,24 +398,6 @@ impl<'z> Vevent<'z> {
             self.blame(line, format!("it has two different {}", dated.name()));
         }
     }
-}
-
-/// Properties of other programs that hold a conference's URL.
-fn holds_conference(name: &str) -> bool {
-    matches!(
-        name,
-        "X-GOOGLE-CONFERENCE"
-            | "X-GOOGLE-HANGOUT"
-            | "X-CONFERENCE-URL"
-            | "X-ONLINE-MEETING-URL"
-            | "X-MEETING-URL"
-            | "X-PM-CONFERENCE-URL"
-            | "X-APPLE-CONFERENCE"
-            | "X-MICROSOFT-ONLINEMEETINGEXTERNALLINK"
-            | "X-MICROSOFT-ONLINEMEETINGCONFLINK"
-            | "X-SKYPE-TEAMS-MEETING-URL"
-    ) || name.starts_with("X-ZOOM-")
-        || name.starts_with("X-WEBEX-")
 }
 
 /// The parts of a list of TEXT values, unescaped, blank ones left out.

@@ -1,22 +1,27 @@
 //! Putting a link into an event.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
-use super::detach::{Fate, Removal, block_within, editable};
-use super::{Attachment, LOCATION_LABEL, Location, MAX_URL, SKYPE_TEAMS, WriteFault, is_written};
-use crate::ical::block::{self, Labels};
+use super::detach::{self, Fate, Removal, block_within, editable};
+use super::link::Link;
+use super::twins;
+use super::{Attachment, MAX_URL, SKYPE_TEAMS, WriteFault, is_written};
+use crate::ical::block;
 use crate::ical::document::{ContentLine, Document, escape_text};
 use crate::ical::edit::{Edits, Style, column};
 use crate::ical::event::{Component, Event, Place};
 use crate::ical::mark::{self, EmptyBefore, Mark};
+use crate::ical::twin::Twin;
 use crate::model::JoinUrl;
 
 /// Writes what the event lacks of the link into its master and overrides, apart from those that
 /// [`super::missing`] passes over. Nothing that is there changes, but for DTSTAMP and LAST-MODIFIED of
 /// a component that gets something else, and for the lines and blocks of the link that is replaced.
+///
+/// `stamp` is what DTSTAMP and LAST-MODIFIED become; without it they stay, too.
 ///
 /// `replaces` is the link that came with a copy of another event. No edits: the event has it all.
 ///
@@ -27,9 +32,9 @@ pub fn attach(
     event: &Event,
     attachment: &Attachment<'_>,
     replaces: Option<&JoinUrl>,
-    now: DateTime<Utc>,
+    stamp: Option<DateTime<Utc>>,
 ) -> Result<Edits, WriteFault> {
-    put(document, event, attachment, replaces, now, |_| false)
+    put(document, event, attachment, replaces, stamp, |_| false)
 }
 
 /// The same; in the components that `renews` names, what is there of the link makes room for it.
@@ -38,7 +43,7 @@ pub(super) fn put(
     event: &Event,
     attachment: &Attachment<'_>,
     replaces: Option<&JoinUrl>,
-    now: DateTime<Utc>,
+    stamp: Option<DateTime<Utc>>,
     renews: impl Fn(&Component) -> bool,
 ) -> Result<Edits, WriteFault> {
     if !is_writable(attachment.join_url) {
@@ -66,13 +71,14 @@ pub(super) fn put(
         if renews {
             writing.renew(index);
         }
+        writing.twins();
         writing.description()?;
         writing.location();
         writing.url();
         writing.conferences();
         writing.skype_teams();
         writing.mark();
-        edits.merge(writing.finish(now));
+        edits.merge(writing.finish(stamp));
     }
     Ok(edits)
 }
@@ -84,84 +90,6 @@ fn is_writable(url: &JoinUrl) -> bool {
         && url.bytes().all(|byte| byte.is_ascii_graphic())
         && (url.starts_with("https://") || url.starts_with("http://"))
         && url::Url::parse(url).is_ok_and(|url| url.has_host())
-}
-
-/// What is the same in all components of the event.
-pub(super) struct Link<'a> {
-    attachment: &'a Attachment<'a>,
-    url: &'a str,
-    /// What the CONFERENCE lines say: FEATURE, LABEL, URI.
-    conferences: Vec<(&'static str, &'static str, String)>,
-    pub(super) block: String,
-}
-
-impl<'a> Link<'a> {
-    pub(super) fn new(document: &Document<'_>, attachment: &'a Attachment<'a>) -> Self {
-        let language = if document.is_utf8() {
-            attachment.language
-        } else {
-            "en"
-        };
-        let join_url = attachment.join_url;
-        let mut block = block::render(join_url, attachment.details, attachment.show, language);
-        if !document.is_utf8() {
-            block = ascii(&block);
-        }
-        Self {
-            attachment,
-            url: join_url.expose(),
-            conferences: conferences(attachment, Labels::of(language)),
-            block,
-        }
-    }
-
-    /// What goes into an empty LOCATION.
-    fn location(&self) -> Option<&'a str> {
-        match self.attachment.location {
-            Location::Url => Some(self.url),
-            Location::Label => Some(LOCATION_LABEL),
-            Location::Never => None,
-        }
-    }
-
-    /// What the mark says of what is written into a component, whose LOCATION is ours or not.
-    pub(super) fn wrote(&self, has_location: bool) -> String {
-        let mut text = self.block.clone();
-        for (_, label, uri) in &self.conferences {
-            text += &format!("{label} {uri}\n");
-        }
-        if let Some(location) = self.location().filter(|_| has_location) {
-            text += location;
-        }
-        let attachment = self.attachment;
-        Mark::digest_of(&attachment.key.external_id, attachment.join_url, &text)
-    }
-}
-
-/// One CONFERENCE for audio and video; with dial-in one for the page of numbers, one to dial.
-fn conferences(
-    attachment: &Attachment<'_>,
-    labels: &'static Labels,
-) -> Vec<(&'static str, &'static str, String)> {
-    let dial_in = attachment.details.dial_in.as_ref();
-    let join_url = attachment.join_url.expose().to_owned();
-    let by_telephone = [
-        (
-            labels.conference_numbers,
-            dial_in.and_then(block::dialin_url),
-        ),
-        (labels.conference_phone, dial_in.and_then(block::tel_uri)),
-    ];
-    let by_telephone = by_telephone.into_iter();
-    let by_telephone = by_telephone.filter_map(|(label, uri)| Some(("PHONE", label, uri?)));
-    let all = ("AUDIO,VIDEO", labels.conference, join_url);
-    std::iter::once(all).chain(by_telephone).collect()
-}
-
-/// For a file in another character set than UTF-8, whose name is nowhere: what all sets share.
-fn ascii(text: &str) -> String {
-    let ascii = |c: char| if c.is_ascii() { c } else { '?' };
-    text.chars().map(ascii).collect()
 }
 
 /// The writing of one component.
@@ -180,6 +108,8 @@ struct Writing<'a, 'd> {
     new: Vec<u8>,
     /// Bytes at the end of a property's content, by the end of its content.
     appended: Vec<(Range<usize>, Vec<u8>)>,
+    /// The contents of properties that got the block into their HTML twin, by where each begins.
+    twinned: BTreeMap<usize, (Range<usize>, Vec<u8>)>,
     /// Marks that make room for ours.
     outdated: Vec<Range<usize>>,
     /// The whole lines of ours that make room for what they say now, in their place.
@@ -212,6 +142,7 @@ impl<'a, 'd> Writing<'a, 'd> {
             insert_at,
             new: Vec::new(),
             appended: Vec::new(),
+            twinned: BTreeMap::new(),
             outdated: Vec::new(),
             gone: Vec::new(),
             replaced: Vec::new(),
@@ -232,6 +163,27 @@ impl<'a, 'd> Writing<'a, 'd> {
 
     fn named(&self, name: &str) -> impl Iterator<Item = ContentLine<'d>> {
         self.lines.iter().copied().filter(move |line| line.is(name))
+    }
+
+    /// Puts the join block into each HTML twin that is understood: `read` says which is not. One that is
+    /// renewed stays where it is.
+    fn twins(&mut self) {
+        for line in &self.lines {
+            if Twin::place_on(line).is_none() {
+                continue;
+            }
+            let (join_url, html) = (self.link.attachment.join_url, &self.link.html);
+            let kept = self.kept(line);
+            let renewed = self
+                .renews
+                .then(|| twins::renewed(&kept, join_url, html, self.style))
+                .flatten();
+            let put_in = || twins::put_in(&kept, join_url, html, self.style);
+            if let Some(content) = renewed.or_else(put_in) {
+                let content = (line.content_range(), content);
+                self.twinned.insert(line.range().start, content);
+            }
+        }
     }
 
     /// Appends the join block.
@@ -256,8 +208,8 @@ impl<'a, 'd> Writing<'a, 'd> {
         if self.named("DESCRIPTION").any(shown) {
             // Nothing but our block: there was nothing before it.
             let text = line.text();
-            self.empty.description =
-                block::find(&text, join_url).is_some_and(|block| block.start == 0);
+            self.empty.description = line.param("ALTREP").is_none()
+                && block::find(&text, join_url).is_some_and(|block| block.start == 0);
             return Ok(());
         }
         if !line.begins_plainly() {
@@ -284,17 +236,25 @@ impl<'a, 'd> Writing<'a, 'd> {
     /// Puts the block in the place of the one behind which a person's text stands, if there is one.
     fn replace_within(&mut self, block: &str) -> bool {
         let join_url = self.link.attachment.join_url;
-        let within = self
-            .named("DESCRIPTION")
-            .find_map(|line| Some((line, block_within(&line, join_url)?)));
-        let Some((line, range)) = within else {
+        let within = self.named("DESCRIPTION").find_map(|line| {
+            let kept = self.kept(&line);
+            let range = block_within(&ContentLine::new(&kept, 0..kept.len(), 0), join_url)?;
+            Some((line, kept, range))
+        });
+        let Some((line, kept, range)) = within else {
             return false;
         };
-        let (bytes, content) = (self.document.bytes(), line.content_range());
-        let before = bytes.get(content.start..range.start).unwrap_or_default();
-        let rest = bytes.get(range.end..content.end).unwrap_or_default();
+        let before = kept.get(..range.start).unwrap_or_default();
+        let rest = kept.get(range.end..).unwrap_or_default();
         let new = self.style.between(column(before), block, "\\n", rest);
-        self.replaced.push((range.start..content.end, new));
+        match self.twinned.get_mut(&line.range().start) {
+            Some((_, content)) => *content = [before, &new].concat(),
+            None => {
+                let content = line.content_range();
+                let from = content.start + range.start;
+                self.replaced.push((from..content.end, new));
+            }
+        }
         true
     }
 
@@ -431,31 +391,33 @@ impl<'a, 'd> Writing<'a, 'd> {
         }
     }
 
-    /// The bytes of the line's content that stay.
+    /// The bytes of the line's content that stay, with what its twin got.
     fn kept(&self, line: &ContentLine<'_>) -> Vec<u8> {
-        let bytes = self.document.bytes();
-        let content = line.content_range();
-        match self.removal.fate(line) {
-            Some(Fate::Cut { from, tail, .. }) => {
-                let head = bytes.get(content.start..*from).unwrap_or_default();
-                [head, tail].concat()
-            }
-            _ => bytes.get(content).unwrap_or_default().to_vec(),
+        match self.twinned.get(&line.range().start) {
+            Some((_, content)) => content.clone(),
+            None => detach::kept(self.document, line, self.removal.fate(line)),
         }
     }
 
     /// Puts `text` behind what stays of the line.
     fn append(&mut self, line: &ContentLine<'_>, kept: &[u8], text: &str) {
         let folded = self.style.appended(kept, text);
+        if let Some((_, content)) = self.twinned.get_mut(&line.range().start) {
+            return content.extend(folded);
+        }
         let end = line.content_range().end;
         self.appended.push((end..end, folded));
     }
 
     /// The edits of this component.
-    fn finish(self, now: DateTime<Utc>) -> Edits {
+    fn finish(self, stamp: Option<DateTime<Utc>>) -> Edits {
         let mut edits = Edits::new();
-        for (range, bytes) in self.removal.splices() {
+        let is_twinned = |start: usize| self.twinned.contains_key(&start);
+        for (range, bytes) in self.removal.splices_but(is_twinned) {
             edits.replace(range, bytes);
+        }
+        for (range, bytes) in self.twinned.values() {
+            edits.replace(range.clone(), bytes.as_slice());
         }
         for range in self.outdated {
             edits.remove(range);
@@ -464,8 +426,8 @@ impl<'a, 'd> Writing<'a, 'd> {
             edits.replace(range, bytes);
         }
         edits.insert(self.insert_at, self.new);
-        if !edits.is_empty() {
-            let stamp = now.format("%Y%m%dT%H%M%SZ").to_string();
+        if let Some(stamp) = stamp.filter(|_| !edits.is_empty()) {
+            let stamp = stamp.format("%Y%m%dT%H%M%SZ").to_string();
             for line in &self.lines {
                 if (line.is("DTSTAMP") || line.is("LAST-MODIFIED")) && is_utc(&line.value()) {
                     let value = line.located().after(0)..line.content_range().end;
@@ -487,7 +449,7 @@ fn encoded(line: &ContentLine<'_>) -> Option<WriteFault> {
 }
 
 /// Whether the value is a DATE-TIME in UTC (RFC 5545, 3.3.5, form 2).
-fn is_utc(value: &str) -> bool {
+pub(super) fn is_utc(value: &str) -> bool {
     let digits =
         |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
     value

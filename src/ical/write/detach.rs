@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{LOCATION_LABEL, SKYPE_TEAMS, WriteFault};
+use super::{LOCATION_LABEL, SKYPE_TEAMS, WriteFault, twins};
 use crate::ical::block;
 use crate::ical::document::{Component, ContentLine, Document};
 use crate::ical::edit::{Edits, Style, appended_from, column};
 use crate::ical::event::Event;
 use crate::ical::mark::{self, EmptyBefore, Mark};
+use crate::ical::twin::Twin;
 use crate::model::JoinUrl;
 
 /// Takes out every line and block of the link with this URL, from every component of the event, and
@@ -79,9 +80,31 @@ pub(super) enum Fate {
     },
 }
 
+impl Fate {
+    /// Carries it out.
+    pub(super) fn make(self, edits: &mut Edits) {
+        match self {
+            Self::Gone(range) => edits.remove(range),
+            Self::Cut { from, end, tail } => edits.replace(from..end, tail),
+        }
+    }
+}
+
 impl Removal {
     /// What taking out the link with this URL does to the component.
     pub(super) fn of(document: &Document<'_>, index: usize, join_url: &JoinUrl) -> Self {
+        let mut removal = Self::but_twins(document, index, join_url);
+        for line in document.lines(index) {
+            let fate = removal.fate(&line);
+            if let Some(cut) = without_twin(document, &line, join_url, fate) {
+                removal.0.insert(line.range().start, cut);
+            }
+        }
+        removal
+    }
+
+    /// The same without the HTML twins.
+    fn but_twins(document: &Document<'_>, index: usize, join_url: &JoinUrl) -> Self {
         let empty = document
             .lines(index)
             .filter(|line| line.is(mark::PROPERTY))
@@ -116,9 +139,10 @@ impl Removal {
     }
 
     /// What of it makes room for the same link as it is written now: not what would be the same again,
-    /// nor a block behind which a person's text stands, which is replaced where it is.
+    /// nor a block behind which a person's text stands, nor one in an HTML twin: these are replaced where
+    /// they are.
     pub(super) fn to_renew(document: &Document<'_>, index: usize, join_url: &JoinUrl) -> Self {
-        let mut removal = Self::of(document, index, join_url);
+        let mut removal = Self::but_twins(document, index, join_url);
         for line in document.lines(index) {
             let stays = line.is("URL")
                 || line.is(SKYPE_TEAMS)
@@ -144,10 +168,56 @@ impl Removal {
 
     /// The splices that carry it out.
     pub(super) fn splices(&self) -> impl Iterator<Item = (Range<usize>, Vec<u8>)> {
-        self.0.values().map(|fate| match fate {
+        self.splices_but(|_| false)
+    }
+
+    /// The same, those of the lines apart that begin where `differs` says so.
+    pub(super) fn splices_but(
+        &self,
+        differs: impl Fn(usize) -> bool,
+    ) -> impl Iterator<Item = (Range<usize>, Vec<u8>)> {
+        let fates = self.0.iter().filter(move |(start, _)| !differs(**start));
+        fates.map(|(_, fate)| match fate {
             Fate::Gone(range) => (range.clone(), Vec::new()),
             Fate::Cut { from, end, tail } => (*from..*end, tail.clone()),
         })
+    }
+}
+
+/// The fate of a line from whose HTML twin the join block goes; `fate` is what becomes of the rest.
+fn without_twin(
+    document: &Document<'_>,
+    line: &ContentLine<'_>,
+    join_url: &JoinUrl,
+    fate: Option<&Fate>,
+) -> Option<Fate> {
+    if matches!(fate, Some(Fate::Gone(_))) || Twin::place_on(line).is_none() {
+        return None;
+    }
+    let content = line.content_range();
+    let kept = kept(document, line, fate);
+    let tail = twins::taken_out(&kept, join_url, Style::of(document))?;
+    Some(Fate::Cut {
+        from: content.start,
+        end: content.end,
+        tail,
+    })
+}
+
+/// The bytes of the line's content that stay.
+pub(super) fn kept(
+    document: &Document<'_>,
+    line: &ContentLine<'_>,
+    fate: Option<&Fate>,
+) -> Vec<u8> {
+    let bytes = document.bytes();
+    let content = line.content_range();
+    match fate {
+        Some(Fate::Cut { from, tail, .. }) => {
+            let head = bytes.get(content.start..*from).unwrap_or_default();
+            [head, tail].concat()
+        }
+        _ => bytes.get(content).unwrap_or_default().to_vec(),
     }
 }
 
@@ -185,6 +255,7 @@ fn is_or_shows(line: &ContentLine<'_>, join_url: &JoinUrl) -> bool {
     is_link_line(line, join_url)
         || line.is("DESCRIPTION") && block::find(&line.text(), join_url).is_some()
         || line.is("LOCATION") && line.text().trim() == join_url.expose()
+        || twins::shows(line, join_url)
 }
 
 /// The bytes of the join block in this DESCRIPTION, if text that is not ours follows it.
@@ -215,7 +286,9 @@ fn description(
         ));
     }
     let kept = before.strip_suffix("\n\n").unwrap_or(before);
-    if kept.is_empty() && empty.is_none_or(|empty| empty.description) {
+    // A twin is nothing of ours: there was a DESCRIPTION that it belongs to.
+    let is_bare = line.param("ALTREP").is_none();
+    if kept.is_empty() && is_bare && empty.is_none_or(|empty| empty.description) {
         return Some(Fate::Gone(line.range()));
     }
     let end = line.content_range().end;
@@ -256,7 +329,7 @@ fn location(
 }
 
 /// Takes the bytes from `from` to `to` out of the line's content.
-fn cut(document: &Document<'_>, line: &ContentLine<'_>, from: usize, to: usize) -> Fate {
+pub(super) fn cut(document: &Document<'_>, line: &ContentLine<'_>, from: usize, to: usize) -> Fate {
     let bytes = document.bytes();
     let content = line.content_range();
     if to >= content.end {

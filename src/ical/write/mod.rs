@@ -6,7 +6,12 @@
 
 mod attach;
 mod detach;
+mod is_out;
+mod link;
+mod ours;
 mod rewrite;
+mod take_out;
+mod twins;
 
 use std::collections::BTreeSet;
 
@@ -19,7 +24,10 @@ use crate::model::{Generation, JoinUrl, MeetingKey};
 
 pub use attach::attach;
 pub use detach::detach;
+pub use is_out::is_out;
+pub use ours::ours;
 pub use rewrite::{bare, is_outdated, rewrite};
+pub use take_out::take_out;
 
 /// What goes into an absent or empty LOCATION.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,6 +133,8 @@ pub fn missing_in(
         &component.mark,
         Some(Mark::Link { empty, .. }) if !empty.location
     );
+    let twins = component.twins.iter().filter(|twin| twin.left.is_none());
+    let twins = twins.map(|twin| (twin.place, !has(twin.place)));
     [
         (Place::Description, !has(Place::Description)),
         (
@@ -136,6 +146,7 @@ pub fn missing_in(
         (Place::SkypeTeams, !has(Place::SkypeTeams)),
     ]
     .into_iter()
+    .chain(twins)
     .filter_map(|(place, lacking)| lacking.then_some(place))
     .collect()
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::attach::{Link, put};
+use super::attach::put;
 use super::detach::Removal;
+use super::link::Link;
 use super::{Attachment, WriteFault, is_written};
 use crate::ical::block;
 use crate::ical::document::Document;
@@ -30,15 +31,16 @@ pub fn rewrite(
     document: &Document<'_>,
     event: &Event,
     attachment: &Attachment<'_>,
-    now: DateTime<Utc>,
+    stamp: Option<DateTime<Utc>>,
 ) -> Result<Edits, WriteFault> {
     let outdated = outdated(document, event, attachment);
     let renews = |component: &Component| outdated.contains(&component.index);
-    put(document, event, attachment, None, now, renews)
+    put(document, event, attachment, None, stamp, renews)
 }
 
-/// The bytes of the event's components without the link with this URL and without the stamps: the same
-/// before and after a [`rewrite`].
+/// The unfolded lines of the event's components without the link with this URL and without the stamps: the
+/// same before and after a [`rewrite`]. Where a person's text follows the link on its line, that may be
+/// folded anew.
 pub fn bare(document: &Document<'_>, event: &Event, join_url: &JoinUrl) -> Vec<Vec<u8>> {
     let bytes = document.bytes();
     let bare = |component: &Component| {
@@ -52,9 +54,17 @@ pub fn bare(document: &Document<'_>, event: &Event, join_url: &JoinUrl) -> Vec<V
             }
         }
         let range = document.components().get(component.index)?.range.clone();
-        Some(edits.apply_to(bytes, range))
+        Some(unfolded(edits.apply_to(bytes, range)))
     };
     event.components.iter().filter_map(bare).collect()
+}
+
+fn unfolded(bytes: Vec<u8>) -> Vec<u8> {
+    let Ok(document) = Document::parse(&bytes) else {
+        return bytes;
+    };
+    let lines: Vec<_> = document.all_lines().map(|line| line.logical()).collect();
+    lines.join(&b'\n')
 }
 
 /// The components whose link is outdated, by their index.

@@ -1,7 +1,10 @@
 use chrono::{DateTime, TimeZone, Utc};
 use proptest::prelude::*;
 
+mod twins;
+
 use super::*;
+use crate::ical::clients::every_client_finds;
 use crate::ical::document::ContentLine;
 use crate::ical::edit::Edits;
 use crate::ical::event::Provider;
@@ -9,6 +12,8 @@ use crate::ical::mark::Mark;
 use crate::ical::read::read;
 use crate::meeting::DialIn;
 use crate::model::{ExternalId, OrganizerId};
+
+mod take_out;
 
 const URL: &str = "https://teams.microsoft.com/l/meetup-join/19%3ameeting_NTQ4YjgzNmMtZTY2Mi00%40thread.v2/0?context=%7b%22Tid%22%3a%2272f988bf%22%2c%22Oid%22%3a%22550fae72%22%7d";
 const OTHER: &str = "https://teams.microsoft.com/meet/2411234567?p=AbCdEf";
@@ -88,7 +93,7 @@ impl Case {
         let (mut edits, mut outdated) = (Edits::new(), false);
         for event in events(&document) {
             outdated |= is_outdated(&document, &event, &attachment);
-            edits.merge(rewrite(&document, &event, &attachment, now()).unwrap());
+            edits.merge(rewrite(&document, &event, &attachment, Some(now())).unwrap());
         }
         (edits.apply(bytes), outdated)
     }
@@ -104,14 +109,17 @@ impl Case {
                 &event,
                 &attachment,
                 self.replaces.as_ref(),
-                now(),
+                Some(now()),
             )?);
         }
         Ok(edits)
     }
 
+    /// With the link, which every client finds.
     fn attached(&self, bytes: &[u8]) -> Vec<u8> {
-        self.edits(bytes).unwrap().apply(bytes)
+        let after = self.edits(bytes).unwrap().apply(bytes);
+        every_client_finds(&after, self.url);
+        after
     }
 }
 
@@ -157,16 +165,6 @@ fn description(bytes: &[u8], index: usize) -> String {
         .find(|line| line.is("DESCRIPTION"))
         .map(|line| line.text())
         .unwrap()
-}
-
-/// Whether GNOME Calendar finds this meeting: 80 underscores before and after, between them a URL of
-/// this host, which reaches up to the next newline.
-fn gnome_finds(description: &str) -> Option<&str> {
-    let first = description.find(FENCE)?;
-    let last = description.rfind(FENCE)?;
-    let inner = description.get(first + FENCE.len()..last)?;
-    let url = inner.get(inner.find("https://teams.microsoft.com")?..)?;
-    url.get(..url.find('\n')?)
 }
 
 #[test]
@@ -227,6 +225,11 @@ fn befores() -> Vec<(&'static str, String)> {
             "a block of somebody else",
             &format!("DESCRIPTION:a\\n{FENCE}\\nJoin: https://zoom.example/j/1\\n{FENCE}\\n\n"),
         ),
+        (
+            "a location with a link",
+            "LOCATION:https://example.org/map\n",
+        ),
+        ("a location of tabs and breaks", "LOCATION:\t\\n \n"),
         ("an empty location", "LOCATION;LANGUAGE=de:\n"),
         ("a blank location", "LOCATION: \n"),
         ("a location", "LOCATION:Room 5\n"),
@@ -246,7 +249,8 @@ fn befores() -> Vec<(&'static str, String)> {
             "description:x\nlocation:\nurl:https://example.org\n",
         ),
     ];
-    cases.map(|(name, lines)| (name, lines.to_owned())).into()
+    let plain = cases.map(|(name, lines)| (name, lines.to_owned()));
+    plain.into_iter().chain(twins::befores()).collect()
 }
 
 #[test]
@@ -267,8 +271,6 @@ fn what_is_there_stays_and_is_restored() {
                 );
                 assert_ne!(after, before.as_bytes(), "{name}");
                 assert!(case.edits(&after).unwrap().is_empty(), "{name}: twice");
-                let shown = description(&after, 1);
-                assert_eq!(gnome_finds_last(&shown), Some(URL), "{name}");
                 let document = Document::parse(&after).unwrap();
                 let event = &events(&document)[0];
                 assert_eq!(
@@ -330,6 +332,10 @@ fn a_rewritten_link_is_as_if_it_were_written_now_and_is_taken_out_the_same_way()
             let before = calendar(&lines).replace("\r\n", eol);
             for (m, one) in ways().iter().enumerate() {
                 for (n, other) in ways().iter().enumerate() {
+                    // What one line end shows, another need not show for each pair.
+                    if eol == "\n" && n > 0 && n != m {
+                        continue;
+                    }
                     let label = format!("{name}, {eol:?}, from {m} to {n}");
                     let first = one.attached(before.as_bytes());
                     let (second, outdated) = other.rewritten(&first);
@@ -454,11 +460,36 @@ fn a_location_that_was_left_alone_is_not_missing() {
     assert_eq!(property(&rewritten, 1, "LOCATION"), [format!(":{URL}")]);
 }
 
-/// [`gnome_finds`] for the block that stands last.
-fn gnome_finds_last(description: &str) -> Option<&str> {
-    let end = description.rfind(FENCE)?;
-    let start = description.get(..end)?.rfind(FENCE)?;
-    gnome_finds(description.get(start..)?)
+#[test]
+fn a_location_gets_what_is_configured_if_it_has_nothing() {
+    // What stands in LOCATION, by what is configured.
+    let cases = [
+        ("", [URL, LOCATION_LABEL, "none"]),
+        ("LOCATION:\n", [URL, LOCATION_LABEL, ""]),
+        ("LOCATION;X-A=b: \n", [URL, LOCATION_LABEL, ""]),
+        ("LOCATION:\\n\n", [URL, LOCATION_LABEL, ""]),
+        ("LOCATION:Room 5\n", ["Room 5"; 3]),
+        (
+            "LOCATION:https://example.org/\n",
+            ["https://example.org/"; 3],
+        ),
+    ];
+    for (lines, expected) in cases {
+        let locations = [Location::Url, Location::Label, Location::Never];
+        for (location, expected) in locations.into_iter().zip(expected) {
+            let case = Case {
+                location,
+                ..Case::default()
+            };
+            let before = calendar(lines);
+            let after = case.attached(before.as_bytes());
+            let document = Document::parse(&after).unwrap();
+            let line = document.lines(1).find(|line| line.is("LOCATION"));
+            let text = line.map_or("none".to_owned(), |line| line.text().trim().to_owned());
+            assert_eq!(text, expected, "{lines:?}, {location:?}");
+            assert_eq!(detached(&after, URL), before.as_bytes(), "{lines:?}");
+        }
+    }
 }
 
 #[test]
@@ -778,7 +809,6 @@ fn a_url_with_text_escapes_reads_back_byte_for_byte() {
         panic!("one event");
     };
     assert_eq!(missing(event, &join_url, Location::Url), BTreeSet::new());
-    assert_eq!(gnome_finds(&description(&after, 1)), Some(url));
     assert_eq!(detached(&after, url), calendar("").as_bytes());
 }
 
@@ -910,8 +940,6 @@ proptest! {
             document.lines(1).filter(ours).map(|line| line.value()).collect()
         };
         prop_assert_eq!(urls.iter().filter(|url| *url == URL).count(), 2);
-        let shown = description(&after, 1);
-        prop_assert_eq!(gnome_finds(&shown), Some(URL));
         prop_assert_eq!(String::from_utf8(detached(&after, URL)).unwrap(), stamped);
     }
 

@@ -102,6 +102,8 @@ impl Calls {
         let mut pace = Pace::new(SCOPE, &self.windows, &self.clock, &self.random);
         let mut repeated = false;
         let mut renewed = false;
+        // Whether the server failed on it each time, and nothing else was wrong.
+        let mut fails_always = true;
         let mut apart = false;
         loop {
             let (token, outcome) = self.try_once(call, apart).await?;
@@ -126,6 +128,7 @@ impl Calls {
             match fault {
                 Fault::Busy { busy, uncertain } => {
                     repeated |= uncertain;
+                    fails_always = false;
                     pace.again(busy).await?;
                 }
                 Fault::Server(text) => {
@@ -136,7 +139,9 @@ impl Calls {
                         throttled: false,
                     };
                     pace.again(busy).await.map_err(|error| match error {
-                        MeetingError::Transient(text) => MeetingError::Request(text),
+                        MeetingError::Transient(text) if fails_always => {
+                            MeetingError::Request(text)
+                        }
                         other => other,
                     })?;
                 }

@@ -167,7 +167,9 @@ impl Meetings for GraphMeetings {
             }
         }
         let span = meeting.span.and(Some(wanted.span));
-        let subject = wanted.subject.clone();
+        // One whose times are unknown was left alone: its title may be another one, too.
+        let is_known = done.status == StatusCode::CREATED || span.is_some();
+        let subject = wanted.subject.clone().filter(|_| is_known);
         Ok(Ensured {
             meeting: Meeting {
                 span,

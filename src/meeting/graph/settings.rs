@@ -23,5 +23,5 @@ pub struct GraphSettings {
 
 impl GraphSettings {
     /// The bound on calls under way that suits Graph's limit of 5,000 requests in 10 seconds.
-    pub const IN_FLIGHT: usize = 50;
+    pub const IN_FLIGHT: usize = 64;
 }

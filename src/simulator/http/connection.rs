@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -55,9 +57,24 @@ impl Listener for Loopback {
 pub(super) struct Connection(CancellationToken);
 
 impl Connection {
+    /// One that no network is behind.
+    pub(super) fn detached() -> Self {
+        Self(CancellationToken::new())
+    }
+
     /// Closes it without another octet.
     pub(super) fn close(&self) {
         self.0.cancel();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Says nothing until the client goes away, or the simulator ends.
+    pub(super) async fn silence(&self) -> Response {
+        self.0.cancelled().await;
+        StatusCode::OK.into_response()
     }
 }
 

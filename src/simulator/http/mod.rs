@@ -4,12 +4,13 @@ pub(super) mod connection;
 mod control;
 mod send;
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::serve;
 use futures_util::StreamExt;
@@ -97,6 +98,59 @@ pub(super) async fn run(hub: Arc<Hub>, listener: TcpListener, stop: Cancellation
     let _ = serve(listener, app).await;
 }
 
+/// An answer as its client sees it.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, as much as came.
+    pub body: Vec<u8>,
+    /// Whether all of it came.
+    pub whole: bool,
+}
+
+/// Answers one request without a network. `None`: its connection was closed without an answer.
+pub(super) async fn exchange(
+    hub: &Arc<Hub>,
+    method: Method,
+    target: &str,
+    headers: HeaderMap,
+    body: Vec<u8>,
+) -> io::Result<Option<Answered>> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(target)
+        .body(Body::from(body))
+        .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
+    *request.headers_mut() = headers;
+    let connection = Connection::detached();
+    let response = simulate(
+        State(Arc::clone(hub)),
+        ConnectInfo(connection.clone()),
+        request,
+    );
+    let response = response.await;
+    if connection.is_closed() {
+        return Ok(None);
+    }
+    let (parts, body) = response.into_parts();
+    let (mut chunks, mut bytes, mut whole) = (body.into_data_stream(), Vec::new(), true);
+    while let Some(chunk) = chunks.next().await {
+        match chunk {
+            Ok(chunk) => bytes.extend_from_slice(&chunk),
+            Err(_) => whole = false,
+        }
+    }
+    Ok(Some(Answered {
+        status: parts.status,
+        headers: parts.headers,
+        body: bytes,
+        whole,
+    }))
+}
+
 /// Takes a request out of the count of those in flight, also when its client went away.
 struct InFlight(Arc<Hub>);
 
@@ -148,9 +202,13 @@ async fn simulate(
     if !latency.is_zero() {
         settings.clock.sleep(latency).await;
     }
-    if effect == Some(Effect::LostBefore) {
-        connection.close();
-        return StatusCode::OK.into_response();
+    match effect {
+        Some(Effect::LostBefore) => {
+            connection.close();
+            return StatusCode::OK.into_response();
+        }
+        Some(Effect::SilentBefore) => return connection.silence().await,
+        _ => {}
     }
 
     // What was changed while the request was under way holds for it.
@@ -174,9 +232,13 @@ async fn simulate(
         body: body.as_deref(),
     };
     let reply = at.reply(&target, &call, effect.as_ref());
-    if effect == Some(Effect::LostAfter) {
-        connection.close();
-        return StatusCode::OK.into_response();
+    match effect {
+        Some(Effect::LostAfter) => {
+            connection.close();
+            return StatusCode::OK.into_response();
+        }
+        Some(Effect::SilentAfter) => return connection.silence().await,
+        _ => {}
     }
     at.count(&reply);
     send(reply, endpoint, effect.as_ref(), &at.marks)

@@ -44,6 +44,13 @@ pub(super) fn scripted(
 
 /// The reply as some faults bend it, wherever in it a meeting stands.
 pub(super) fn bent(mut reply: Reply, effect: Option<&Effect>) -> Reply {
+    match effect {
+        Some(Effect::Empty) => reply.body = Content::None,
+        Some(Effect::WebPage) => {
+            reply.body = Content::Html("<!doctype html><title>Please wait</title>".to_owned());
+        }
+        _ => {}
+    }
     let Content::Json(body) = &mut reply.body else {
         return reply;
     };

@@ -357,6 +357,9 @@ impl Room {
         let mut uids = BTreeSet::new();
         for (name, markers) in &person.markers {
             let text = String::from_utf8(house.fake.get(&self.path, name).unwrap()).unwrap();
+            if let Err(why) = crate::clients::each_found(text.as_bytes(), |_| true) {
+                panic!("{label}: {name}: {why}\n{text}");
+            }
             let text = text.replace("\r\n ", "");
             for marker in markers {
                 let there = text.lines().filter(|line| line == marker).count();

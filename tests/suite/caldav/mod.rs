@@ -8,6 +8,7 @@ mod finding;
 mod house;
 mod listing;
 mod passes;
+mod people;
 mod polling;
 mod rewriting;
 mod signing_in;

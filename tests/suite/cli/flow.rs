@@ -5,7 +5,8 @@ use std::io::Write as _;
 use meetbridge::simulator::Endpoint;
 
 use super::support::{
-    Setup, TEAM, TITLE, World, assert_additive, calendar, contents, event, single, wait_until,
+    Setup, TEAM, TITLE, World, assert_additive, calendar, contents, event, single, unfold,
+    wait_until,
 };
 
 #[test]
@@ -81,6 +82,44 @@ fn a_fault_of_an_event_is_told_with_its_file_and_line() {
     world
         .run(&["sync"])
         .says(0, &["event.faulty", "resource=broken.ics", &told]);
+}
+
+#[test]
+fn a_description_in_html_gets_the_link_or_is_left_with_its_reason() {
+    let world = World::new();
+    let twins = "DESCRIPTION;ALTREP=\"data:text/html,%3Cbody%3E%3Cb%3EAgenda%3C%2Fb%3E%3C%2Fbody%3E\":Agenda\r\n\
+                 X-ALT-DESC;FMTTYPE=text/html:<html><body><b>Agenda</b></body></html>";
+    let good = single("good@example.org").replace("DESCRIPTION:Agenda", twins);
+    let open = "X-ALT-DESC;FMTTYPE=text/html:<p>Agenda<!-- x\r\nDESCRIPTION:Agenda";
+    let left = single("left@example.org").replace("DESCRIPTION:Agenda", open);
+    world.put("good.ics", &good);
+    world.put("left.ics", &left);
+    let line = left
+        .lines()
+        .position(|line| line.starts_with("X-ALT"))
+        .unwrap()
+        + 1;
+
+    let synced = world.run(&["sync"]);
+    let told = format!("uid=left@example.org line={line} reason=");
+    synced.says(0, &["link.twin-left", &told]);
+    assert!(!synced.err.contains("uid=good@example.org line="));
+    assert!(world.is_linked("good.ics", "good@example.org"));
+    assert!(unfold(&world.get("good.ics")).contains("%3C%2Fb%3E%3Chr%3E%3Cp%3E"));
+    assert!(
+        unfold(&world.get("left.ics"))
+            .contains("\r\nX-ALT-DESC;FMTTYPE=text/html:<p>Agenda<!-- x\r\n")
+    );
+    let told = format!(
+        "HTML: line {line}: X-ALT-DESC is left as it is: a comment, a tag or a script in its HTML has no end"
+    );
+    world
+        .run(&["explain", "left@example.org"])
+        .says(0, &[])
+        .shows(&[&told, "its link and its meeting are up to date"]);
+    let written = world.get("good.ics");
+    world.sync();
+    assert_eq!(world.get("good.ics"), written);
 }
 
 #[test]

@@ -201,8 +201,12 @@ impl World {
         };
         let snapshot = self.snapshot();
         let meeting = snapshot.meeting(uid).and_then(|m| m.current.as_ref());
-        meeting.is_some_and(|m| unfold(&text).contains(&m.join_web_url))
-            && text.contains("X-MEETBRIDGE-MEETING")
+        let linked = meeting.is_some_and(|m| unfold(&text).contains(&m.join_web_url))
+            && text.contains("X-MEETBRIDGE-MEETING");
+        if linked {
+            assert_clients(&text);
+        }
+        linked
     }
 
     fn command(&self, program: &Path, arguments: &[&str]) -> Command {
@@ -515,6 +519,15 @@ pub(super) fn assert_additive(before: &str, after: &str) {
         assert!(ours, "a foreign line: {line:?} in\n{after}\nfrom\n{before}");
     }
     assert_eq!(old.next(), None, "a line is lost:\n{after}");
+    assert_clients(after);
+}
+
+/// Every client finds the link of every event that has one.
+#[track_caller]
+fn assert_clients(text: &str) {
+    if let Err(why) = crate::clients::each_found(text.as_bytes(), |_| true) {
+        panic!("{why}\n{text}");
+    }
 }
 
 /// The files of a directory with their content.

@@ -4,6 +4,7 @@
 mod keeps;
 mod life;
 mod losses;
+mod people;
 mod rewrite;
 mod scenes;
 mod server;

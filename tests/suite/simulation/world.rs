@@ -464,6 +464,9 @@ impl World {
             let saved = &inner.saved[name];
             // Promises 2 and 3: what the user saved last is there, byte by byte.
             user::assert_only_added(saved, bytes, &format!("{label}: {name}"));
+            if let Err(why) = crate::clients::each_found(bytes, |_| true) {
+                panic!("{label}: {name}: {why}\n{text}");
+            }
             let unfolded = text.replace("\r\n ", "");
             for event in unfolded.split("BEGIN:VEVENT").skip(1) {
                 let uid = user::value(event, "UID").unwrap();

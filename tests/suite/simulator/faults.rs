@@ -237,3 +237,49 @@ async fn a_request_that_was_under_way_at_the_announcement_may_be_forgiven() {
         assert_eq!(simulator.snapshot().inside_retry_after, inside);
     }
 }
+
+#[tokio::test]
+async fn an_answer_may_be_empty_a_page_or_never_come() {
+    let (simulator, client) = start(|_| {}).await;
+    let path = create_or_get(ORGANIZER);
+    let made = client.post(&path, &planning()).await.expect(201);
+    let meeting = one(ORGANIZER, made.text("id"));
+    simulator.script(Fault::next(Endpoint::Get, Effect::Empty));
+    simulator.script(Fault::next(Endpoint::Get, Effect::WebPage));
+    let get = || client.request("GET", &meeting, None);
+    assert_eq!(client.send_unchecked(get()).await.expect(200).raw, "");
+    let page = client.send_unchecked(get()).await.expect(200);
+    assert_eq!(page.headers["content-type"], "text/html");
+
+    for (effect, subject) in [
+        (Effect::SilentBefore, "Planning"),
+        (Effect::SilentAfter, "Silent"),
+    ] {
+        simulator.script(Fault::next(Endpoint::Patch, effect.clone()));
+        let body = json!({"subject": "Silent"});
+        let (asks, looks) = (client.patch(&meeting, &body), client.get(&meeting));
+        tokio::pin!(asks);
+        let held = || {
+            simulator
+                .snapshot()
+                .meeting(KEY)
+                .unwrap()
+                .current
+                .clone()
+                .unwrap()
+        };
+        // It came in, and others are answered meanwhile.
+        tokio::select! {
+            _ = &mut asks => panic!("{effect:?}: an answer"),
+            () = async {
+                looks.await.expect(200);
+                while simulator.snapshot().requests(Endpoint::Patch) == 0 {
+                    tokio::task::yield_now().await;
+                }
+                while held().subject.as_deref() != Some(subject) {
+                    tokio::task::yield_now().await;
+                }
+            } => {}
+        }
+    }
+}

@@ -1,0 +1,562 @@
+//! Calendars that are subscribed to: one document at a web address, read by conditional GET.
+//!
+//! A feed cannot be written, so its events with their links are published elsewhere. The port shows
+//! each event as a resource of its own, with its link as long as the feed has the event as it was when
+//! the link was made; what is published is the feed byte for byte with those links.
+//!
+//! - `fetch`: requests, and what an answer must be to be believed.
+//! - `split`: the body → its events; `enrich`: the events with their links, and the calendar that is
+//!   published. Pure.
+//! - `doubt`: what is not believed at once: a feed that shrinks, UIDs that are minted anew. Pure.
+//! - `publish`: the file or the place that takes PUT.
+//! - `writable`: a feed that takes PUT at its own address.
+
+mod doubt;
+mod enrich;
+mod fetch;
+mod publish;
+mod split;
+#[cfg(test)]
+mod tests;
+mod writable;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt as _, stream};
+
+pub use self::fetch::PlaceSettings;
+
+use self::doubt::{Distrust, Doubts};
+use self::enrich::Links;
+use self::fetch::{Fetched, Place, Validators};
+use self::publish::Target;
+use self::split::{Index, Snapshot};
+use self::writable::Writable;
+use crate::calendar::{
+    Again, Calendar, Finding, Found, Known, Notes, Proof, ReadError, Resource, Scope, SyncToken,
+    WriteRefusal, Written,
+};
+use crate::clock::{Clock, Random};
+use crate::http::{ClientError, Windows};
+use crate::model::{ResourceId, Version};
+
+/// The longest interval, whatever a feed asks for.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// How far apart the readings are by which an absence is confirmed, or a UID proves stable.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// How long a UID must have been there in a feed that mints them.
+const MINTED: Duration = Duration::from_secs(24 * 3600);
+/// How soon it is tried again to publish.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// What a feed needs.
+#[derive(Clone, Debug)]
+pub struct FeedSettings {
+    /// The calendar's name.
+    pub name: String,
+    /// Where it is.
+    pub source: PlaceSettings,
+    /// How often it is fetched; it may ask for less.
+    pub poll: Duration,
+    /// Where its events go with their links.
+    pub publish: Publish,
+}
+
+/// Where the events of a feed go with their links.
+#[derive(Clone, Debug)]
+pub enum Publish {
+    /// Into a file.
+    File(PathBuf),
+    /// To another address, by PUT.
+    Web(Box<PlaceSettings>),
+    /// Back to the feed's own address, by PUT.
+    Source,
+}
+
+/// Sets a feed up; sends nothing.
+///
+/// # Errors
+/// When a CA file or the proxy cannot be used.
+pub fn open(
+    settings: FeedSettings,
+    windows: Arc<Windows>,
+    notes: Arc<dyn Notes>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<Arc<dyn Calendar>, ClientError> {
+    let place = |settings: PlaceSettings| {
+        let (windows, clock) = (Arc::clone(&windows), Arc::clone(&clock));
+        Place::new(settings, windows, clock, Arc::clone(&random))
+    };
+    let source = place(settings.source)?;
+    let pace = Pace::new(settings.poll, &*clock);
+    let target = match settings.publish {
+        Publish::File(path) => Target::file(path),
+        Publish::Web(web) => Target::web(place(*web)?),
+        Publish::Source => {
+            return Ok(Arc::new(Writable::new(
+                settings.name,
+                source,
+                pace,
+                clock,
+                random,
+            )));
+        }
+    };
+    Ok(Arc::new(Feed {
+        what: format!("{} at {}", settings.name, source.host()),
+        doubts: Doubts::new(&settings.name, notes),
+        name: settings.name,
+        proof: INTERVAL.min(settings.poll / 2),
+        source,
+        target: tokio::sync::Mutex::new(target),
+        turn: tokio::sync::Mutex::new(()),
+        held: Mutex::new(Held::new(pace)),
+        clock,
+        random,
+    }))
+}
+
+/// When a feed is fetched next.
+#[derive(Clone, Debug)]
+struct Pace {
+    poll: Duration,
+    interval: Duration,
+    next: Duration,
+}
+
+impl Pace {
+    fn new(poll: Duration, clock: &dyn Clock) -> Self {
+        Self {
+            poll,
+            interval: poll,
+            next: clock.elapsed() + poll,
+        }
+    }
+
+    /// A fetch begins; the next is up to a tenth of the interval early, so that feeds do not march in
+    /// step.
+    fn begins(&mut self, now: Duration, random: u64) {
+        let tenth = u64::try_from(self.interval.as_millis() / 10).unwrap_or(u64::MAX);
+        let early = Duration::from_millis(random.checked_rem(tenth.max(1)).unwrap_or_default());
+        self.next = now + self.interval - early;
+    }
+
+    /// What the server and the feed ask for: it can lengthen the interval only.
+    fn asked(&mut self, hints: [Option<Duration>; 2]) {
+        let longest = hints.into_iter().flatten().max().unwrap_or_default();
+        let interval = self.poll.max(longest).min(LONGEST.max(self.poll));
+        self.next = (self.next + interval).saturating_sub(self.interval);
+        self.interval = interval;
+    }
+}
+
+/// A feed that is published elsewhere.
+///
+/// - **Identifier**: the event's UID, or a digest of it.
+/// - **Version**: a digest of the event, and of its link if it has one.
+struct Feed {
+    name: String,
+    /// For messages.
+    what: String,
+    source: Place,
+    /// How long a UID must have been there.
+    proof: Duration,
+    doubts: Doubts,
+    target: tokio::sync::Mutex<Target>,
+    /// Held by whoever fetches.
+    turn: tokio::sync::Mutex<()>,
+    held: Mutex<Held>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+struct Held {
+    pace: Pace,
+    validators: Validators,
+    /// The feed as it was last believed.
+    current: Option<Arc<Snapshot>>,
+    /// The feed as the last whole or partial listing told it.
+    told: Option<Arc<Index>>,
+    /// When it was last fetched, on the monotonic clock.
+    fetched: Option<Duration>,
+    /// It was fetched for a listing that is made anew as a whole.
+    fresh: bool,
+    /// Since when a listing as a whole is owed, for what has vanished.
+    relist: Option<Duration>,
+    links: Links,
+    /// It is perhaps not published as it is.
+    dirty: bool,
+}
+
+impl Held {
+    fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            validators: Validators::default(),
+            current: None,
+            told: None,
+            fetched: None,
+            fresh: false,
+            relist: None,
+            links: Links::default(),
+            dirty: true,
+        }
+    }
+}
+
+impl Feed {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fetches the feed, and believes what came if that may be.
+    async fn refresh(&self) -> Result<(), ReadError> {
+        let _turn = self.turn.lock().await;
+        let before = self.held().current.clone();
+        let published = match before {
+            // What was published before holds the links that nobody remembers.
+            None => Some(self.target.lock().await.read(&self.name).await?),
+            Some(_) => None,
+        };
+        let validators = {
+            let mut held = self.held();
+            held.pace.begins(self.clock.elapsed(), self.random.next());
+            held.validators.clone()
+        };
+        let fetched = self.source.fetch(&validators, false).await;
+        let fetched = fetched.map_err(|error| error.into_read_error(&self.what))?;
+        let Fetched::Body {
+            bytes,
+            validators,
+            fresh,
+        } = fetched
+        else {
+            self.doubts.unchanged();
+            self.held().fetched = Some(self.clock.elapsed());
+            return Ok(());
+        };
+        let (now, doubts) = (self.clock.now(), self.doubts.clone());
+        let old = before.map(|before| Arc::clone(before.index()));
+        let work = tokio::task::spawn_blocking(move || {
+            take_in(bytes, old.as_deref(), published, &doubts, now)
+        });
+        let taken = work.await.map_err(|_| Refusal::Broken).flatten();
+        let taken = taken.map_err(|refusal| self.refused(refusal))?;
+        let mut held = self.held();
+        held.validators = validators;
+        held.fetched = Some(self.clock.elapsed());
+        if let Some((snapshot, recovered)) = taken {
+            held.current = Some(Arc::new(snapshot));
+            held.dirty = true;
+            if let Some(recovered) = recovered {
+                held.links = recovered;
+            }
+        }
+        let refresh = held.current.as_ref().and_then(|held| held.index().refresh);
+        held.pace.asked([fresh, refresh]);
+        Ok(())
+    }
+
+    fn refused(&self, refusal: Refusal) -> ReadError {
+        let (hint, again) = match refusal {
+            Refusal::Broken => (
+                "reading it failed inside meetbridge; please report it".to_owned(),
+                Again::Slowly,
+            ),
+            Refusal::Limit(why) => (why, Again::Slowly),
+            Refusal::Distrust(Distrust::Shrunk { lost, of, until }) => (
+                format!(
+                    "{lost} of its {of} events are gone at once; nothing is concluded from that \
+                     before another fetch shows it, too"
+                ),
+                Again::At(until),
+            ),
+            Refusal::Distrust(Distrust::Minted { minted, of }) => (
+                format!(
+                    "{minted} of its {of} events came under new UIDs, so that no link could stay with \
+                     them; have its publisher give each event a UID that stays the same"
+                ),
+                Again::Slowly,
+            ),
+        };
+        ReadError::Server {
+            what: self.what.clone(),
+            hint,
+            again,
+        }
+    }
+
+    fn resource(&self, snapshot: &Snapshot, id: &str) -> Option<Found> {
+        let piece = snapshot.index().find(id)?;
+        let held = self.held();
+        Some(Found::Changed(Resource {
+            id: ResourceId::new(id),
+            version: held.links.version(piece),
+            bytes: held.links.show(snapshot, piece).into(),
+            modified: None,
+        }))
+    }
+
+    /// What is listed of `ids`, and that this is all.
+    fn tell(
+        &self,
+        snapshot: Arc<Snapshot>,
+        ids: Vec<Box<str>>,
+        gone: Vec<ResourceId>,
+        unchanged: usize,
+    ) -> Finding<'_> {
+        let token = Some(SyncToken::new(snapshot.index().token.as_str()));
+        let found = ids.into_iter().filter_map(move |id| {
+            // What changed meanwhile is told by the next listing.
+            self.resource(&snapshot, &id)
+        });
+        let gone = gone.into_iter().map(Found::Vanished);
+        let complete = Found::Complete { unchanged, token };
+        stream::iter(found.chain(gone).chain([complete])).boxed()
+    }
+
+    /// All of the feed that is not known.
+    async fn list(&self, known: Known) -> Result<Finding<'_>, ReadError> {
+        if !std::mem::take(&mut self.held().fresh) {
+            self.refresh().await?;
+        }
+        let (snapshot, ids, gone, unchanged) = {
+            let mut held = self.held();
+            let snapshot = held.current.clone().ok_or(ReadError::Expired)?;
+            let index = Arc::clone(snapshot.index());
+            let settled = |id: &str, version: &Version| {
+                known
+                    .get(&ResourceId::new(id))
+                    .is_some_and(|known| known == version)
+            };
+            let ids: Vec<Box<str>> = index
+                .pieces
+                .iter()
+                .filter(|piece| !settled(&piece.id, &held.links.version(piece)))
+                .map(|piece| piece.id.clone())
+                .collect();
+            let gone: Vec<ResourceId> = known
+                .into_keys()
+                .filter(|id| index.find(id.as_str()).is_none())
+                .collect();
+            held.relist = match (gone.is_empty(), held.relist) {
+                (true, _) => None,
+                (false, since) => since.or(Some(self.clock.elapsed())),
+            };
+            let unchanged = index.pieces.len() - ids.len();
+            held.told = Some(index);
+            (snapshot, ids, gone, unchanged)
+        };
+        Ok(self.tell(snapshot, ids, gone, unchanged))
+    }
+
+    /// What changed since the listing that `token` came with. When events have vanished, all of the
+    /// feed is listed: only a complete listing tells that.
+    async fn news(&self, token: Option<&SyncToken>) -> Result<Finding<'_>, ReadError> {
+        let told = self.held().told.clone();
+        let is_it = |told: &Arc<Index>| token.is_some_and(|token| token.as_str() == told.token);
+        let told = told.filter(is_it).ok_or(ReadError::Expired)?;
+        self.refresh().await?;
+        let mut held = self.held();
+        let snapshot = held.current.clone().ok_or(ReadError::Expired)?;
+        let index = Arc::clone(snapshot.index());
+        if Arc::ptr_eq(&told, &index) {
+            return Ok(self.tell(snapshot, Vec::new(), Vec::new(), 0));
+        }
+        if told.pieces.iter().any(|old| index.find(&old.id).is_none()) {
+            held.fresh = true;
+            return Err(ReadError::Expired);
+        }
+        let is_known = |id: &str, raw| told.find(id).is_some_and(|old| old.raw == raw);
+        let changed = index
+            .pieces
+            .iter()
+            .filter(|piece| !is_known(&piece.id, piece.raw))
+            .map(|piece| piece.id.clone())
+            .collect();
+        held.told = Some(index);
+        drop(held);
+        Ok(self.tell(snapshot, changed, Vec::new(), 0))
+    }
+
+    /// These events, from memory if it was fetched a moment ago.
+    async fn only(&self, ids: impl Iterator<Item = &ResourceId>) -> Result<Finding<'_>, ReadError> {
+        let fetched = self.held().fetched;
+        let age = fetched.map(|at| self.clock.elapsed().saturating_sub(at));
+        if age.is_none_or(|age| age >= self.proof) {
+            self.refresh().await?;
+        }
+        let snapshot = self.held().current.clone().ok_or(ReadError::Expired)?;
+        let is_there = |id: &&ResourceId| snapshot.index().find(id.as_str()).is_some();
+        let (there, gone): (Vec<&ResourceId>, Vec<&ResourceId>) = ids.partition(is_there);
+        let there = there.into_iter().map(|id| id.as_str().into()).collect();
+        let gone = gone.into_iter().cloned().collect();
+        let finding = self.tell(snapshot, there, gone, 0);
+        // A part says nothing about up to where the whole is known.
+        let partial = finding.map(|found| match found {
+            Found::Complete { unchanged, .. } => Found::Complete {
+                unchanged,
+                token: None,
+            },
+            other => other,
+        });
+        Ok(partial.boxed())
+    }
+
+    /// How long until the next look, and whether that is at all of it.
+    fn wait(&self, now: Duration) -> (Duration, Scope) {
+        let held = self.held();
+        let owed = match (&held.current, &held.told) {
+            (Some(current), Some(told)) => !Arc::ptr_eq(current.index(), told),
+            _ => false,
+        };
+        let wait = match owed {
+            true => Duration::ZERO,
+            false => held.pace.next.saturating_sub(now),
+        };
+        let relist = held
+            .relist
+            .is_some_and(|since| now + wait >= since + INTERVAL);
+        let scope = if relist {
+            Scope::All
+        } else {
+            Scope::News(None)
+        };
+        (wait, scope)
+    }
+}
+
+#[async_trait]
+impl Calendar for Feed {
+    async fn read(&self, scope: &Scope, known: Known) -> Result<Finding<'_>, ReadError> {
+        match scope {
+            Scope::All => self.list(known).await,
+            Scope::News(token) => self.news(token.as_ref()).await,
+            Scope::Only(ids) => self.only(ids.iter()).await,
+        }
+    }
+
+    async fn write(&self, id: &ResourceId, version: &Version, bytes: &[u8]) -> Written {
+        let mut held = self.held();
+        let Some(snapshot) = held.current.clone() else {
+            return Written::Changed;
+        };
+        let piece = snapshot.index().find(id.as_str());
+        let Some(piece) = piece.filter(|piece| held.links.version(piece) == *version) else {
+            return Written::Changed;
+        };
+        match held.links.put(&snapshot, piece, bytes) {
+            Some(version) => {
+                held.dirty = true;
+                Written::Stored(version)
+            }
+            None => Written::Refused(WriteRefusal {
+                what: id.to_string(),
+                hint: "it cannot be taken out of its feed and put back; please report it"
+                    .to_owned(),
+                source: None,
+            }),
+        }
+    }
+
+    async fn publish(&self) -> Result<bool, WriteRefusal> {
+        let mut target = self.target.lock().await;
+        let bytes = {
+            let mut held = self.held();
+            let Some(snapshot) = held.current.clone() else {
+                return Ok(false);
+            };
+            if !held.dirty && !target.is_disturbed() {
+                return Ok(false);
+            }
+            held.links.prune(snapshot.index());
+            held.dirty = false;
+            held.links.compose(&snapshot)
+        };
+        let written = target.write(&self.name, bytes).await;
+        if written.is_err() {
+            let mut held = self.held();
+            held.dirty = true;
+            held.pace.next = held.pace.next.min(self.clock.elapsed() + RETRY);
+        }
+        written
+    }
+
+    async fn changed(&self) -> Scope {
+        loop {
+            let (wait, scope) = self.wait(self.clock.elapsed());
+            if wait.is_zero() {
+                return scope;
+            }
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    fn is_derived(&self) -> bool {
+        true
+    }
+
+    fn proof(&self, id: &ResourceId) -> Option<Proof> {
+        let index = self.held().current.clone();
+        let piece_minted = index
+            .as_ref()
+            .and_then(|snapshot| snapshot.index().find(id.as_str()))
+            .is_some_and(|piece| piece.minted);
+        let minted = piece_minted || self.doubts.mints(self.clock.now());
+        Some(Proof {
+            after: if minted { MINTED } else { self.proof },
+            minted,
+        })
+    }
+}
+
+/// Why a body is not taken in.
+enum Refusal {
+    Broken,
+    Limit(String),
+    Distrust(Distrust),
+}
+
+/// Takes a body apart, and sees whether it is to be believed after the one before it; finds the links
+/// in what was published, where that is given. `None` when it is the one before it.
+fn take_in(
+    bytes: Vec<u8>,
+    before: Option<&Index>,
+    published: Option<Vec<u8>>,
+    doubts: &Doubts,
+    now: DateTime<Utc>,
+) -> Result<Option<(Snapshot, Option<Links>)>, Refusal> {
+    if before.is_some_and(|before| before.token == split::token(&bytes)) {
+        doubts.unchanged();
+        return Ok(None);
+    }
+    let limit = |error: crate::ical::document::DocumentError| Refusal::Limit(error.to_string());
+    let snapshot = Snapshot::new(bytes).map_err(limit)?;
+    let earlier = match (before, &published) {
+        (None, Some(published)) => Snapshot::new(published.clone()).ok(),
+        _ => None,
+    };
+    let shown = before.or(earlier.as_ref().map(|earlier| &**earlier.index()));
+    doubts
+        .judge(before, shown, snapshot.index(), now)
+        .map_err(Refusal::Distrust)?;
+    let snapshot = match before {
+        Some(before) => {
+            let minted = doubt::minted(before, snapshot.index());
+            let was = |id: &str| before.find(id).is_some_and(|piece| piece.minted);
+            snapshot.with_minted(|piece| was(&piece.id) || minted.contains(&*piece.id))
+        }
+        None => snapshot,
+    };
+    let links = published.map(|published| {
+        let mut links = Links::default();
+        links.recover(&snapshot, &published, now);
+        links
+    });
+    Ok(Some((snapshot, links)))
+}

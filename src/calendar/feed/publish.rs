@@ -1,0 +1,323 @@
+//! Where the enriched calendar goes: a file, or a place that takes PUT. Disk, network.
+//!
+//! What stands there is ours alone: it is replaced whatever became of it. Nothing is written when it
+//! is there already, byte for byte.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use reqwest::{Method, StatusCode};
+
+use super::fetch::{FetchError, Fetched, Place, Request, Validators};
+use crate::calendar::{Again, ReadError, WriteRefusal};
+use crate::ical::document::MAX_BYTES;
+use crate::model::Escaped;
+
+/// The mode of a published file that was not there before.
+const MODE: u32 = 0o644;
+/// What the names of temporary files end with.
+const TEMPORARY: &str = ".meetbridge-tmp";
+
+/// What a file looked like: its inode, size and times.
+type Appearance = (u64, u64, Option<SystemTime>);
+
+/// Where the calendar is published.
+pub(super) enum Target {
+    File {
+        path: PathBuf,
+        /// How it looked when it was last read or written.
+        seen: Option<Appearance>,
+    },
+    Web {
+        place: Box<Place>,
+        /// What was last read or put there.
+        etag: Option<HeaderValue>,
+        last: Option<[u8; 32]>,
+    },
+}
+
+impl Target {
+    pub(super) fn file(path: PathBuf) -> Self {
+        Self::File { path, seen: None }
+    }
+
+    pub(super) fn web(place: Place) -> Self {
+        Self::Web {
+            place: Box::new(place),
+            etag: None,
+            last: None,
+        }
+    }
+
+    /// What is published there; empty for nothing.
+    ///
+    /// # Errors
+    /// When nobody knows.
+    pub(super) async fn read(&mut self, name: &str) -> Result<Vec<u8>, ReadError> {
+        match self {
+            Self::File { path, seen } => {
+                let from = path.clone();
+                let read = tokio::task::spawn_blocking(move || read(&from)).await;
+                let read = read.map_err(io::Error::other).flatten();
+                let (bytes, appearance) = read.map_err(|source| ReadError::Io {
+                    what: shown(path),
+                    hint: "what was published before cannot be read; let the user who runs \
+                           meetbridge read it, or name another `publish-file`"
+                        .to_owned(),
+                    source,
+                })?;
+                *seen = appearance;
+                Ok(bytes)
+            }
+            Self::Web { place, etag, last } => {
+                let fetched = place.fetch(&Validators::default(), true).await;
+                match fetched {
+                    Ok(Fetched::Body {
+                        bytes, validators, ..
+                    }) => {
+                        *etag = validators.etag;
+                        *last = Some(crate::model::sha256([&bytes]));
+                        Ok(bytes)
+                    }
+                    Ok(Fetched::NotModified) => Ok(Vec::new()),
+                    // What is there is no calendar, or nothing is: it is to become one.
+                    Err(FetchError::Refused {
+                        again: Again::Slowly,
+                        ..
+                    }) => Ok(Vec::new()),
+                    Err(error) => Err(error.into_read_error(&format!("{name}: `publish-url`"))),
+                }
+            }
+        }
+    }
+
+    /// Whether somebody has been at it since it was last read or written, as far as looking tells.
+    pub(super) fn is_disturbed(&self) -> bool {
+        match self {
+            Self::File { path, seen } => appearance(path).ok().flatten() != *seen,
+            Self::Web { .. } => false,
+        }
+    }
+
+    /// Makes it these bytes; whether it was something else before.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub(super) async fn write(&mut self, name: &str, bytes: Vec<u8>) -> Result<bool, WriteRefusal> {
+        match self {
+            Self::File { path, seen } => {
+                let to = path.clone();
+                let work = tokio::task::spawn_blocking(move || replace(&to, &bytes)).await;
+                let written = work.map_err(io::Error::other).flatten();
+                let (changed, appearance) = written.map_err(|source| WriteRefusal {
+                    what: format!("{name}: {}", shown(path)),
+                    hint: hint(&source).to_owned(),
+                    source: Some(source),
+                })?;
+                *seen = appearance;
+                Ok(changed)
+            }
+            Self::Web { place, etag, last } => {
+                let digest = crate::model::sha256([&bytes]);
+                if *last == Some(digest) {
+                    return Ok(false);
+                }
+                put(place, etag, bytes)
+                    .await
+                    .map_err(|error| WriteRefusal {
+                        what: format!("{name}: `publish-url`"),
+                        hint: error.to_string(),
+                        source: None,
+                    })?;
+                *last = Some(digest);
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// Puts the bytes there, in place of what was last seen there, or of whatever came meanwhile.
+async fn put(
+    place: &Place,
+    etag: &mut Option<HeaderValue>,
+    bytes: Vec<u8>,
+) -> Result<(), FetchError> {
+    let mut request = Request {
+        method: Method::PUT,
+        headers: HeaderMap::new(),
+        body: bytes,
+        identity: true,
+    };
+    for is_last in [false, true] {
+        request.headers.clear();
+        let kind = HeaderValue::from_static("text/calendar; charset=utf-8");
+        request.headers.insert(CONTENT_TYPE, kind);
+        match etag.as_ref() {
+            Some(known) if !is_weak(known) => {
+                request.headers.insert(IF_MATCH, known.clone());
+            }
+            Some(_) => {}
+            None => {
+                let nothing = HeaderValue::from_static("*");
+                request.headers.insert(IF_NONE_MATCH, nothing);
+            }
+        }
+        let answer = place.send(&request).await?;
+        match answer.status {
+            status if status.is_success() => {
+                // Without one, the next write finds it out.
+                *etag = answer.headers.get(ETAG).cloned();
+                return Ok(());
+            }
+            StatusCode::PRECONDITION_FAILED if !is_last => {
+                // Somebody was there: what stands there is ours to replace.
+                *etag = place.etag().await?;
+            }
+            _ => return Err(refusal(place, answer.status)),
+        }
+    }
+    Err(refusal(place, StatusCode::PRECONDITION_FAILED))
+}
+
+pub(super) fn is_weak(etag: &HeaderValue) -> bool {
+    etag.as_bytes().starts_with(b"W/")
+}
+
+/// What a status that stores nothing means.
+pub(super) fn refusal(place: &Place, status: StatusCode) -> FetchError {
+    let (why, again) = match status.as_u16() {
+        401 | 403 => (
+            "does not let the calendar be stored; give the user who signs in the right to write there",
+            Again::Slowly,
+        ),
+        404 | 409 => (
+            "has no folder for the calendar; make it, or correct the address",
+            Again::Slowly,
+        ),
+        405 | 501 => (
+            "takes no PUT there; publish to a WebDAV address, or by `publish-file`",
+            Again::Slowly,
+        ),
+        412 => ("is changed by somebody else all the time", Again::Soon),
+        413 => ("takes no calendar of this size", Again::Slowly),
+        423 => ("has the calendar locked; it is tried again", Again::Soon),
+        507 => ("has no space left; it is tried again", Again::Soon),
+        500.. => ("fails; it is tried again", Again::Soon),
+        _ => ("did not store the calendar", Again::Slowly),
+    };
+    place.refused(format!("{why} (HTTP {})", status.as_u16()), again)
+}
+
+fn shown(path: &Path) -> String {
+    Escaped(&path.to_string_lossy()).to_string()
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "cannot be replaced; let the user who runs meetbridge write its directory, and list that \
+             in ReadWritePaths= of the systemd unit"
+        }
+        io::ErrorKind::NotFound => "its directory is not there; make it",
+        io::ErrorKind::IsADirectory => "is no regular file; name a file as `publish-file`",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "no space left on its file system; free some, it is tried again"
+        }
+        _ => "could not be written; it is tried again",
+    }
+}
+
+fn appearance(path: &Path) -> io::Result<Option<Appearance>> {
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(Some((found.ino(), found.len(), found.modified().ok()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The file's bytes, none where it is absent or larger than any calendar.
+fn read(path: &Path) -> io::Result<(Vec<u8>, Option<Appearance>)> {
+    let appearance = appearance(path)?;
+    let mut bytes = Vec::new();
+    if appearance.is_some() {
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let most = MAX_BYTES as u64 + 1;
+        std::fs::File::open(path)?
+            .take(most)
+            .read_to_end(&mut bytes)?;
+        if bytes.len() > MAX_BYTES {
+            bytes = Vec::new();
+        }
+    }
+    Ok((bytes, appearance))
+}
+
+/// Replaces the file by one with these bytes, at once and for good, unless it holds them.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<(bool, Option<Appearance>)> {
+    // A link stays one: what it leads to is replaced.
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mode = match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) => {
+            if found.len() == bytes.len() as u64 && holds(path, bytes)? {
+                return Ok((false, appearance(path)?));
+            }
+            found.mode() & 0o777
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => MODE,
+        Err(error) => return Err(error),
+    };
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::IsADirectory.into());
+    };
+    let name = name.to_string_lossy();
+    sweep(directory, &name);
+    let mut new = tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .suffix(TEMPORARY)
+        .tempfile_in(directory)?;
+    new.write_all(bytes)?;
+    new.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(mode))?;
+    new.as_file().sync_all()?;
+    new.persist(path).map_err(|error| error.error)?;
+    std::fs::File::open(directory)?.sync_all()?;
+    Ok((true, appearance(path)?))
+}
+
+/// Whether the file holds exactly these bytes, which are as many as it has.
+fn holds(path: &Path, mut bytes: &[u8]) -> io::Result<bool> {
+    let mut file = std::fs::File::open(path)?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let n = file.read(&mut buffer)?;
+        let (Some(read), Some(same)) = (buffer.get(..n), bytes.get(..n)) else {
+            return Ok(false);
+        };
+        if n == 0 || read != same {
+            return Ok(n == 0 && bytes.is_empty());
+        }
+        bytes = bytes.get(n..).unwrap_or_default();
+    }
+}
+
+/// Removes what a process left behind that was killed while it published.
+fn sweep(directory: &Path, name: &str) {
+    let prefix = format!(".{name}.");
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let found = entry.file_name();
+        let found = found.to_string_lossy();
+        if found.starts_with(&prefix) && found.ends_with(TEMPORARY) {
+            // One that stays is removed by a later sweep.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! A feed, from its server to the file that is published: the daemon, single passes, what they say.
+
+use std::time::Duration;
+
+use meetbridge::clock::Clock as _;
+use meetbridge::daemon::clock::SystemClock;
+
+use super::support::{Ended, Setup, World, assert_additive, calendar, event, unfold, wait_until};
+use crate::feed::web::{Web, answer};
+
+/// A feed that is fetched every second.
+fn world(web: &Web) -> World {
+    let world = World::new();
+    std::fs::create_dir(world.path("www")).unwrap();
+    let rest = format!(
+        "[[calendar.feed]]\nname = \"events\"\nurl = \"{}\"\npoll = \"1s\"\n\
+         publish-file = \"HOME/www/events.ics\"\nlobby = \"organization\"\n\
+         [budget]\nfirst-pass-limit = 1000\n",
+        web.url()
+    );
+    world.configure(&Setup {
+        rest: &rest,
+        ..Setup::default()
+    });
+    world
+}
+
+fn published(world: &World) -> String {
+    std::fs::read_to_string(world.path("www/events.ics")).unwrap_or_default()
+}
+
+/// Whether the event is published with the link of its meeting.
+fn is_linked(world: &World, uid: &str) -> bool {
+    let snapshot = world.snapshot();
+    let meeting = snapshot.meeting(uid).and_then(|m| m.current.as_ref());
+    let text = unfold(&published(world));
+    meeting.is_some_and(|meeting| {
+        let mut events = text.split("BEGIN:VEVENT");
+        let own = events.find(|event| event.contains(&format!("UID:{uid}\r\n")));
+        own.is_some_and(|own| own.contains(&meeting.join_web_url))
+    })
+}
+
+/// Nothing of the feed's address but its host is told.
+#[track_caller]
+fn keeps_the_secret(ended: &Ended) {
+    for text in [&ended.out, &ended.err] {
+        assert!(
+            !text.contains("GEHEIM") && !text.contains("feed.ics"),
+            "{ended}"
+        );
+    }
+}
+
+#[test]
+fn a_daemon_publishes_a_feed_with_its_links_and_follows_it() {
+    let web = Web::start();
+    let events = [event("one@x", 30), event("two@x", 40)];
+    web.serve(calendar(&events));
+    let world = world(&web);
+    let daemon = world.start(&["run"]);
+    wait_until("both links", || {
+        is_linked(&world, "one@x") && is_linked(&world, "two@x")
+    });
+    let first = published(&world);
+    assert_additive(&calendar(&events), &first);
+    assert!(first.contains("DTSTAMP:20260101T000000Z"));
+
+    // At rest it asks by condition and writes nothing.
+    let modified = || {
+        std::fs::metadata(world.path("www/events.ics"))
+            .unwrap()
+            .modified()
+    };
+    let (before, asked) = (modified().unwrap(), world.asked());
+    web.take();
+    let mut quiet = 0;
+    wait_until("three more fetches", || {
+        let seen = web.take();
+        assert!(
+            seen.iter()
+                .all(|seen| seen.header("if-none-match").is_some())
+        );
+        quiet += seen.len();
+        quiet >= 3
+    });
+    assert_eq!((modified().unwrap(), world.asked()), (before, asked));
+
+    // An event moves: its link is there in the same moment.
+    let events = [event("one@x", 31), event("two@x", 40)];
+    web.serve(calendar(&events));
+    wait_until("the change", || published(&world) != first);
+    let second = published(&world);
+    assert_additive(&calendar(&events), &second);
+    assert!(is_linked(&world, "one@x"));
+    assert_eq!(world.snapshot().meetings.len(), 2);
+
+    for command in [&["status"][..], &["plan"], &["explain", "one@x"], &["sync"]] {
+        let ended = world.run(command);
+        keeps_the_secret(&ended);
+        assert_eq!(ended.code, Some(0), "{ended}");
+    }
+    let ended = daemon.terminate();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    assert!(ended.err.contains("calendar.published"), "{ended}");
+    keeps_the_secret(&ended);
+}
+
+#[test]
+fn single_passes_prove_a_uid_and_find_links_again_without_a_state() {
+    let web = Web::start();
+    web.serve(calendar(&[event("one@x", 30)]));
+    let world = world(&web);
+    world.sync().shows(&["1 read", "0 meetings made"]);
+    world.run(&["status"]).shows(&["uid-unproven"]);
+    // Half the interval of the feed is enough.
+    wait_until("the proof", || {
+        world.sync();
+        is_linked(&world, "one@x")
+    });
+    world
+        .run(&["explain", "one@x"])
+        .shows(&["yes its UID has proven to stay", "link: written"]);
+    let (first, asked) = (published(&world), world.asked());
+    std::fs::remove_dir_all(world.path("state")).unwrap();
+    for _ in 0..2 {
+        keeps_the_secret(&world.sync());
+        assert_eq!((published(&world), world.asked()), (first.clone(), asked));
+    }
+    world.run(&["status"]).shows(&["events"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_feed_is_told_and_leaves_what_is_published() {
+    let web = Web::start();
+    web.serve(calendar(&[event("one@x", 30)]));
+    let world = world(&web);
+    world.sync();
+    let before = published(&world);
+    let cases = [
+        (200, "<html>Sign in</html>", "a login page, perhaps"),
+        (200, "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n", "breaks off"),
+        (200, "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n", "gone at once"),
+        (404, "", "copy the address anew"),
+        (403, "", "copy the address anew"),
+        (500, "", "it is asked again"),
+    ];
+    for (status, body, words) in cases {
+        web.script(move |_| Some(answer(status, &[], body.as_bytes())));
+        let ended = world.run(&["sync"]);
+        ended.says(1, &["events at 127.0.0.1", words]);
+        keeps_the_secret(&ended);
+        assert_eq!(published(&world), before, "{words}");
+    }
+    let ended = world.run(&["status"]);
+    keeps_the_secret(&ended);
+    world.run(&["check"]).shows(&["in order"]);
+    world.reconfigure("lobby = \"organization\"", "lobby = \"everyone\"");
+    world
+        .run(&["check"])
+        .shows(&["warning: ", "lobby everybody passes by"]);
+    world.reconfigure("lobby = \"everyone\"", "");
+    world
+        .run(&["check"])
+        .shows(&["warning: ", "perhaps everybody passes by"]);
+}
+
+#[test]
+fn kill_9_at_any_moment_of_publishing_is_harmless() {
+    const EVENTS: i64 = 100;
+    let web = Web::start();
+    let all = |round: i64| {
+        let events = (0..EVENTS).map(|n| event(&format!("event-{n}@x"), 30 + n + round));
+        calendar(&events.collect::<Vec<_>>())
+    };
+    web.serve(all(0));
+    let world = world(&web);
+    let is_whole = |text: &str| text.is_empty() || text.ends_with("END:VCALENDAR\r\n");
+    let clock = SystemClock::new();
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    for round in 0..20 {
+        web.serve(all(round));
+        let mut daemon = world.start(&["run"]);
+        let delay = Duration::from_millis(random.u64(..900));
+        let began = clock.elapsed();
+        while clock.elapsed() - began < delay && !daemon.has_ended() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        daemon.kill();
+        assert!(is_whole(&published(&world)), "seed {seed}, round {round}");
+    }
+    let daemon = world.start(&["run"]);
+    let expected = all(19);
+    wait_until("all links", || {
+        (0..EVENTS).all(|n| is_linked(&world, &format!("event-{n}@x")))
+    });
+    daemon.terminate();
+    assert_additive(&expected, &published(&world));
+    assert_eq!(world.names("www"), ["events.ics"], "seed {seed}");
+    let snapshot = world.snapshot();
+    assert_eq!(snapshot.meetings.len() as i64, EVENTS);
+    assert!(snapshot.meetings.iter().all(|meeting| meeting.made == 1));
+}
+
+/// What a process has used: CPU seconds, and the most memory in MiB.
+fn used(pid: u32) -> (f64, u64) {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, rest) = stat.rsplit_once(") ").unwrap();
+    let ticks: Vec<u64> = rest
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .map(|n| n.parse().unwrap())
+        .collect();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let peak: u64 = peak
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    ((ticks[0] + ticks[1]) as f64 / 100.0, peak / 1024)
+}
+
+/// 50,000 events, 1,000 of them with links; 1 % change. Measured in a release build:
+/// `cargo test --release --test suite -- --ignored --nocapture cost_of`.
+#[test]
+#[ignore = "takes minutes without optimisation"]
+#[expect(clippy::print_stdout, reason = "a measurement")]
+fn cost_of_a_feed_of_50_000_events() {
+    const EVENTS: i64 = 50_000;
+    let web = Web::start();
+    let feed = |round: i64| {
+        let events = (0..EVENTS).map(|n| {
+            let tag = if n % 50 == 0 {
+                "CATEGORIES:Teams"
+            } else {
+                "X-NOT:tagged"
+            };
+            let changed = if n % 100 == 0 { round } else { 0 };
+            event(&format!("event-{n}@example.org"), 30 + n % 2_000)
+                .replace("X-KEPT;", &format!("{tag}\r\nCOMMENT:{changed}\r\nX-KEPT;"))
+        });
+        calendar(&events.collect::<Vec<_>>())
+    };
+    web.serve(feed(0));
+    println!("{} MB", feed(0).len() / 1_000_000);
+    let world = world(&web);
+    world.reconfigure(
+        "poll = \"1s\"",
+        "poll = \"2s\"\nselect = \"tagged\"\nnew-links-per-day = 100000",
+    );
+    let daemon = world.start(&["run"]);
+    let pid = daemon.id();
+    let links = || published(&world).matches("X-MEETBRIDGE-MEETING").count();
+    wait_until("the first publication", || !published(&world).is_empty());
+    println!("first pass: {:?}", used(pid));
+    wait_until("all links", || links() == 1_000);
+    println!("with links: {:?}", used(pid));
+    for round in 1..4 {
+        std::fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+        web.take();
+        let before = used(pid).0;
+        wait_until("three fetches", || web.take().len() >= 3 || web_waits());
+        println!("quiet: {:.2} s for some fetches", used(pid).0 - before);
+        let before = used(pid).0;
+        web.serve(feed(round));
+        let comment = format!("COMMENT:{round}");
+        wait_until("the change", || published(&world).contains(&comment));
+        std::thread::sleep(Duration::from_secs(1));
+        let (cpu, peak) = used(pid);
+        println!(
+            "1 % changed: {:.2} s CPU, {peak} MiB; links {}",
+            cpu - before,
+            links()
+        );
+    }
+    daemon.terminate();
+}
+
+fn web_waits() -> bool {
+    std::thread::sleep(Duration::from_secs(6));
+    true
+}
