@@ -105,6 +105,7 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
             Some(line) => format!("nothing is done: line {line}: {why}"),
             None => format!("nothing is done: {why}"),
         },
+        Decision::TakeOut(out) => format!("the next pass will: {}: {out}", what.name()),
         _ => format!("the next pass will: {}", what.name()),
     };
     output::print(&format!("  {reason}"));

@@ -21,9 +21,9 @@ use meetbridge::http::{Client, ClientOptions, WindowStore, Windows};
 use meetbridge::ical::block::Show;
 use meetbridge::ical::document::Document;
 use meetbridge::ical::edit::Edits;
-use meetbridge::ical::event::Next;
+use meetbridge::ical::event::{Event, Next};
 use meetbridge::ical::read::read;
-use meetbridge::ical::write::{Location, detach};
+use meetbridge::ical::write::{Location, detach, is_out, take_out};
 use meetbridge::meeting::graph::{GraphMeetings, GraphSettings, SignIn};
 use meetbridge::model::{CalendarName, ExternalId, JoinUrl, OrganizerId, ResourceId, Uid, Version};
 use meetbridge::plan::{Decision, Rules, Select, Why};
@@ -722,6 +722,7 @@ fn bare(bytes: &[u8], shown: &[additive::Shown]) -> Result<Vec<u8>, String> {
         let Some(url) = urls.get(event.uid.as_str()) else {
             continue;
         };
+        taken_out(&document, &event, &JoinUrl::new(*url), begin)?;
         let link = detach(&document, &event, &JoinUrl::new(*url));
         edits.merge(link.map_err(|error| error.to_string())?);
         for component in &event.components {
@@ -732,6 +733,30 @@ fn bare(bytes: &[u8], shown: &[additive::Shown]) -> Result<Vec<u8>, String> {
         }
     }
     Ok(edits.apply(bytes))
+}
+
+/// `unlink` and its check agree about this event, with a mark and without one.
+fn taken_out(
+    document: &Document<'_>,
+    event: &Event,
+    url: &JoinUrl,
+    begin: DateTime<Utc>,
+) -> Result<(), String> {
+    for opt_out in [false, true] {
+        let edits = take_out(document, event, url, |_| true, opt_out, Some(begin));
+        let after = edits
+            .map_err(|error| error.to_string())?
+            .apply(document.bytes());
+        let after = Document::parse(&after).map_err(|error| error.to_string())?;
+        let events = read(&after, chrono_tz::UTC, begin).events;
+        let now = events.iter().find(|now| now.uid == event.uid);
+        if !now.is_some_and(|now| is_out(document, event, &after, now, url, |_| true)) {
+            return Err(format!(
+                "opt-out {opt_out}: not taken out, or more than that"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A calendar of one resource, in memory.
