@@ -431,6 +431,13 @@ fn pure(part: &[Line], prior: Option<&[Line]>, known: &Known, location: Place) -
     lines
 }
 
+/// Whether a line is the description as HTML, or has it beside the text.
+pub(super) fn is_twin(line: &Line) -> bool {
+    line.is("X-ALT-DESC")
+        || line.is("STYLED-DESCRIPTION")
+        || (line.is("DESCRIPTION") && line.property().head.contains("ALTREP"))
+}
+
 /// Without the properties that may have been empty or absent before the link.
 pub(super) fn without_empty(event: &[Vec<Line>]) -> Vec<Vec<Line>> {
     let is_empty = |line: &Line| {
@@ -480,6 +487,10 @@ pub(super) fn difference(expected: &[Vec<Line>], found: &[Vec<Line>]) -> Option<
 
 fn is_same(a: &Line, b: &Line) -> bool {
     let (one, other) = (a.property(), b.property());
+    if is_twin(a) {
+        // Its HTML is looked at where it is written.
+        return one.name == other.name && (one.name != "DESCRIPTION" || one.value == other.value);
+    }
     match one.name.as_str() {
         "DTSTAMP" | "LAST-MODIFIED" => one.head == other.head,
         "DESCRIPTION" | "LOCATION" => one == other,

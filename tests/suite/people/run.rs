@@ -15,7 +15,9 @@ use meetbridge::state::State;
 use meetbridge::sync::{Bridge, Watched};
 
 use super::generate::{Place, Story, calendar};
-use super::model::{Known1, Model, Wish, difference, is_foreign, purified, shows, without_empty};
+use super::model::{
+    Known1, Model, Wish, difference, is_foreign, is_twin, purified, shows, without_empty,
+};
 use super::text::{Line, Text, block, properties, unescaped, value};
 use super::user::{Memory, act};
 use super::world::{Known, World, Write};
@@ -255,9 +257,16 @@ impl<'s> Play<'s> {
             let mut rest = new.iter();
             for line in old {
                 let stamped = line.is("DTSTAMP") || line.is("LAST-MODIFIED");
-                let begins = |other: &Line| match stamped {
-                    true => other.property().name == line.property().name,
-                    false => other.0 == line.0 || other.0.starts_with(line.content()),
+                let begins = |other: &Line| match (stamped, is_twin(line)) {
+                    (true, _) => other.property().name == line.property().name,
+                    // The block stands inside of it.
+                    (_, true) => {
+                        let mut rest = other.0.iter();
+                        line.content()
+                            .iter()
+                            .all(|byte| rest.any(|other| other == byte))
+                    }
+                    _ => other.0 == line.0 || other.0.starts_with(line.content()),
                 };
                 if !rest.any(begins) {
                     let line = String::from_utf8_lossy(&line.0);
