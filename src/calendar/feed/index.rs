@@ -58,6 +58,7 @@ fn by_event(body: &Body, spans: &[Span], token: String) -> Result<Index, Unread>
     }
     let rest = Document::parse(&rest)?;
     let mut splitting = Splitting::new(&rest, origins);
+    splitting.found.reserve_exact(spans.len());
     for span in spans {
         let bytes = body.read(span.range())?;
         let event = Document::parse(&bytes)?;
