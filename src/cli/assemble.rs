@@ -251,7 +251,7 @@ fn source(
             let account = Account::new(config, calendar, server, shared)?;
             return Ok(Source::Account(Arc::new(account)));
         }
-        config::Source::Feed(subscribed) => subscription(calendar, subscribed, shared)?,
+        config::Source::Feed(subscribed) => subscription(config, calendar, subscribed, shared)?,
     };
     Ok(Source::Calendar(Kept {
         calendar: Arc::new(watched(calendar, calendar.name.clone(), port)),
@@ -261,6 +261,7 @@ fn source(
 
 /// The feed of a `[[calendar.feed]]` table. Sends nothing.
 fn subscription(
+    config: &Config,
     calendar: &config::Calendar,
     subscribed: &config::Feed,
     shared: &Shared,
@@ -284,6 +285,7 @@ fn subscription(
         source: place("feed", &subscribed.url, &subscribed.credentials),
         poll: subscribed.poll,
         publish,
+        directory: config.state_directory.clone(),
     };
     feed::open(
         settings,

@@ -10,6 +10,7 @@ use crate::daemon::control::Command;
 use crate::daemon::desk::is_settling;
 use crate::log::Chain;
 use crate::model::CalendarName;
+use crate::plan::Why;
 use crate::state::State;
 use crate::sync::{Bridge, PassError, Report, Watched};
 
@@ -119,6 +120,11 @@ pub(super) async fn tell(
         report.read, report.unchanged, report.created, report.updated, report.written
     );
     voice.print(&done).await;
+    if report.outcome.contains_key(Why::UidUnproven.name()) {
+        let later = "new events of the feed get their links when a second fetch, up to a minute after \
+                     the first, shows their UIDs again: sync again then, or leave it to `run`";
+        voice.print(&format!("{name}: {later}")).await;
+    }
     let record = state.calendar(name).unwrap_or_default();
     if let Some(frozen) = &record.frozen {
         voice.say(&format!("{name}: waits: {}", frozen.why)).await;

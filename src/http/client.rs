@@ -297,6 +297,97 @@ impl Client {
             Way::Carried(carrier) => carrier.carry(request, limit).await,
         }
     }
+
+    /// Sends one request, once; its answer is read by whoever asked. Over the network alone: what a
+    /// [`Carrier`] takes comes as a whole.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn begin(&self, request: Request) -> Result<Incoming, SendError> {
+        match &self.0 {
+            Way::Network(network) => begin(&network.kept, request).await,
+            Way::Carried(_) => Err(SendError::Unreachable {
+                host: request.url().host_str().unwrap_or_default().to_owned(),
+                cause: "no answer can be read as it comes in here".to_owned(),
+            }),
+        }
+    }
+}
+
+/// An answer that is still coming in.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Its status.
+    pub status: StatusCode,
+    headers: HeaderMap,
+    response: reqwest::Response,
+    host: String,
+}
+
+impl Incoming {
+    /// Hands the body to `sink` as it comes, decompressed, at most `limit` bytes of it: until `sink` has
+    /// enough. The answer with an empty body.
+    ///
+    /// # Errors
+    /// When it breaks off, or is larger than `limit`.
+    pub async fn into(
+        mut self,
+        limit: usize,
+        mut sink: impl FnMut(&[u8]) -> bool + Send,
+    ) -> Result<Answer, SendError> {
+        let mut length = 0;
+        loop {
+            let chunk = self.response.chunk().await;
+            let Some(chunk) = chunk.map_err(|error| failure(error, self.host.clone(), true))?
+            else {
+                break;
+            };
+            length += chunk.len();
+            if length > limit {
+                let host = self.host;
+                return Err(SendError::TooLarge { host, limit });
+            }
+            if !sink(&chunk) {
+                break;
+            }
+        }
+        Ok(Answer {
+            status: self.status,
+            headers: self.headers,
+            body: Vec::new(),
+        })
+    }
+
+    /// All of it, as [`Client::send`] gives it.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn whole(self, limit: usize) -> Result<Answer, SendError> {
+        let Self {
+            status,
+            headers,
+            mut response,
+            host,
+        } = self;
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= limit => {
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(None) => break,
+                // An error status says enough by itself.
+                Ok(Some(_)) | Err(_) if !status.is_success() => break,
+                Ok(Some(_)) => return Err(SendError::TooLarge { host, limit }),
+                Err(error) => return Err(failure(error, host, true)),
+            }
+        }
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
 }
 
 async fn send(
@@ -304,6 +395,10 @@ async fn send(
     request: Request,
     limit: usize,
 ) -> Result<Answer, SendError> {
+    begin(connections, request).await?.whole(limit).await
+}
+
+async fn begin(connections: &Connections, request: Request) -> Result<Incoming, SendError> {
     let host = host_of(request.url());
     let client = if is_plain_loopback(request.url()) {
         &connections.loopback
@@ -320,25 +415,11 @@ async fn send(
         Ok(response) => response,
         Err(error) => return Err(failure(error, host, false)),
     };
-    let status = response.status();
-    let headers = std::mem::take(response.headers_mut());
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= limit => {
-                body.extend_from_slice(&chunk);
-            }
-            Ok(None) => break,
-            // An error status says enough by itself.
-            Ok(Some(_)) | Err(_) if !status.is_success() => break,
-            Ok(Some(_)) => return Err(SendError::TooLarge { host, limit }),
-            Err(error) => return Err(failure(error, host, true)),
-        }
-    }
-    Ok(Answer {
-        status,
-        headers,
-        body,
+    Ok(Incoming {
+        status: response.status(),
+        headers: std::mem::take(response.headers_mut()),
+        response,
+        host,
     })
 }
 

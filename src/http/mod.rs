@@ -19,5 +19,7 @@ pub mod windows;
 pub(crate) mod testing;
 
 pub use auth::Credentials;
-pub use client::{Answer, Carrier, Client, ClientError, ClientOptions, Identity, SendError};
+pub use client::{
+    Answer, Carrier, Client, ClientError, ClientOptions, Identity, Incoming, SendError,
+};
 pub use windows::{Throttled, WindowStore, Windows};

@@ -299,7 +299,8 @@ pub fn find(description: &str, join_url: &JoinUrl) -> Option<Range<usize>> {
     None
 }
 
-/// Where a join block stands, known by its fences and its title, whose join line is gone.
+/// Where a join block stands, known by its fences, its title and its other lines, whose join line is gone.
+/// One with a line that is none of ours is somebody else's: Outlook's have the same fences and title.
 pub(super) fn remains(description: &str) -> Option<Range<usize>> {
     let mut at = 0;
     let (mut begun, mut fence) = (None, None);
@@ -313,17 +314,20 @@ pub(super) fn remains(description: &str) -> Option<Range<usize>> {
             }
             fence = Some(start);
         } else if !text.is_empty() {
-            let joins = |labels: &Labels| {
-                let rest = text.strip_prefix(labels.join.trim_end());
-                rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
-            };
+            let is_beside = |labels: &Labels| labels.beside().iter().any(|l| is_item(text, l));
             begun = match fence.take() {
                 Some(from) => labels::ALL.iter().any(|l| l.title == text).then_some(from),
-                None => begun.filter(|_| !labels::ALL.iter().any(joins)),
+                None => begun.filter(|_| labels::ALL.iter().any(is_beside)),
             };
         }
     }
     None
+}
+
+/// Whether the line has this label.
+fn is_item(line: &str, label: &str) -> bool {
+    let rest = line.strip_prefix(label.trim_end());
+    rest.is_some_and(|rest| rest.trim_start().starts_with(':'))
 }
 
 /// The join URL of a join block in an unescaped DESCRIPTION, known by its fence, its title and the

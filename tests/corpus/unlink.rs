@@ -1,5 +1,5 @@
-//! What was put into a file comes out of it again, to the byte; a second time nothing is put in; and every
-//! client finds what was. For every file as it is, with other line ends, and with HTML twins of its texts.
+//! What was put into a file comes out of it again, to the byte, also when it was rewritten in between; a
+//! second time nothing is put in; and every client finds what was. For every file as it is, with other line ends, and with HTML twins of its texts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,9 @@ use meetbridge::ical::document::Document;
 use meetbridge::ical::edit::Edits;
 use meetbridge::ical::event::Event;
 use meetbridge::ical::read::read;
-use meetbridge::ical::write::{Attachment, Location, attach, detach, missing, verify};
+use meetbridge::ical::write::{
+    Attachment, Location, WriteFault, attach, detach, is_outdated, missing, rewrite, verify,
+};
 use meetbridge::meeting::{Details, DialIn};
 use meetbridge::model::{ExternalId, JoinUrl, MeetingKey, OrganizerId};
 
@@ -87,7 +89,7 @@ fn there_and_back(bytes: &[u8]) -> Result<(usize, usize), String> {
         return Err("not only added to".to_owned());
     }
     let edited = Document::parse(&after).map_err(|error| error.to_string())?;
-    let (mut again, mut back) = (Edits::new(), Edits::new());
+    let (mut again, mut back, mut anew) = (Edits::new(), Edits::new(), Edits::new());
     for event in read(&edited, chrono_tz::UTC, now()).events {
         if !linked.contains_key(&event.uid) {
             continue;
@@ -98,34 +100,77 @@ fn there_and_back(bytes: &[u8]) -> Result<(usize, usize), String> {
         }
         let uid = &event.uid;
         again.merge(attached(&edited, &event, &join_url).map_err(|why| format!("{uid}: {why}"))?);
+        anew.merge(rewritten(&edited, &event, &join_url).map_err(|why| format!("{uid}: {why}"))?);
         back.merge(detach(&edited, &event, &join_url).map_err(|why| format!("{uid}: {why}"))?);
     }
     if !again.is_empty() {
         return Err("linking twice writes twice".to_owned());
     }
     let left = |event: &&Event| {
-        event
-            .components
-            .iter()
-            .flat_map(|one| &one.twins)
-            .any(|t| t.left.is_some())
+        let twins = event.components.iter().flat_map(|one| &one.twins);
+        twins.into_iter().any(|twin| twin.left.is_some())
     };
-    if !linked.values().any(left) {
+    let all_written = !linked.values().any(left);
+    if all_written {
         crate::clients::each_found(&after, |url| url == JOIN_URL)?;
     }
-    let restored = back.apply(&after);
-    if without_stamps(bytes) != without_stamps(&restored) {
-        let at = bytes
-            .iter()
-            .zip(&restored)
-            .position(|(one, other)| one != other);
-        return Err(format!("not restored, from byte {at:?} on"));
+    is_restored(bytes, &back.apply(&after))?;
+
+    let renewed = anew.apply(&after);
+    let document = Document::parse(&renewed).map_err(|error| error.to_string())?;
+    let mut back = Edits::new();
+    for event in read(&document, chrono_tz::UTC, now()).events {
+        if !linked.contains_key(&event.uid) {
+            continue;
+        }
+        let uid = &event.uid;
+        let twice = rewritten(&document, &event, &join_url);
+        if !twice.map_err(|why| format!("{uid}: {why}"))?.is_empty() {
+            return Err(format!("{uid}: rewriting twice writes twice"));
+        }
+        back.merge(detach(&document, &event, &join_url).map_err(|why| format!("{uid}: {why}"))?);
     }
+    if all_written {
+        crate::clients::each_found(&renewed, |url| url == JOIN_URL)?;
+    }
+    is_restored(bytes, &back.apply(&renewed)).map_err(|why| format!("rewritten: {why}"))?;
     let components = linked.values().flat_map(|event| &event.components);
     Ok((linked.len(), components.map(|one| one.twins.len()).sum()))
 }
 
+/// The bytes of before, the stamps apart.
+fn is_restored(before: &[u8], restored: &[u8]) -> Result<(), String> {
+    if without_stamps(before) == without_stamps(restored) {
+        return Ok(());
+    }
+    let mut pairs = before.iter().zip(restored);
+    let at = pairs.position(|(one, other)| one != other);
+    Err(format!("not restored, from byte {at:?} on"))
+}
+
 fn attached(document: &Document<'_>, event: &Event, join_url: &JoinUrl) -> Result<Edits, String> {
+    let attach = |link: &Attachment<'_>| attach(document, event, link, None, Some(now()));
+    with_attachment(event, join_url, &Show::DEFAULT, "fr-FR", attach)
+}
+
+/// The link as another configuration would write it.
+fn rewritten(document: &Document<'_>, event: &Event, join_url: &JoinUrl) -> Result<Edits, String> {
+    let rewrite = |link: &Attachment<'_>| {
+        let edits = rewrite(document, event, link, Some(now()))?;
+        // What says that it is outdated, and what is written, are one.
+        assert_eq!(is_outdated(document, event, link), !edits.is_empty());
+        Ok(edits)
+    };
+    with_attachment(event, join_url, &[Show::TollNumbers], "ja", rewrite)
+}
+
+fn with_attachment(
+    event: &Event,
+    join_url: &JoinUrl,
+    show: &[Show],
+    language: &str,
+    work: impl FnOnce(&Attachment<'_>) -> Result<Edits, WriteFault>,
+) -> Result<Edits, String> {
     let key = MeetingKey {
         tenant: "contoso.example".to_owned(),
         organizer: OrganizerId::new("11111111-1111-1111-1111-111111111111").ok_or("no id")?,
@@ -145,11 +190,11 @@ fn attached(document: &Document<'_>, event: &Event, join_url: &JoinUrl) -> Resul
         generation: 0,
         join_url,
         details: &details,
-        show: &Show::DEFAULT,
-        language: "fr-FR",
+        show,
+        language,
         location: Location::Url,
     };
-    attach(document, event, &attachment, None, Some(now())).map_err(|why| why.to_string())
+    work(&attachment).map_err(|why| why.to_string())
 }
 
 /// Every VEVENT gets properties with HTML, and every description one in its ALTREP.

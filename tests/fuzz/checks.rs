@@ -10,7 +10,7 @@ use meetbridge::ical::document::Document;
 use meetbridge::ical::edit::Edits;
 use meetbridge::ical::event::Next;
 use meetbridge::ical::read::{Reading, read};
-use meetbridge::ical::write::{Attachment, Location, attach, detach, missing, verify};
+use meetbridge::ical::write::{Attachment, Location, attach, detach, missing, rewrite, verify};
 use meetbridge::meeting::{Details, DialIn};
 use meetbridge::model::{ExternalId, JoinUrl, MeetingKey, OrganizerId, Uid};
 
@@ -144,7 +144,8 @@ fn plausible(reading: &Reading, now: DateTime<Utc>) {
     }
 }
 
-/// Any bytes: a link is only added, once, and can be taken out without a trace but new stamps.
+/// Any bytes: a link is only added, once, and can be taken out without a trace but new stamps; also when
+/// it was rewritten, which is done once, too.
 pub(crate) fn edit(bytes: &[u8]) {
     let Ok(document) = Document::parse(bytes) else {
         return;
@@ -169,8 +170,28 @@ pub(crate) fn edit(bytes: &[u8]) {
     assert!(linked.all(|event| missing(event, &join_url, Location::Url).is_empty()));
     let (again, _) = measured("attach", after.len(), || attached(&edited, &attachment));
     assert!(again == after, "attaching twice writes once");
-    let detached = measured("detach", after.len(), || detached(&edited, &join_url));
-    if !holds_remains(&document) {
+    let other = Attachment {
+        show: &[Show::TollNumbers, Show::Chat],
+        language: "ja",
+        ..attachment
+    };
+    let anew = measured("rewrite", after.len(), || rewritten(&edited, &other));
+    let renewed = Document::parse(&anew);
+    if let Ok(renewed) = &renewed {
+        let events = read(renewed, Tz::UTC, now()).events;
+        let mut linked = events.iter().filter(|event| written.contains(&event.uid));
+        assert!(linked.all(|event| missing(event, &join_url, Location::Url).is_empty()));
+        assert!(
+            rewritten(renewed, &other) == anew,
+            "rewriting twice writes once"
+        );
+    }
+    if holds_remains(&document) {
+        return;
+    }
+    for linked in [Ok(edited), renewed].into_iter().flatten() {
+        let size = linked.bytes().len();
+        let detached = measured("detach", size, || detached(&linked, &join_url));
         let restored = Document::parse(&detached).expect("what was taken out makes it smaller");
         assert!(
             without_stamps(&document) == without_stamps(&restored),
@@ -220,6 +241,17 @@ fn attached(document: &Document<'_>, attachment: &Attachment<'_>) -> (Vec<u8>, H
         }
     }
     (edits.apply(document.bytes()), written)
+}
+
+/// With the link in every event as another configuration would write it.
+fn rewritten(document: &Document<'_>, attachment: &Attachment<'_>) -> Vec<u8> {
+    let mut edits = Edits::new();
+    for event in read(document, Tz::UTC, now()).events {
+        if let Ok(edit) = rewrite(document, &event, attachment, Some(now())) {
+            edits.merge(edit);
+        }
+    }
+    edits.apply(document.bytes())
 }
 
 fn detached(document: &Document<'_>, join_url: &JoinUrl) -> Vec<u8> {

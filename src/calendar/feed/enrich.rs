@@ -1,8 +1,12 @@
-//! The events of a feed with their links, and the calendar that is published. Pure.
+//! The events of a feed with their links, and the calendar that is published. Reads the feed from its
+//! file.
 //!
 //! What is published is the feed byte for byte, with our lines in its VEVENTs.
 
 use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -23,11 +27,11 @@ pub(super) struct Enriched {
     /// Stands for the event in the feed that they are made of.
     raw: Digest,
     version: Digest,
-    vevents: Vec<Box<[u8]>>,
+    vevents: Vec<Arc<[u8]>>,
 }
 
 impl Enriched {
-    fn new(piece: &Piece, vevents: Vec<Box<[u8]>>) -> Self {
+    fn new(piece: &Piece, vevents: Vec<Arc<[u8]>>) -> Self {
         let raw: &[u8] = &piece.raw;
         let all = vevents.iter().map(|vevent| &**vevent);
         Self {
@@ -57,10 +61,10 @@ impl Links {
     }
 
     /// The event as a calendar of its own, with its link if it has one.
-    pub(super) fn show(&self, snapshot: &Snapshot, piece: &Piece) -> Vec<u8> {
+    pub(super) fn show(&self, snapshot: &Snapshot, piece: &Piece) -> io::Result<Vec<u8>> {
         match self.get(piece) {
-            Some(own) => snapshot.show(piece, own.vevents.iter().map(|vevent| &**vevent)),
-            None => snapshot.show(piece, snapshot.parts(piece)),
+            Some(own) => snapshot.show(piece, &own.vevents),
+            None => snapshot.show(piece, snapshot.parts(piece)?),
         }
     }
 
@@ -70,19 +74,19 @@ impl Links {
         snapshot: &Snapshot,
         piece: &Piece,
         shown: &[u8],
-    ) -> Option<Version> {
-        let vevents = vevents(shown)?;
-        if vevents.len() != snapshot.parts(piece).count() {
-            return None;
-        }
-        let is_bare = snapshot.parts(piece).eq(vevents.iter().map(|v| &**v));
+    ) -> io::Result<Option<Version>> {
+        let bare = snapshot.parts(piece)?;
+        let Some(vevents) = vevents(shown).filter(|vevents| vevents.len() == bare.len()) else {
+            return Ok(None);
+        };
+        let is_bare = are_same(&bare, &vevents);
         match is_bare {
             true => self.0.remove(&piece.id),
             false => self
                 .0
                 .insert(piece.id.clone(), Enriched::new(piece, vevents)),
         };
-        Some(self.version(piece))
+        Ok(Some(self.version(piece)))
     }
 
     /// Forgets the links of events that the feed does not have, or has otherwise.
@@ -94,78 +98,114 @@ impl Links {
     }
 
     /// The calendar to be published.
-    pub(super) fn compose(&self, snapshot: &Snapshot) -> Vec<u8> {
+    pub(super) fn compose(&self, snapshot: &Arc<Snapshot>) -> Composition {
         let index = snapshot.index();
         let mut parts = Vec::new();
         for (id, enriched) in &self.0 {
             let piece = index.find(id).filter(|piece| piece.raw == enriched.raw);
             let ranges = piece.into_iter().flat_map(|piece| snapshot.ranges(piece));
-            parts.extend(ranges.zip(&enriched.vevents));
+            parts.extend(ranges.zip(enriched.vevents.iter().cloned()));
         }
         parts.sort_unstable_by_key(|(range, _)| range.start);
-        let body = snapshot.body();
-        let added: usize = parts.iter().map(|(_, vevent)| vevent.len()).sum();
-        let mut out = Vec::with_capacity(body.len() + added);
-        let mut done = 0;
-        for (range, vevent) in parts {
-            out.extend_from_slice(body.get(done..range.start).unwrap_or_default());
-            out.extend_from_slice(vevent);
-            done = range.end;
+        Composition {
+            snapshot: Arc::clone(snapshot),
+            parts,
         }
-        out.extend_from_slice(body.get(done..).unwrap_or_default());
-        out
     }
 
     /// Finds the links again in what was published. One counts that, taken out, leaves the event as the
     /// feed has it: whatever somebody changed in what was published is no part of it.
-    pub(super) fn recover(&mut self, snapshot: &Snapshot, published: &[u8], now: DateTime<Utc>) {
-        let Ok(published) = Snapshot::new(published.to_vec()) else {
-            return;
-        };
+    pub(super) fn recover(
+        &mut self,
+        snapshot: &Snapshot,
+        published: &Snapshot,
+        now: DateTime<Utc>,
+    ) -> io::Result<()> {
         for piece in &snapshot.index().pieces {
             let Some(old) = published.index().find(&piece.id) else {
                 continue;
             };
-            let marked = |part| memchr::memmem::find(part, mark::PROPERTY.as_bytes()).is_some();
-            if published.parts(old).any(marked)
-                && let Some(vevents) = recovered(snapshot, piece, &published, old, now)
+            // Somebody may be at what was published: what cannot be read of it is none of ours.
+            let Ok(parts) = published.parts(old) else {
+                continue;
+            };
+            let marked =
+                |part: &Vec<u8>| memchr::memmem::find(part, mark::PROPERTY.as_bytes()).is_some();
+            if parts.iter().any(marked)
+                && let Ok(shown) = published.show(old, &parts)
+                && is_with_link(&snapshot.parts(piece)?, &shown, now)
             {
+                let vevents = parts.into_iter().map(Arc::from).collect();
                 self.0
                     .insert(piece.id.clone(), Enriched::new(piece, vevents));
             }
         }
+        Ok(())
     }
 }
 
-/// The VEVENTs of an event as it was published, if they are those of the feed with a link.
-fn recovered(
-    snapshot: &Snapshot,
-    piece: &Piece,
-    published: &Snapshot,
-    old: &Piece,
-    now: DateTime<Utc>,
-) -> Option<Vec<Box<[u8]>>> {
-    let shown = published.show(old, published.parts(old));
-    let document = Document::parse(&shown).ok()?;
+/// A calendar to be published: a feed, and what stands in place of parts of it.
+pub(super) struct Composition {
+    snapshot: Arc<Snapshot>,
+    /// By where they stand in the feed.
+    parts: Vec<(Range<usize>, Arc<[u8]>)>,
+}
+
+impl Composition {
+    /// How many bytes it has.
+    pub(super) fn len(&self) -> usize {
+        let more: usize = self.parts.iter().map(|(_, vevent)| vevent.len()).sum();
+        let less: usize = self.parts.iter().map(|(range, _)| range.len()).sum();
+        self.snapshot.body().len() + more - less
+    }
+
+    /// Shows it block by block, until `sink` has seen enough. Whether it saw all of it.
+    pub(super) fn blocks(
+        &self,
+        mut sink: impl FnMut(&[u8]) -> io::Result<bool>,
+    ) -> io::Result<bool> {
+        let body = self.snapshot.body();
+        let mut done = 0;
+        for (range, vevent) in &self.parts {
+            if !body.blocks(done..range.start, &mut sink)? || !sink(vevent)? {
+                return Ok(false);
+            }
+            done = range.end;
+        }
+        body.blocks(done..body.len(), sink)
+    }
+}
+
+/// Whether an event as it is `shown`, by itself, is the `bare` one with a link of ours.
+fn is_with_link(bare: &[Vec<u8>], shown: &[u8], now: DateTime<Utc>) -> bool {
+    let Ok(document) = Document::parse(shown) else {
+        return false;
+    };
     let reading = read::read(&document, chrono_tz::Tz::UTC, now);
-    let event = reading.events.first()?;
+    let Some(event) = reading.events.first() else {
+        return false;
+    };
     let links = event.components.iter().flat_map(|c| &c.links);
     let mut urls: Vec<&str> = links
         .filter(|link| link.provider == Provider::Teams)
         .map(|link| link.url.as_str())
         .collect();
     urls.dedup();
-    let is_ours = |url: &&str| {
+    let is_ours = |url: &str| {
         if !is_as_written(&document, event, url) {
             return false;
         }
-        let edits = detach(&document, event, &JoinUrl::new(*url));
-        let before = edits.ok().map(|edits| edits.apply(&shown));
+        let edits = detach(&document, event, &JoinUrl::new(url));
+        let before = edits.ok().map(|edits| edits.apply(shown));
         let before = before.and_then(|before| vevents(&before));
-        before.is_some_and(|before| before.iter().map(|v| &**v).eq(snapshot.parts(piece)))
+        before.is_some_and(|before| are_same(bare, &before))
     };
-    urls.into_iter().take(TRIED).find(is_ours)?;
-    Some(published.parts(old).map(Into::into).collect())
+    urls.into_iter().take(TRIED).any(is_ours)
+}
+
+fn are_same(bare: &[Vec<u8>], vevents: &[Arc<[u8]>]) -> bool {
+    let vevents = vevents.iter().map(|vevent| &**vevent);
+    bare.iter().map(Vec::as_slice).eq(vevents)
 }
 
 /// Whether the mark was written together with this URL and all that is written beside it, as it stands.

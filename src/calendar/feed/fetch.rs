@@ -5,17 +5,21 @@
 //! host and what to do: never the path or the query, which may be a secret.
 
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
 };
 use reqwest::{Method, StatusCode};
 use url::Url;
 
+use super::body::{Body, Spool};
+use super::pace::max_age;
 use crate::calendar::{Again, ReadError};
 use crate::clock::{Clock, Random};
 use crate::http::auth::{Attempt, Login, LoginError, LoginSettings};
@@ -25,14 +29,12 @@ use crate::http::site::{bare, location, same_site};
 use crate::http::windows::{Throttled, retry_after};
 use crate::http::{Answer, Client, ClientError, ClientOptions, Credentials, SendError, Windows};
 use crate::ical::document::MAX_BYTES;
+use crate::model::Escaped;
 
 /// How many redirects one request follows.
 const REDIRECTS: usize = 5;
 /// How much of an answer is read that is no calendar.
 const SMALL: usize = 64 << 10;
-/// The longest time that a feed may ask not to be fetched again.
-const LONGEST: u64 = 24 * 3600;
-
 /// What a place on the web needs.
 #[derive(Clone)]
 pub struct PlaceSettings {
@@ -60,6 +62,8 @@ pub(super) struct Place {
     url: Url,
     host: String,
     allow_http: bool,
+    /// Where calendars are kept that were fetched.
+    directory: PathBuf,
     client: Client,
     login: Login,
     windows: Arc<Windows>,
@@ -79,7 +83,7 @@ pub(super) enum Fetched {
     NotModified,
     /// A whole calendar.
     Body {
-        bytes: Vec<u8>,
+        body: Body,
         validators: Validators,
         /// For how long the server takes the answer to be good.
         fresh: Option<Duration>,
@@ -150,6 +154,7 @@ impl Place {
     /// When a CA file or the proxy cannot be used.
     pub(super) fn new(
         settings: PlaceSettings,
+        directory: PathBuf,
         windows: Arc<Windows>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
@@ -172,6 +177,7 @@ impl Place {
             scope: settings.scope,
             url: bare(settings.url),
             allow_http: settings.allow_http,
+            directory,
             client: Client::new(&settings.client)?,
             login,
             windows,
@@ -207,7 +213,8 @@ impl Place {
             body: Vec::new(),
             identity,
         };
-        let answer = self.send(&request).await?;
+        let mut kept = None;
+        let answer = self.follow(&request, Some(&mut kept)).await?;
         match answer.status {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if *known != Validators::default() => {
@@ -215,12 +222,14 @@ impl Place {
             }
             _ => return Err(self.status(&answer)),
         }
-        self.whole(&answer)?;
-        let validators = Validators::of(&answer.headers);
+        let Some(body) = kept else {
+            return Err(self.status(&answer));
+        };
+        self.whole(&answer, &body)?;
         Ok(Fetched::Body {
             fresh: max_age(&answer.headers),
-            validators,
-            bytes: answer.body,
+            validators: Validators::of(&answer.headers),
+            body,
         })
     }
 
@@ -246,10 +255,19 @@ impl Place {
 
     /// Sends a request, signed in, and follows where it is sent on to.
     pub(super) async fn send(&self, request: &Request) -> Result<Answer, FetchError> {
+        self.follow(request, None).await
+    }
+
+    /// The same; what comes with 200 goes into `kept`, where that is given.
+    async fn follow(
+        &self,
+        request: &Request,
+        mut kept: Option<&mut Option<Body>>,
+    ) -> Result<Answer, FetchError> {
         let mut url = self.url.clone();
         self.permit(&url)?;
         for _ in 0..=REDIRECTS {
-            let answer = self.signed_in(request, &url).await?;
+            let answer = self.signed_in(request, &url, kept.as_deref_mut()).await?;
             let sent_on = match answer.status.as_u16() {
                 301 | 302 | 307 | 308 => true,
                 303 => request.method == Method::GET,
@@ -291,7 +309,12 @@ impl Place {
     }
 
     /// Sends until the server lets us in, or it is certain that it does not.
-    async fn signed_in(&self, request: &Request, url: &Url) -> Result<Answer, FetchError> {
+    async fn signed_in(
+        &self,
+        request: &Request,
+        url: &Url,
+        mut kept: Option<&mut Option<Body>>,
+    ) -> Result<Answer, FetchError> {
         let mut attempt = Attempt::default();
         let own = self.is_own(url);
         loop {
@@ -303,7 +326,8 @@ impl Place {
                     .map_err(|error| self.not_let_in(error))?,
                 false => None,
             };
-            let answer = self.once(request, url, authorization).await?;
+            let kept = kept.as_deref_mut();
+            let answer = self.once(request, url, authorization, kept).await?;
             if own && answer.status.is_success() {
                 self.login.accepted(&attempt);
             }
@@ -333,6 +357,7 @@ impl Place {
         request: &Request,
         url: &Url,
         authorization: Option<HeaderValue>,
+        mut kept: Option<&mut Option<Body>>,
     ) -> Result<Answer, FetchError> {
         let mut repeats = usize::from(request.method == Method::GET);
         let answer = loop {
@@ -356,11 +381,11 @@ impl Place {
                 true => MAX_BYTES,
                 false => SMALL,
             };
-            match self.client.send(out, limit).await {
-                Err(SendError::Broken {
+            match self.receive(out, limit, kept.as_deref_mut()).await {
+                Err(FetchError::Send(SendError::Broken {
                     answered: false, ..
-                }) if repeats > 0 => repeats -= 1,
-                Err(SendError::TooLarge { .. }) => {
+                })) if repeats > 0 => repeats -= 1,
+                Err(FetchError::Send(SendError::TooLarge { .. })) => {
                     let why = format!(
                         "answered with more than {} MiB; split the calendar into smaller feeds",
                         limit >> 20
@@ -383,85 +408,41 @@ impl Place {
         Ok(answer)
     }
 
-    /// Whether the answer is a calendar from its first line to its last.
-    fn whole(&self, answer: &Answer) -> Result<(), FetchError> {
-        let body = answer.body.strip_prefix(b"\xef\xbb\xbf");
-        let body = body.unwrap_or(&answer.body).trim_ascii();
-        let starts = |with: &[u8]| {
-            let start = body.get(..with.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(with))
+    /// Sends a request and reads its answer, the body of a success into a file where that is wanted.
+    async fn receive(
+        &self,
+        request: reqwest::Request,
+        limit: usize,
+        kept: Option<&mut Option<Body>>,
+    ) -> Result<Answer, FetchError> {
+        let incoming = self.client.begin(request).await?;
+        let kept = match kept {
+            Some(kept) if incoming.status == StatusCode::OK => kept,
+            _ => return Ok(incoming.whole(limit).await?),
         };
-        let ends = |with: &[u8]| {
-            let from = body.len().checked_sub(with.len());
-            let end = from.and_then(|from| body.get(from..));
-            end.is_some_and(|end| end.eq_ignore_ascii_case(with))
+        let fault = |error: io::Error| {
+            let why = format!(
+                "answered, and the answer cannot be kept in {}: {error}; make room, or let the user \
+                 who runs meetbridge write there",
+                Escaped(&self.directory.to_string_lossy())
+            );
+            self.refused(why, Again::Soon)
         };
-        let content_type = answer.headers.get(CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok());
-        let is_page =
-            starts(b"<") || content_type.is_some_and(|kind| kind.trim().starts_with("text/html"));
-        if body.is_empty() {
-            let why = "answered with nothing; it is asked again, and no event counts as gone";
-            return Err(self.refused(why, Again::Soon));
+        let mut spool = Spool::new(&self.directory).map_err(fault)?;
+        let mut failed = None;
+        let read = incoming.into(limit, |chunk| match spool.add(chunk) {
+            Ok(()) => true,
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        });
+        let answer = read.await?;
+        if let Some(error) = failed {
+            return Err(fault(error));
         }
-        if !starts(b"BEGIN:VCALENDAR") {
-            let why = match is_page {
-                true => {
-                    "answered with a web page, not a calendar (a login page, perhaps); set \
-                     `username` and `password-file` if the feed needs them, or copy the address of \
-                     the feed itself, which often ends in .ics, into `url`"
-                }
-                false => {
-                    "answered with something that is not a calendar (it does not begin with \
-                     BEGIN:VCALENDAR); copy the address of the feed itself into `url`"
-                }
-            };
-            return Err(self.refused(why, Again::Slowly));
-        }
-        if !ends(b"END:VCALENDAR") {
-            let why = "answered with a calendar that breaks off (it does not end with \
-                       END:VCALENDAR); it is asked again, and no event counts as gone";
-            return Err(self.refused(why, Again::Soon));
-        }
-        Ok(())
-    }
-
-    /// What a status that brings no calendar means.
-    pub(super) fn status(&self, answer: &Answer) -> FetchError {
-        let status = answer.status.as_u16();
-        let (why, again) = match status {
-            401 => (
-                "wants credentials (HTTP 401) where it redirects to, which is given none; set `url` \
-                 to the address that it redirects to",
-                Again::Slowly,
-            ),
-            403 => (
-                "refuses access (HTTP 403); perhaps the feed's address was renewed or sharing was \
-                 switched off: copy the address anew into `url`",
-                Again::Slowly,
-            ),
-            404 => (
-                "has no such calendar (HTTP 404); perhaps the feed's address was renewed or sharing \
-                 was switched off: copy the address anew into `url`",
-                Again::Slowly,
-            ),
-            410 => (
-                "has done away with the calendar (HTTP 410); copy its new address into `url`, or \
-                 take this feed out of the configuration",
-                Again::Slowly,
-            ),
-            429 => (
-                "gets too many requests (HTTP 429); set a longer `poll`",
-                Again::Soon,
-            ),
-            500.. => ("fails; it is asked again", Again::Soon),
-            _ => ("answered with no calendar", Again::Slowly),
-        };
-        let why = match why.contains("HTTP") {
-            true => why.to_owned(),
-            false => format!("{why} (HTTP {status})"),
-        };
-        self.refused(why, again)
+        *kept = Some(spool.finish());
+        Ok(answer)
     }
 
     pub(super) fn refused(&self, why: impl Into<String>, again: Again) -> FetchError {
@@ -497,17 +478,4 @@ impl Validators {
             modified: get(LAST_MODIFIED),
         }
     }
-}
-
-/// For how long an answer is good (RFC 9111, 5.2.2.1), at most a day.
-fn max_age(headers: &HeaderMap) -> Option<Duration> {
-    let values = headers.get_all(CACHE_CONTROL).iter();
-    let directives = values.filter_map(|value| value.to_str().ok());
-    let mut directives = directives.flat_map(|value| value.split(','));
-    directives.find_map(|directive| {
-        let (name, value) = directive.split_once('=')?;
-        let seconds = value.trim().trim_matches('"').parse::<u64>().ok()?;
-        let is_it = name.trim().eq_ignore_ascii_case("max-age");
-        is_it.then(|| Duration::from_secs(seconds.min(LONGEST)))
-    })
 }

@@ -4,17 +4,25 @@
 //! each event as a resource of its own, with its link as long as the feed has the event as it was when
 //! the link was made; what is published is the feed byte for byte with those links.
 //!
-//! - `fetch`: requests, and what an answer must be to be believed.
-//! - `split`: the body → its events; `enrich`: the events with their links, and the calendar that is
-//!   published. Pure.
+//! - `fetch`: requests; `answer`: what an answer must be to be believed; `pace`: when they are made.
+//! - `body`: the bytes of a feed, which are kept on disk. `scan` finds the events in them, `index` takes
+//!   them apart, `split` shows each as a resource.
+//! - `enrich`: the events with their links, and the calendar that is published.
 //! - `doubt`: what is not believed at once: a feed that shrinks, UIDs that are minted anew. Pure.
+//! - `intake`: all that becomes of a fetch.
 //! - `publish`: the file or the place that takes PUT.
 //! - `writable`: a feed that takes PUT at its own address.
 
+mod answer;
+mod body;
 mod doubt;
 mod enrich;
 mod fetch;
+mod index;
+mod intake;
+mod pace;
 mod publish;
+mod scan;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -25,31 +33,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
 
 pub use self::fetch::PlaceSettings;
 
-use self::doubt::{Distrust, Doubts};
+use self::doubt::Doubts;
 use self::enrich::Links;
 use self::fetch::{Fetched, Place, Validators};
+use self::intake::{Refusal, take_in};
+use self::pace::Pace;
 use self::publish::Target;
 use self::split::{Index, Snapshot};
 use self::writable::Writable;
 use crate::calendar::{
-    Again, Calendar, Finding, Found, Known, Notes, Proof, ReadError, Resource, Scope, SyncToken,
+    Calendar, Finding, Found, Known, Notes, Proof, ReadError, Resource, Scope, SyncToken,
     WriteRefusal, Written,
 };
 use crate::clock::{Clock, Random};
 use crate::http::{ClientError, Windows};
 use crate::model::{ResourceId, Version};
 
-/// The longest interval, whatever a feed asks for.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// How far apart the readings are by which an absence is confirmed, or a UID proves stable.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// How long a UID must have been there in a feed that mints them.
 const MINTED: Duration = Duration::from_secs(24 * 3600);
+/// What is said when the file fails that the feed is kept in.
+const UNREAD: &str = "what was fetched cannot be read from the disk; it is fetched again";
 /// How soon it is tried again to publish.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -64,6 +73,8 @@ pub struct FeedSettings {
     pub poll: Duration,
     /// Where its events go with their links.
     pub publish: Publish,
+    /// A directory on a disk. What was fetched is kept there while it is needed, in files without names.
+    pub directory: PathBuf,
 }
 
 /// Where the events of a feed go with their links.
@@ -88,9 +99,10 @@ pub fn open(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<Arc<dyn Calendar>, ClientError> {
-    let place = |settings: PlaceSettings| {
+    let place = |place: PlaceSettings| {
+        let directory = settings.directory.clone();
         let (windows, clock) = (Arc::clone(&windows), Arc::clone(&clock));
-        Place::new(settings, windows, clock, Arc::clone(&random))
+        Place::new(place, directory, windows, clock, Arc::clone(&random))
     };
     let source = place(settings.source)?;
     let pace = Pace::new(settings.poll, &*clock);
@@ -119,40 +131,6 @@ pub fn open(
         clock,
         random,
     }))
-}
-
-/// When a feed is fetched next.
-#[derive(Clone, Debug)]
-struct Pace {
-    poll: Duration,
-    interval: Duration,
-    next: Duration,
-}
-
-impl Pace {
-    fn new(poll: Duration, clock: &dyn Clock) -> Self {
-        Self {
-            poll,
-            interval: poll,
-            next: clock.elapsed() + poll,
-        }
-    }
-
-    /// A fetch begins; the next is up to a tenth of the interval early, so that feeds do not march in
-    /// step.
-    fn begins(&mut self, now: Duration, random: u64) {
-        let tenth = u64::try_from(self.interval.as_millis() / 10).unwrap_or(u64::MAX);
-        let early = Duration::from_millis(random.checked_rem(tenth.max(1)).unwrap_or_default());
-        self.next = now + self.interval - early;
-    }
-
-    /// What the server and the feed ask for: it can lengthen the interval only.
-    fn asked(&mut self, hints: [Option<Duration>; 2]) {
-        let longest = hints.into_iter().flatten().max().unwrap_or_default();
-        let interval = self.poll.max(longest).min(LONGEST.max(self.poll));
-        self.next = (self.next + interval).saturating_sub(self.interval);
-        self.interval = interval;
-    }
 }
 
 /// A feed that is published elsewhere.
@@ -220,7 +198,7 @@ impl Feed {
         let before = self.held().current.clone();
         let published = match before {
             // What was published before holds the links that nobody remembers.
-            None => Some(self.target.lock().await.read(&self.name).await?),
+            None => self.target.lock().await.read(&self.name).await?,
             Some(_) => None,
         };
         let validators = {
@@ -231,7 +209,7 @@ impl Feed {
         let fetched = self.source.fetch(&validators, false).await;
         let fetched = fetched.map_err(|error| error.into_read_error(&self.what))?;
         let Fetched::Body {
-            bytes,
+            body,
             validators,
             fresh,
         } = fetched
@@ -243,10 +221,10 @@ impl Feed {
         let (now, doubts) = (self.clock.now(), self.doubts.clone());
         let old = before.map(|before| Arc::clone(before.index()));
         let work = tokio::task::spawn_blocking(move || {
-            take_in(bytes, old.as_deref(), published, &doubts, now)
+            take_in(body, old.as_deref(), published, &doubts, now)
         });
         let taken = work.await.map_err(|_| Refusal::Broken).flatten();
-        let taken = taken.map_err(|refusal| self.refused(refusal))?;
+        let taken = taken.map_err(|refusal| self.refused(&refusal))?;
         let mut held = self.held();
         held.validators = validators;
         held.fetched = Some(self.clock.elapsed());
@@ -262,28 +240,8 @@ impl Feed {
         Ok(())
     }
 
-    fn refused(&self, refusal: Refusal) -> ReadError {
-        let (hint, again) = match refusal {
-            Refusal::Broken => (
-                "reading it failed inside meetbridge; please report it".to_owned(),
-                Again::Slowly,
-            ),
-            Refusal::Limit(why) => (why, Again::Slowly),
-            Refusal::Distrust(Distrust::Shrunk { lost, of, until }) => (
-                format!(
-                    "{lost} of its {of} events are gone at once; nothing is concluded from that \
-                     before another fetch shows it, too"
-                ),
-                Again::At(until),
-            ),
-            Refusal::Distrust(Distrust::Minted { minted, of }) => (
-                format!(
-                    "{minted} of its {of} events came under new UIDs, so that no link could stay with \
-                     them; have its publisher give each event a UID that stays the same"
-                ),
-                Again::Slowly,
-            ),
-        };
+    fn refused(&self, refusal: &Refusal) -> ReadError {
+        let (hint, again) = refusal.hint();
         ReadError::Server {
             what: self.what.clone(),
             hint,
@@ -294,12 +252,23 @@ impl Feed {
     fn resource(&self, snapshot: &Snapshot, id: &str) -> Option<Found> {
         let piece = snapshot.index().find(id)?;
         let held = self.held();
-        Some(Found::Changed(Resource {
-            id: ResourceId::new(id),
-            version: held.links.version(piece),
-            bytes: held.links.show(snapshot, piece).into(),
-            modified: None,
-        }))
+        let id = ResourceId::new(id);
+        Some(match held.links.show(snapshot, piece) {
+            Ok(bytes) => Found::Changed(Resource {
+                id,
+                version: held.links.version(piece),
+                bytes: bytes.into(),
+                modified: None,
+            }),
+            Err(source) => Found::Unreadable(
+                id,
+                ReadError::Io {
+                    what: self.what.clone(),
+                    hint: UNREAD.to_owned(),
+                    source,
+                },
+            ),
+        })
     }
 
     /// What is listed of `ids`, and that this is all.
@@ -450,23 +419,27 @@ impl Calendar for Feed {
         let Some(piece) = piece.filter(|piece| held.links.version(piece) == *version) else {
             return Written::Changed;
         };
+        let why = |hint: &str, source| WriteRefusal {
+            what: id.to_string(),
+            hint: hint.to_owned(),
+            source,
+        };
         match held.links.put(&snapshot, piece, bytes) {
-            Some(version) => {
+            Ok(Some(version)) => {
                 held.dirty = true;
                 Written::Stored(version)
             }
-            None => Written::Refused(WriteRefusal {
-                what: id.to_string(),
-                hint: "it cannot be taken out of its feed and put back; please report it"
-                    .to_owned(),
-                source: None,
-            }),
+            Ok(None) => Written::Refused(why(
+                "it cannot be taken out of its feed and put back; please report it",
+                None,
+            )),
+            Err(source) => Written::Failed(why(UNREAD, Some(source))),
         }
     }
 
     async fn publish(&self) -> Result<bool, WriteRefusal> {
         let mut target = self.target.lock().await;
-        let bytes = {
+        let calendar = {
             let mut held = self.held();
             let Some(snapshot) = held.current.clone() else {
                 return Ok(false);
@@ -478,7 +451,7 @@ impl Calendar for Feed {
             held.dirty = false;
             held.links.compose(&snapshot)
         };
-        let written = target.write(&self.name, bytes).await;
+        let written = target.write(&self.name, calendar).await;
         if written.is_err() {
             let mut held = self.held();
             held.dirty = true;
@@ -513,50 +486,4 @@ impl Calendar for Feed {
             minted,
         })
     }
-}
-
-/// Why a body is not taken in.
-enum Refusal {
-    Broken,
-    Limit(String),
-    Distrust(Distrust),
-}
-
-/// Takes a body apart, and sees whether it is to be believed after the one before it; finds the links
-/// in what was published, where that is given. `None` when it is the one before it.
-fn take_in(
-    bytes: Vec<u8>,
-    before: Option<&Index>,
-    published: Option<Vec<u8>>,
-    doubts: &Doubts,
-    now: DateTime<Utc>,
-) -> Result<Option<(Snapshot, Option<Links>)>, Refusal> {
-    if before.is_some_and(|before| before.token == split::token(&bytes)) {
-        doubts.unchanged();
-        return Ok(None);
-    }
-    let limit = |error: crate::ical::document::DocumentError| Refusal::Limit(error.to_string());
-    let snapshot = Snapshot::new(bytes).map_err(limit)?;
-    let earlier = match (before, &published) {
-        (None, Some(published)) => Snapshot::new(published.clone()).ok(),
-        _ => None,
-    };
-    let shown = before.or(earlier.as_ref().map(|earlier| &**earlier.index()));
-    doubts
-        .judge(before, shown, snapshot.index(), now)
-        .map_err(Refusal::Distrust)?;
-    let snapshot = match before {
-        Some(before) => {
-            let minted = doubt::minted(before, snapshot.index());
-            let was = |id: &str| before.find(id).is_some_and(|piece| piece.minted);
-            snapshot.with_minted(|piece| was(&piece.id) || minted.contains(&*piece.id))
-        }
-        None => snapshot,
-    };
-    let links = published.map(|published| {
-        let mut links = Links::default();
-        links.recover(&snapshot, &published, now);
-        links
-    });
-    Ok(Some((snapshot, links)))
 }

@@ -3,7 +3,7 @@
 //! What stands there is ours alone: it is replaced whatever became of it. Nothing is written when it
 //! is there already, byte for byte.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -11,15 +11,19 @@ use std::time::SystemTime;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, StatusCode};
 
+use super::body::Body;
+use super::enrich::Composition;
 use super::fetch::{FetchError, Fetched, Place, Request, Validators};
 use crate::calendar::{Again, ReadError, WriteRefusal};
-use crate::ical::document::MAX_BYTES;
 use crate::model::Escaped;
 
 /// The mode of a published file that was not there before.
 const MODE: u32 = 0o644;
 /// What the names of temporary files end with.
 const TEMPORARY: &str = ".meetbridge-tmp";
+
+/// How much is read and written at once.
+const BUFFER: usize = 64 << 10;
 
 /// What a file looked like: its inode, size and times.
 type Appearance = (u64, u64, Option<SystemTime>);
@@ -35,7 +39,7 @@ pub(super) enum Target {
         place: Box<Place>,
         /// What was last read or put there.
         etag: Option<HeaderValue>,
-        last: Option<[u8; 32]>,
+        last: Option<String>,
     },
 }
 
@@ -52,17 +56,17 @@ impl Target {
         }
     }
 
-    /// What is published there; empty for nothing.
+    /// What is published there; `None` for nothing.
     ///
     /// # Errors
     /// When nobody knows.
-    pub(super) async fn read(&mut self, name: &str) -> Result<Vec<u8>, ReadError> {
+    pub(super) async fn read(&mut self, name: &str) -> Result<Option<Body>, ReadError> {
         match self {
             Self::File { path, seen } => {
                 let from = path.clone();
                 let read = tokio::task::spawn_blocking(move || read(&from)).await;
                 let read = read.map_err(io::Error::other).flatten();
-                let (bytes, appearance) = read.map_err(|source| ReadError::Io {
+                let (body, appearance) = read.map_err(|source| ReadError::Io {
                     what: shown(path),
                     hint: "what was published before cannot be read; let the user who runs \
                            meetbridge read it, or name another `publish-file`"
@@ -70,24 +74,24 @@ impl Target {
                     source,
                 })?;
                 *seen = appearance;
-                Ok(bytes)
+                Ok(body)
             }
             Self::Web { place, etag, last } => {
                 let fetched = place.fetch(&Validators::default(), true).await;
                 match fetched {
                     Ok(Fetched::Body {
-                        bytes, validators, ..
+                        body, validators, ..
                     }) => {
                         *etag = validators.etag;
-                        *last = Some(crate::model::sha256([&bytes]));
-                        Ok(bytes)
+                        *last = body.token().ok();
+                        Ok(Some(body))
                     }
-                    Ok(Fetched::NotModified) => Ok(Vec::new()),
+                    Ok(Fetched::NotModified) => Ok(None),
                     // What is there is no calendar, or nothing is: it is to become one.
                     Err(FetchError::Refused {
                         again: Again::Slowly,
                         ..
-                    }) => Ok(Vec::new()),
+                    }) => Ok(None),
                     Err(error) => Err(error.into_read_error(&format!("{name}: `publish-url`"))),
                 }
             }
@@ -102,15 +106,19 @@ impl Target {
         }
     }
 
-    /// Makes it these bytes; whether it was something else before.
+    /// Makes it this calendar; whether it was something else before.
     ///
     /// # Errors
     /// Why not, and what to do.
-    pub(super) async fn write(&mut self, name: &str, bytes: Vec<u8>) -> Result<bool, WriteRefusal> {
+    pub(super) async fn write(
+        &mut self,
+        name: &str,
+        calendar: Composition,
+    ) -> Result<bool, WriteRefusal> {
         match self {
             Self::File { path, seen } => {
                 let to = path.clone();
-                let work = tokio::task::spawn_blocking(move || replace(&to, &bytes)).await;
+                let work = tokio::task::spawn_blocking(move || replace(&to, &calendar)).await;
                 let written = work.map_err(io::Error::other).flatten();
                 let (changed, appearance) = written.map_err(|source| WriteRefusal {
                     what: format!("{name}: {}", shown(path)),
@@ -121,18 +129,24 @@ impl Target {
                 Ok(changed)
             }
             Self::Web { place, etag, last } => {
-                let digest = crate::model::sha256([&bytes]);
-                if *last == Some(digest) {
+                let refusal = |hint: String, source| WriteRefusal {
+                    what: format!("{name}: `publish-url`"),
+                    hint,
+                    source,
+                };
+                let work = tokio::task::spawn_blocking(move || joined(&calendar)).await;
+                let joined = work.map_err(io::Error::other).flatten();
+                let (bytes, token) = joined.map_err(|source| {
+                    let hint = "what was fetched cannot be read from the disk";
+                    refusal(hint.to_owned(), Some(source))
+                })?;
+                if last.as_ref() == Some(&token) {
                     return Ok(false);
                 }
                 put(place, etag, bytes)
                     .await
-                    .map_err(|error| WriteRefusal {
-                        what: format!("{name}: `publish-url`"),
-                        hint: error.to_string(),
-                        source: None,
-                    })?;
-                *last = Some(digest);
+                    .map_err(|error| refusal(error.to_string(), None))?;
+                *last = Some(token);
                 Ok(true)
             }
         }
@@ -238,33 +252,38 @@ fn appearance(path: &Path) -> io::Result<Option<Appearance>> {
     }
 }
 
-/// The file's bytes, none where it is absent or larger than any calendar.
-fn read(path: &Path) -> io::Result<(Vec<u8>, Option<Appearance>)> {
+/// What stands in the file, nothing where it is absent.
+fn read(path: &Path) -> io::Result<(Option<Body>, Option<Appearance>)> {
     let appearance = appearance(path)?;
-    let mut bytes = Vec::new();
-    if appearance.is_some() {
-        if !std::fs::metadata(path)?.is_file() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let most = MAX_BYTES as u64 + 1;
-        std::fs::File::open(path)?
-            .take(most)
-            .read_to_end(&mut bytes)?;
-        if bytes.len() > MAX_BYTES {
-            bytes = Vec::new();
-        }
+    if appearance.is_none() {
+        return Ok((None, None));
     }
-    Ok((bytes, appearance))
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let body = Body::of(std::fs::File::open(path)?)?;
+    Ok((Some(body), appearance))
 }
 
-/// Replaces the file by one with these bytes, at once and for good, unless it holds them.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<(bool, Option<Appearance>)> {
+/// All bytes of a calendar, and what stands for them as [`Body::token`] does.
+fn joined(calendar: &Composition) -> io::Result<(Vec<u8>, String)> {
+    let mut bytes = Vec::with_capacity(calendar.len());
+    calendar.blocks(|block| {
+        bytes.extend_from_slice(block);
+        Ok(true)
+    })?;
+    let token = crate::model::hex(&crate::model::sha256([&bytes])[..16]);
+    Ok((bytes, token))
+}
+
+/// Replaces the file by one with this calendar, at once and for good, unless it holds that.
+fn replace(path: &Path, calendar: &Composition) -> io::Result<(bool, Option<Appearance>)> {
     // A link stays one: what it leads to is replaced.
     let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mode = match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(found) => {
-            if found.len() == bytes.len() as u64 && holds(path, bytes)? {
+            if found.len() == calendar.len() as u64 && holds(path, calendar)? {
                 return Ok((false, appearance(path)?));
             }
             found.mode() & 0o777
@@ -281,7 +300,10 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<(bool, Option<Appearance>)> 
         .prefix(&format!(".{name}."))
         .suffix(TEMPORARY)
         .tempfile_in(directory)?;
-    new.write_all(bytes)?;
+    let mut out = BufWriter::with_capacity(BUFFER, new.as_file_mut());
+    calendar.blocks(|block| out.write_all(block).map(|()| true))?;
+    out.flush()?;
+    drop(out);
     new.as_file()
         .set_permissions(std::fs::Permissions::from_mode(mode))?;
     new.as_file().sync_all()?;
@@ -290,20 +312,18 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<(bool, Option<Appearance>)> 
     Ok((true, appearance(path)?))
 }
 
-/// Whether the file holds exactly these bytes, which are as many as it has.
-fn holds(path: &Path, mut bytes: &[u8]) -> io::Result<bool> {
-    let mut file = std::fs::File::open(path)?;
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let n = file.read(&mut buffer)?;
-        let (Some(read), Some(same)) = (buffer.get(..n), bytes.get(..n)) else {
-            return Ok(false);
-        };
-        if n == 0 || read != same {
-            return Ok(n == 0 && bytes.is_empty());
+/// Whether the file holds exactly this calendar, which has as many bytes.
+fn holds(path: &Path, calendar: &Composition) -> io::Result<bool> {
+    let mut file = BufReader::with_capacity(BUFFER, std::fs::File::open(path)?);
+    let mut buffer = Vec::new();
+    calendar.blocks(|block| {
+        buffer.resize(block.len(), 0);
+        match file.read_exact(&mut buffer) {
+            Ok(()) => Ok(buffer == block),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
         }
-        bytes = bytes.get(n..).unwrap_or_default();
-    }
+    })
 }
 
 /// Removes what a process left behind that was killed while it published.

@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use url::Url;
 
+use super::body::Spool;
+use super::index::take_apart;
 use super::split::{Snapshot, id_of};
 use super::{FeedSettings, PlaceSettings, Publish, open};
 use crate::calendar::{Again, Calendar, Found, Known, Notes, ReadError, Scope, SyncToken};
@@ -80,6 +82,7 @@ impl World {
             source,
             poll: Duration::from_secs(600),
             publish: Publish::File(home.path().join("out.ics")),
+            directory: home.path().to_owned(),
         };
         let notes = Arc::new(Memory::default());
         let random = Arc::new(Numbers::always(0));
@@ -374,6 +377,12 @@ async fn news_are_what_changed_and_what_vanished_needs_a_whole_listing() {
     assert_eq!(world.port.changed().await, Scope::All);
 }
 
+fn snapshot(text: &str) -> Snapshot {
+    let mut spool = Spool::new(&std::env::temp_dir()).unwrap();
+    spool.add(text.as_bytes()).unwrap();
+    take_apart(spool.finish(), String::new()).unwrap()
+}
+
 #[test]
 fn an_event_is_shown_with_the_zones_it_names_and_nothing_else() {
     let zone = |name: &str| format!("BEGIN:VTIMEZONE\nTZID:{name}\nX-OF:{name}\nEND:VTIMEZONE\n");
@@ -387,12 +396,13 @@ fn an_event_is_shown_with_the_zones_it_names_and_nothing_else() {
         zone("One"),
         zone("Two"),
     );
-    let snapshot = Snapshot::new(text.into_bytes()).unwrap();
+    let snapshot = snapshot(&text);
     let index = snapshot.index();
     assert_eq!(index.pieces.len(), 2);
     let show = |id: &str| {
         let piece = index.find(id).unwrap();
-        String::from_utf8(snapshot.show(piece, snapshot.parts(piece))).unwrap()
+        let parts = snapshot.parts(piece).unwrap();
+        String::from_utf8(snapshot.show(piece, parts).unwrap()).unwrap()
     };
     assert_eq!(
         show("a"),
@@ -405,6 +415,43 @@ fn an_event_is_shown_with_the_zones_it_names_and_nothing_else() {
         )
     );
     assert!(!show("b").contains("VTIMEZONE"));
+}
+
+#[test]
+fn a_feed_is_the_same_whether_it_is_read_by_event_or_as_a_whole() {
+    let zone = |name: &str| format!("BEGIN:VTIMEZONE\nTZID:{name}\nX-OF:{name}\nEND:VTIMEZONE\n");
+    let event =
+        |inner: &str| format!("BEGIN:VEVENT\n{inner}BEGIN:VALARM\nEND:VALARM\nEND:VEVENT\n");
+    let first = format!(
+        "BEGIN:VCALENDAR\nVERSION:2.0\nX-WR-TIMEZONE:Two\nREFRESH-INTERVAL:PT2H\n{}{}{}{}{}END:VCALENDAR\n",
+        event("UID:a\nDTSTART;TZID=One:20261101T100000\n"),
+        zone("One"),
+        event("UID:b\nDTSTAMP:20261101T100000Z\n"),
+        event("UID:a\nRECURRENCE-ID;TZID=Two:20261101T100000\n"),
+        zone("Two"),
+    );
+    let second = format!(
+        "BEGIN:VCALENDAR\nMETHOD:PUBLISH\n{}{}{}END:VCALENDAR\n",
+        event("UID:a\n"),
+        event("SUMMARY:nameless\n"),
+        event("SUMMARY:another\n"),
+    );
+    let text = first + &second;
+    // A blank line with an end that leaves doubt.
+    let odd = format!("{text}\r\r\n");
+    let all = |text: &str| {
+        let snapshot = snapshot(text);
+        let index = Arc::clone(snapshot.index());
+        let shown = index.pieces.iter().map(|piece| {
+            let shown = snapshot.show(piece, snapshot.parts(piece).unwrap());
+            let ranges: Vec<_> = snapshot.ranges(piece).collect();
+            let shown = String::from_utf8(shown.unwrap()).unwrap();
+            (piece.id.clone(), piece.raw, piece.bare, ranges, shown)
+        });
+        (shown.collect::<Vec<_>>(), index.refresh)
+    };
+    assert_eq!(all(&text), all(&odd));
+    assert_eq!(all(&text).0.len(), 3);
 }
 
 #[test]
@@ -428,7 +475,7 @@ fn an_identifier_is_the_uid_or_stands_for_it_alone() {
 #[test]
 fn what_a_piece_stands_for_changes_with_what_bears_upon_it_only() {
     let raw = |text: &str| {
-        let snapshot = Snapshot::new(text.as_bytes().to_vec()).unwrap();
+        let snapshot = snapshot(text);
         let piece = snapshot.index().find("one@x").unwrap();
         (piece.raw, piece.bare)
     };

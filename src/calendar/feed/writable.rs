@@ -7,8 +7,8 @@ use futures_util::{StreamExt as _, stream};
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH};
 use reqwest::{Method, StatusCode};
 
-use super::Pace;
 use super::fetch::{FetchError, Fetched, Place, Request, Validators};
+use super::pace::Pace;
 use super::publish::{is_weak, refusal};
 use crate::calendar::{
     Again, Attendees, Calendar, Finding, Found, Known, Proof, ReadError, Resource, Scope,
@@ -77,11 +77,17 @@ impl Writable {
         let fetched = self.place.fetch(&validators, true).await;
         let fetched = fetched.map_err(|error| error.into_read_error(&self.what))?;
         if let Fetched::Body {
-            bytes,
+            body,
             validators,
             fresh,
         } = fetched
         {
+            let bytes = body.all().map_err(|source| ReadError::Io {
+                what: self.what.clone(),
+                hint: "what was fetched cannot be read from the disk; it is fetched again"
+                    .to_owned(),
+                source,
+            })?;
             let mut held = self.held();
             held.pace.asked([fresh, None]);
             held.validators = validators;

@@ -29,6 +29,20 @@ pub(in crate::ical) struct Labels {
 }
 
 impl Labels {
+    /// What introduces the lines of the join block behind its join line.
+    pub(super) fn beside(&self) -> [&'static str; 8] {
+        [
+            self.meeting_id,
+            self.passcode,
+            self.dial_in,
+            self.dial_in_free,
+            self.local_numbers,
+            self.video_device,
+            self.chat,
+            self.options,
+        ]
+    }
+
     /// The words for a BCP 47 language tag, by its longest known beginning (RFC 4647, 3.4); English
     /// for a language that is not in the table.
     pub(in crate::ical) fn of(language: &str) -> &'static Self {

@@ -80,24 +80,30 @@ pub(super) enum Fate {
     },
 }
 
-impl Fate {
-    /// Carries it out.
-    pub(super) fn make(self, edits: &mut Edits) {
-        match self {
-            Self::Gone(range) => edits.remove(range),
-            Self::Cut { from, end, tail } => edits.replace(from..end, tail),
-        }
-    }
-}
-
 impl Removal {
     /// What taking out the link with this URL does to the component.
     pub(super) fn of(document: &Document<'_>, index: usize, join_url: &JoinUrl) -> Self {
+        Self::with(document, index, join_url, |_| None)
+    }
+
+    /// The same, with what `more` says of lines in which there is no link.
+    pub(super) fn with<'d>(
+        document: &Document<'d>,
+        index: usize,
+        join_url: &JoinUrl,
+        more: impl Fn(&ContentLine<'d>) -> Option<Fate>,
+    ) -> Self {
         let mut removal = Self::but_twins(document, index, join_url);
         for line in document.lines(index) {
+            let start = line.range().start;
+            if removal.fate(&line).is_none()
+                && let Some(fate) = more(&line)
+            {
+                removal.0.insert(start, fate);
+            }
             let fate = removal.fate(&line);
             if let Some(cut) = without_twin(document, &line, join_url, fate) {
-                removal.0.insert(line.range().start, cut);
+                removal.0.insert(start, cut);
             }
         }
         removal

@@ -1,9 +1,10 @@
 //! Whether a link was taken out and nothing else. Shares no code with the editing.
 
-use crate::ical::block::FENCE;
+use crate::ical::block::{self, FENCE};
 use crate::ical::document::{ContentLine, Document};
 use crate::ical::event::{Component, Event};
 use crate::ical::mark::{self, Mark};
+use crate::ical::twin::Twin;
 use crate::model::JoinUrl;
 
 /// Whether `now` in `after` is the event `then` in `before` without the link with this URL in the
@@ -119,12 +120,38 @@ fn is_rest(
         return false;
     }
     let (was, is) = (unfolded(raw(old, line)), unfolded(raw(new, next)));
-    let (text, left) = (line.text(), next.text());
-    let holds = |text: &str| text.contains(FENCE) || text.contains(join_url.expose());
     let mut rest = was.iter();
-    (holds(&text) || holds(&String::from_utf8_lossy(&was)))
-        && is.iter().all(|byte| rest.any(|other| other == byte))
-        && (!line.is("DESCRIPTION") || is_without_block(&text, &left))
+    if !is.iter().all(|byte| rest.any(|other| other == byte)) {
+        return false;
+    }
+    let html = |line: &ContentLine<'_>| Some(Twin::of(line)?.ok()?.html.text);
+    let twin = match (html(line), html(next)) {
+        (Some(html), Some(left)) if html != left => {
+            if !is_html_without_block(&html, &left, join_url) {
+                return false;
+            }
+            true
+        }
+        (was, is) if was != is => return false,
+        _ => false,
+    };
+    if !line.is("DESCRIPTION") {
+        return twin;
+    }
+    let (text, left) = (line.text(), next.text());
+    (twin || text.contains(FENCE)) && is_without_block(&text, &left)
+}
+
+/// Whether one piece that shows the link is all that `html` has and `left` has not.
+fn is_html_without_block(html: &str, left: &str, join_url: &JoinUrl) -> bool {
+    let same = |(one, other): &(u8, u8)| one == other;
+    let before = html.bytes().zip(left.bytes()).take_while(same).count();
+    let backwards = html.bytes().rev().zip(left.bytes().rev());
+    let behind = backwards.take_while(same).count();
+    // What the piece and the text around it have in common can be counted to either.
+    let behind = behind.min(left.len().saturating_sub(before));
+    let piece = html.get(before..html.len().saturating_sub(behind));
+    before + behind == left.len() && piece.is_some_and(|piece| block::html_holds(piece, join_url))
 }
 
 /// Whether one join block, and blanks around it, are all that `text` has and `left` has not.
@@ -179,10 +206,19 @@ fn is_clean(bytes: &[u8], join_url: &JoinUrl) -> bool {
             !is_link(line.value())
         } else if line.is(super::SKYPE_TEAMS) || line.is("LOCATION") {
             !is_link(line.text())
-        } else if line.is("DESCRIPTION") {
-            crate::ical::block::find(&line.text(), join_url).is_none()
         } else {
-            true
+            let is_text = line.is("DESCRIPTION");
+            !shows_in_twin(&line, join_url)
+                && (!is_text || block::find(&line.text(), join_url).is_none())
         }
     })
+}
+
+/// Whether there is a join block in the HTML twin on this line that could have been taken out.
+fn shows_in_twin(line: &ContentLine<'_>, join_url: &JoinUrl) -> bool {
+    let Some(Ok(twin)) = Twin::of(line) else {
+        return false;
+    };
+    let found = block::find_html(&twin.html.text, join_url);
+    found.is_some_and(|found| twin.can_cut(found.start, found.end))
 }

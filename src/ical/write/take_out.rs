@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::WriteFault;
 use super::attach::is_utc;
-use super::detach::{Removal, cut, editable};
+use super::detach::{Fate, Removal, cut, editable};
 use crate::ical::block;
 use crate::ical::document::{ContentLine, Document};
 use crate::ical::edit::{Edits, Style};
@@ -14,8 +14,8 @@ use crate::ical::mark::{self, Mark};
 use crate::model::JoinUrl;
 
 /// Takes out what there is of the link with this URL in the components that `goes` names, and brings
-/// their DTSTAMP and LAST-MODIFIED to `stamp`, if there is one. A join block that has lost its join line goes, too. With
-/// `opt_out`, a mark stays where anything was taken out.
+/// their DTSTAMP and LAST-MODIFIED to `stamp`, if there is one. A join block that has lost its join line
+/// goes, too. With `opt_out`, a mark stays where anything was taken out.
 ///
 /// No edits: there is nothing of it.
 ///
@@ -32,13 +32,12 @@ pub fn take_out(
     let mut edits = Edits::new();
     for component in event.components.iter().filter(|one| goes(one)) {
         let index = component.index;
-        let removal = Removal::of(document, index, join_url);
+        let removal = Removal::with(document, index, join_url, |line| {
+            remains(document, index, line)
+        });
         let mut part = Edits::new();
         for (range, bytes) in removal.splices() {
             part.replace(range, bytes);
-        }
-        for line in document.lines(index).filter(|l| removal.fate(l).is_none()) {
-            remains(document, index, &line, &mut part);
         }
         if part.is_empty() {
             continue;
@@ -66,29 +65,25 @@ pub fn take_out(
     Ok(edits)
 }
 
-/// Takes out the join block in this line that has lost its join line, if it is one.
-fn remains(document: &Document<'_>, index: usize, line: &ContentLine<'_>, edits: &mut Edits) {
+/// What becomes of a line with a join block that has lost its join line.
+fn remains(document: &Document<'_>, index: usize, line: &ContentLine<'_>) -> Option<Fate> {
     if !line.is("DESCRIPTION") || line.encoding().is_some() {
-        return;
+        return None;
     }
     let located = line.located();
-    let Some(block) = block::remains(&located.text) else {
-        return;
-    };
-    let before = located.text.get(..block.start).unwrap_or_default();
-    let behind = located.text.get(block.end..).unwrap_or_default();
+    let block = block::remains(&located.text)?;
+    let before = located.text.get(..block.start)?;
+    let behind = located.text.get(block.end..)?;
     let kept = before.strip_suffix("\n\n").unwrap_or(before);
-    let was_empty = document
-        .lines(index)
-        .filter_map(|l| Mark::of(&l))
-        .any(|mark| matches!(mark, Mark::Link { empty, .. } if empty.description));
-    if !behind.trim().is_empty() {
+    let mut marks = document.lines(index).filter_map(|l| Mark::of(&l));
+    let was_empty = marks.any(|mark| matches!(mark, Mark::Link { empty, .. } if empty.description));
+    Some(if !behind.trim().is_empty() {
         let (from, to) = (located.after(block.start), located.after(block.end));
-        cut(document, line, from, to).make(edits);
+        cut(document, line, from, to)
     } else if kept.is_empty() && was_empty {
-        edits.remove(line.range());
+        Fate::Gone(line.range())
     } else {
         let from = located.after(kept.len());
-        cut(document, line, from, line.content_range().end).make(edits);
-    }
+        cut(document, line, from, line.content_range().end)
+    })
 }

@@ -339,6 +339,7 @@ fn a_rewritten_link_is_as_if_it_were_written_now_and_is_taken_out_the_same_way()
                     let label = format!("{name}, {eol:?}, from {m} to {n}");
                     let first = one.attached(before.as_bytes());
                     let (second, outdated) = other.rewritten(&first);
+                    every_client_finds(&second, other.url);
                     assert_eq!(outdated, m != n, "{label}");
                     assert_eq!(second == first, m == n, "{label}");
                     assert_eq!(

@@ -5,7 +5,9 @@ use std::time::Duration;
 use meetbridge::clock::Clock as _;
 use meetbridge::daemon::clock::SystemClock;
 
-use super::support::{Ended, Setup, World, assert_additive, calendar, event, unfold, wait_until};
+use super::support::{
+    Ended, Setup, World, assert_additive, assert_clients, calendar, event, unfold, wait_until,
+};
 use crate::feed::web::{Web, answer};
 
 /// A feed that is fetched every second.
@@ -31,6 +33,7 @@ fn published(world: &World) -> String {
 
 /// Whether the event is published with the link of its meeting.
 fn is_linked(world: &World, uid: &str) -> bool {
+    assert_clients(&published(world));
     let snapshot = world.snapshot();
     let meeting = snapshot.meeting(uid).and_then(|m| m.current.as_ref());
     let text = unfold(&published(world));
@@ -111,7 +114,8 @@ fn single_passes_prove_a_uid_and_find_links_again_without_a_state() {
     let web = Web::start();
     web.serve(calendar(&[event("one@x", 30)]));
     let world = world(&web);
-    world.sync().shows(&["1 read", "0 meetings made"]);
+    let unproven = "new events of the feed get their links when a second fetch";
+    world.sync().shows(&["1 read", "0 meetings made", unproven]);
     world.run(&["status"]).shows(&["uid-unproven"]);
     // Half the interval of the feed is enough.
     wait_until("the proof", || {
@@ -201,86 +205,4 @@ fn kill_9_at_any_moment_of_publishing_is_harmless() {
     let snapshot = world.snapshot();
     assert_eq!(snapshot.meetings.len() as i64, EVENTS);
     assert!(snapshot.meetings.iter().all(|meeting| meeting.made == 1));
-}
-
-/// What a process has used: CPU seconds, and the most memory in MiB.
-fn used(pid: u32) -> (f64, u64) {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, rest) = stat.rsplit_once(") ").unwrap();
-    let ticks: Vec<u64> = rest
-        .split(' ')
-        .skip(11)
-        .take(2)
-        .map(|n| n.parse().unwrap())
-        .collect();
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    let peak: u64 = peak
-        .unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap();
-    ((ticks[0] + ticks[1]) as f64 / 100.0, peak / 1024)
-}
-
-/// 50,000 events, 1,000 of them with links; 1 % change. Measured in a release build:
-/// `cargo test --release --test suite -- --ignored --nocapture cost_of`.
-#[test]
-#[ignore = "takes minutes without optimisation"]
-#[expect(clippy::print_stdout, reason = "a measurement")]
-fn cost_of_a_feed_of_50_000_events() {
-    const EVENTS: i64 = 50_000;
-    let web = Web::start();
-    let feed = |round: i64| {
-        let events = (0..EVENTS).map(|n| {
-            let tag = if n % 50 == 0 {
-                "CATEGORIES:Teams"
-            } else {
-                "X-NOT:tagged"
-            };
-            let changed = if n % 100 == 0 { round } else { 0 };
-            event(&format!("event-{n}@example.org"), 30 + n % 2_000)
-                .replace("X-KEPT;", &format!("{tag}\r\nCOMMENT:{changed}\r\nX-KEPT;"))
-        });
-        calendar(&events.collect::<Vec<_>>())
-    };
-    web.serve(feed(0));
-    println!("{} MB", feed(0).len() / 1_000_000);
-    let world = world(&web);
-    world.reconfigure(
-        "poll = \"1s\"",
-        "poll = \"2s\"\nselect = \"tagged\"\nnew-links-per-day = 100000",
-    );
-    let daemon = world.start(&["run"]);
-    let pid = daemon.id();
-    let links = || published(&world).matches("X-MEETBRIDGE-MEETING").count();
-    wait_until("the first publication", || !published(&world).is_empty());
-    println!("first pass: {:?}", used(pid));
-    wait_until("all links", || links() == 1_000);
-    println!("with links: {:?}", used(pid));
-    for round in 1..4 {
-        std::fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
-        web.take();
-        let before = used(pid).0;
-        wait_until("three fetches", || web.take().len() >= 3 || web_waits());
-        println!("quiet: {:.2} s for some fetches", used(pid).0 - before);
-        let before = used(pid).0;
-        web.serve(feed(round));
-        let comment = format!("COMMENT:{round}");
-        wait_until("the change", || published(&world).contains(&comment));
-        std::thread::sleep(Duration::from_secs(1));
-        let (cpu, peak) = used(pid);
-        println!(
-            "1 % changed: {:.2} s CPU, {peak} MiB; links {}",
-            cpu - before,
-            links()
-        );
-    }
-    daemon.terminate();
-}
-
-fn web_waits() -> bool {
-    std::thread::sleep(Duration::from_secs(6));
-    true
 }

@@ -2,7 +2,7 @@
 
 use meetbridge::simulator::Endpoint;
 
-use super::support::{Setup, World, calendar, event, single, unfold};
+use super::support::{Setup, World, assert_clients, calendar, event, single, unfold};
 
 const PLAIN: &str = "language = \"en-US\"\n";
 const OTHER: &str = "language = \"de-DE\"\nlocation = \"label\"\nshow = [\"meeting-id\"]\n";
@@ -36,7 +36,9 @@ fn gets(world: &World) -> u64 {
 /// Whether the links are as they are configured now.
 fn is_rewritten(world: &World) -> bool {
     ["a.ics", "b.ics"].iter().all(|name| {
-        let text = unfold(&world.get(name));
+        let text = world.get(name);
+        assert_clients(&text);
+        let text = unfold(&text);
         text.contains("Teilnehmen: https://")
             && text.contains("LOCATION:Microsoft Teams Meeting")
             && !text.contains("Join: https://")

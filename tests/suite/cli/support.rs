@@ -524,7 +524,7 @@ pub(super) fn assert_additive(before: &str, after: &str) {
 
 /// Every client finds the link of every event that has one.
 #[track_caller]
-fn assert_clients(text: &str) {
+pub(super) fn assert_clients(text: &str) {
     if let Err(why) = crate::clients::each_found(text.as_bytes(), |_| true) {
         panic!("{why}\n{text}");
     }

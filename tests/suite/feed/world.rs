@@ -198,9 +198,13 @@ impl World {
         self.home.path().join("out.ics")
     }
 
-    /// What is published in the file.
+    /// What is published in the file; every client finds what links are in it.
     pub(super) fn published(&self) -> String {
-        std::fs::read_to_string(self.out()).unwrap_or_default()
+        let text = std::fs::read_to_string(self.out()).unwrap_or_default();
+        if let Err(why) = crate::clients::each_found(text.as_bytes(), |_| true) {
+            panic!("{why}\n{text}");
+        }
+        text
     }
 
     pub(super) fn lose_state(&self) {
@@ -234,6 +238,7 @@ impl World {
             source: self.place(&self.web.url(), "feed:events"),
             poll: Duration::from_secs(self.poll),
             publish: self.publish.clone(),
+            directory: self.home.path().to_owned(),
         };
         let port = feed::open(
             settings,

@@ -44,8 +44,10 @@ const BODIES: [&str; 8] = [
 
 #[test]
 fn what_was_there_before_is_there_again_with_or_without_a_mark() {
-    for body in BODIES {
-        let before = calendar(body);
+    let plain = BODIES.map(ToOwned::to_owned);
+    let with_twins = twins::befores().into_iter().map(|(_, body)| body);
+    for body in plain.into_iter().chain(with_twins) {
+        let before = calendar(&body);
         for (location, language) in [(Location::Url, "en-US"), (Location::Label, "de-DE")] {
             let case = Case {
                 location,
@@ -109,6 +111,82 @@ fn what_a_person_left_of_a_link_goes_and_what_a_person_wrote_stays() {
     // Another's block of the same shape stays: it has its join line.
     let others =
         format!("DESCRIPTION:{FENCE}\\nMicrosoft Teams meeting\\nJoin: {OTHER}\\n{FENCE}\\n\n");
+    let others = calendar(&others);
+    assert_eq!(taken_out(others.as_bytes(), true), others.as_bytes());
+}
+
+#[test]
+fn what_is_left_in_html_goes_with_the_text() {
+    let html = "<html><body><p>Agenda</p></body></html>";
+    for twin in [
+        twins::altrep(html),
+        twins::base64(html),
+        twins::alt_desc(html) + "DESCRIPTION:Agenda\n",
+        twins::folded(&twins::altrep(html), 60),
+        twins::alt_desc(html),
+    ] {
+        let before = calendar(&twin);
+        let linked = String::from_utf8(Case::default().attached(before.as_bytes())).unwrap();
+        // What people see of it is gone but for the HTML: the block, LOCATION and URL.
+        let lines = linked.replace("\r\n ", "");
+        let seen = |line: &&str| !line.starts_with("LOCATION:") && !line.starts_with("URL:");
+        let lines: String = lines.split_inclusive("\r\n").filter(seen).collect();
+        let block = lines.find(FENCE).unwrap()..lines.rfind(FENCE).unwrap() + FENCE.len() + 2;
+        let text =
+            ["Hello", "Agenda"].map(|text| format!(":{text}\\n\\n{}", &lines[block.clone()]));
+        let bare = [format!("DESCRIPTION:{}\r\n", &lines[block.clone()])];
+        let left = text.iter().fold(lines.clone(), |left, text| {
+            let word = &text[..text.find("\\n").unwrap()];
+            left.replace(text.as_str(), word)
+        });
+        let left = bare.iter().fold(left, |left, line| left.replace(line, ""));
+        assert!(!left.contains(FENCE), "{left}");
+        let [event] = &events_of(left.as_bytes())[..] else {
+            panic!("one event");
+        };
+        assert!(!shows(event, &url()), "{left}");
+        for opt_out in [true, false] {
+            let after = taken_out(left.as_bytes(), opt_out);
+            let taken = String::from_utf8_lossy(&after).replace(OPT_OUT, "");
+            let unfolded = |text: &str| text.replace("\r\n ", "");
+            assert_eq!(unfolded(&taken), unfolded(&before));
+            assert!(is_right(left.as_bytes(), &after), "{left}");
+            assert_eq!(taken_out(&after, opt_out), after);
+            // What is left in the HTML is seen, and so is anything else that is lost there.
+            let html = format!("<p>Agenda</p>{}", "<hr><p>x</p><hr>");
+            let other = taken.replace("<p>Agenda</p>", &html);
+            if other != taken {
+                assert!(!is_right(left.as_bytes(), other.as_bytes()));
+                let lost = taken.replace("<p>Agenda</p>", "<p>Agend</p>");
+                assert!(!is_right(left.as_bytes(), lost.as_bytes()));
+            }
+            let back = taken_out(left.as_bytes(), false);
+            assert!(!is_right(left.as_bytes(), left.as_bytes()));
+            assert!(is_right(left.as_bytes(), &back));
+        }
+    }
+}
+
+#[test]
+fn a_join_line_that_is_gone_does_not_keep_the_html() {
+    let linked = attached(&calendar(&twins::altrep("<p>x</p>")));
+    let left = linked
+        .replace("\r\n ", "")
+        .replace(&format!("Join: {URL}\\n"), "");
+    let after = taken_out(left.as_bytes(), false);
+    let text = String::from_utf8_lossy(&after).replace("\r\n ", "");
+    assert_eq!(
+        text,
+        calendar(&twins::altrep("<p>x</p>")).replace("\r\n ", "")
+    );
+    assert!(is_right(left.as_bytes(), &after));
+}
+
+#[test]
+fn the_block_of_another_program_with_the_same_title_stays() {
+    let others = format!(
+        "DESCRIPTION:{FENCE}\\nMicrosoft Teams meeting\\nJoin on your computer or mobile app\\nClick here to join the meeting<{OTHER}>\\nMeeting ID: 1\\n{FENCE}\\n\n"
+    );
     let others = calendar(&others);
     assert_eq!(taken_out(others.as_bytes(), true), others.as_bytes());
 }

@@ -7,25 +7,25 @@ use super::*;
 use crate::ical::block;
 use crate::ical::twin::Twin;
 
-fn altrep(html: &str) -> String {
+pub(super) fn altrep(html: &str) -> String {
     let data = utf8_percent_encode(html, NON_ALPHANUMERIC);
     format!("DESCRIPTION;ALTREP=\"data:text/html,{data}\":Hello\n")
 }
 
-fn base64(html: &str) -> String {
+pub(super) fn base64(html: &str) -> String {
     let data = BASE64.encode(html.as_bytes());
     format!(
         "DESCRIPTION;LANGUAGE=de;ALTREP=\"data:text/html;charset=utf-8;base64,{data}\";X-A=b:Hello\n"
     )
 }
 
-fn alt_desc(html: &str) -> String {
+pub(super) fn alt_desc(html: &str) -> String {
     let value = crate::ical::document::escape_text(html);
     format!("X-ALT-DESC;FMTTYPE=text/html:{value}\n")
 }
 
 /// The same line in physical lines of this many characters.
-fn folded(line: &str, width: usize) -> String {
+pub(super) fn folded(line: &str, width: usize) -> String {
     let mut text = String::new();
     for (at, c) in line.trim_end_matches('\n').chars().enumerate() {
         if at > 0 && at % width == 0 {

@@ -1,0 +1,114 @@
+//! The bytes of a calendar, kept in a file without a name: a feed may be large, and is looked at piece
+//! by piece. Disk.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::ical::document::MAX_BYTES;
+use crate::model::hex;
+
+/// How much is read at once.
+const BLOCK: usize = 256 << 10;
+
+/// The bytes of a calendar.
+#[derive(Debug)]
+pub(super) struct Body {
+    file: File,
+    len: usize,
+}
+
+/// A body that is being written.
+pub(super) struct Spool {
+    file: File,
+    len: usize,
+}
+
+impl Spool {
+    /// One in this directory, or else where the system has its temporary files. Nothing of it stays when
+    /// the process ends.
+    pub(super) fn new(directory: &Path) -> io::Result<Self> {
+        let file = tempfile::tempfile_in(directory).or_else(|_| tempfile::tempfile())?;
+        Ok(Self { file, len: 0 })
+    }
+
+    pub(super) fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.len += bytes.len();
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Body {
+        Body {
+            file: self.file,
+            len: self.len,
+        }
+    }
+}
+
+impl Body {
+    /// What stands in an open file, which others may change meanwhile; nothing, where that is more than
+    /// any calendar has.
+    pub(super) fn of(file: File) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        let len = usize::try_from(len).ok().filter(|len| *len <= MAX_BYTES);
+        Ok(Self {
+            file,
+            len: len.unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The bytes of a range within it.
+    pub(super) fn read(&self, range: Range<usize>) -> io::Result<Vec<u8>> {
+        if range.start > range.end || range.end > self.len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = vec![0; range.len()];
+        self.file.read_exact_at(&mut bytes, range.start as u64)?;
+        Ok(bytes)
+    }
+
+    pub(super) fn all(&self) -> io::Result<Vec<u8>> {
+        self.read(0..self.len)
+    }
+
+    /// Shows the bytes of a range block by block, until `sink` has seen enough. Whether it saw them all.
+    pub(super) fn blocks(
+        &self,
+        range: Range<usize>,
+        mut sink: impl FnMut(&[u8]) -> io::Result<bool>,
+    ) -> io::Result<bool> {
+        let mut buffer = vec![0; BLOCK.min(range.len())];
+        let mut at = range.start;
+        while at < range.end {
+            let n = BLOCK.min(range.end - at);
+            let Some(block) = buffer.get_mut(..n) else {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            };
+            self.file.read_exact_at(block, at as u64)?;
+            if !sink(block)? {
+                return Ok(false);
+            }
+            at += n;
+        }
+        Ok(true)
+    }
+
+    /// Stands for all of it.
+    pub(super) fn token(&self) -> io::Result<String> {
+        let mut all = Sha256::new();
+        self.blocks(0..self.len, |block| {
+            all.update(block);
+            Ok(true)
+        })?;
+        Ok(hex(&all.finalize()[..16]))
+    }
+}
