@@ -288,6 +288,9 @@ impl Features {
             Wish::Still
         } else if self.no_teams {
             if TAG_LATER { Wish::Bare } else { Wish::Still }
+        } else if self.copied > 0 {
+            // The link of another event, as text: of which the design says nothing.
+            Wish::Any
         } else if self.foreign {
             if FOREIGN_LATER { Wish::Bare } else { Wish::Any }
         } else {
