@@ -181,7 +181,8 @@ fn write(
                 event,
                 attachment.join_url,
                 goes,
-                out.leaves_mark(),
+                // What is read never shows what is published: the state alone remembers it.
+                out.leaves_mark() && !context.derived,
                 stamp,
             )
         }

@@ -219,11 +219,18 @@ impl Bridge {
         Ok(report)
     }
 
-    /// Makes public what was written, where that is something of its own; a calendar that is frozen
-    /// stays as it was.
+    /// Makes public what a pass has written, unless the calendar is frozen: then it stays as it was.
     async fn publish(&self, calendar: &Watched, report: &mut Report) -> Result<(), StateError> {
-        if !calendar.port.is_derived() || self.state.calendar(&calendar.name)?.frozen.is_some() {
-            return Ok(());
+        if calendar.port.is_derived() && self.state.calendar(&calendar.name)?.frozen.is_none() {
+            self.make_public(calendar, report).await;
+        }
+        Ok(())
+    }
+
+    /// Makes public what was written, where that is something of its own.
+    async fn make_public(&self, calendar: &Watched, report: &mut Report) {
+        if !calendar.port.is_derived() {
+            return;
         }
         let id = ResourceId::new(PUBLISHED);
         match calendar.port.publish().await {
@@ -238,7 +245,6 @@ impl Bridge {
                 self.troubles.unwritable(&calendar.name, &id, &why, false);
             }
         }
-        Ok(())
     }
 
     /// Where to look: at all of a calendar that was never passed over, whose configuration changed, or

@@ -125,6 +125,7 @@ impl Bridge {
             }
             scope = Scope::Only(again);
         }
+        self.make_public(calendar, &mut done.report).await;
         if end_meetings {
             self.end_unlinked(calendar, what, &mut done).await?;
         }

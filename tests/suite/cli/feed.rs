@@ -135,6 +135,41 @@ fn single_passes_prove_a_uid_and_find_links_again_without_a_state() {
 }
 
 #[test]
+fn a_feed_is_published_without_the_links_that_are_taken_out() {
+    let web = Web::start();
+    let feed = calendar(&[event("one@x", 30), event("two@x", 40)]);
+    web.serve(feed.clone());
+    let world = world(&web);
+    wait_until("both links", || {
+        world.sync();
+        is_linked(&world, "one@x") && is_linked(&world, "two@x")
+    });
+    let linked = published(&world);
+    world
+        .run(&["plan", "--unlink", "one@x"])
+        .shows(&["one@x", "take-out"]);
+    assert_eq!(published(&world), linked);
+    for _ in 0..2 {
+        world.run(&["unlink", "one@x"]);
+        world.sync();
+        assert!(is_linked(&world, "two@x"));
+        assert_eq!(published(&world).matches("X-MEETBRIDGE-MEETING").count(), 1);
+    }
+    // The event changes in the feed: it stays without.
+    let moved = calendar(&[event("one@x", 31), event("two@x", 40)]);
+    web.serve(moved.clone());
+    world.sync();
+    assert_additive(&moved, &published(&world));
+    assert_eq!(published(&world).matches("X-MEETBRIDGE-MEETING").count(), 1);
+    for _ in 0..2 {
+        world.run(&["unlink", "--calendar", "events"]);
+        assert_eq!(published(&world), moved);
+        world.run(&["sync"]);
+        assert_eq!(published(&world), moved);
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_feed_is_told_and_leaves_what_is_published() {
     let web = Web::start();
     web.serve(calendar(&[event("one@x", 30)]));
