@@ -3,7 +3,9 @@
 //! In: the time, the rules of the calendar, an event as read, and what is remembered of its link.
 //! Out: a [`Decision`] with its reason, which [`crate::sync`] carries out.
 
-pub mod decide;
+mod ask;
+mod decide;
+mod decision;
 pub mod kept;
 mod life;
 mod person;
@@ -12,13 +14,19 @@ pub mod style;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod version;
+mod whose;
 mod why;
 
-pub use decide::{Ask, Decided, Decision, decide, is_same, key_of, marked_generation, stamp};
+pub use ask::{Ask, key_of};
+pub use decide::decide;
+pub use decision::{Decided, Decision};
 pub use life::{assumed_span, in_progress_until, is_behind, roll_at};
 pub use person::{Out, wants_out};
 pub use select::{
     EventsWithAttendees, Rules, Select, Standing, Verdict, examine, has_guests, is_organized,
 };
 pub use style::{Style, Template};
+pub use version::{is_same, stamp};
+pub use whose::marked_generation;
 pub use why::Why;

@@ -5,9 +5,11 @@ use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
-use super::decide::{Ask, copied, is_restored};
+use super::ask::Ask;
 use super::select::not_organized;
 use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
+use super::version::is_restored;
+use super::whose::copied;
 use super::why::Why;
 use crate::ical::event::{Component, Event, FoundLink, Next, Provider};
 use crate::ical::write;

@@ -1,6 +1,6 @@
 //! What a link says in every component of an event.
 //!
-//! In: the document, what to write. Out: the texts that [`super::attach`] puts into each component, and
+//! In: the document, what to write. Out: the texts that [`super::attach()`] puts into each component, and
 //! the digest over them that the mark bears.
 
 use super::twins::Html;

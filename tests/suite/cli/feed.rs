@@ -138,7 +138,7 @@ fn single_passes_prove_a_uid_and_find_links_again_without_a_state() {
 fn a_feed_is_published_without_the_links_that_are_taken_out() {
     let web = Web::start();
     let feed = calendar(&[event("one@x", 30), event("two@x", 40)]);
-    web.serve(feed.clone());
+    web.serve(feed);
     let world = world(&web);
     wait_until("both links", || {
         world.sync();
