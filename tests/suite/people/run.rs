@@ -190,7 +190,18 @@ impl<'s> Play<'s> {
             .collect();
         self.pass(Scope::Only(names)).await;
         if self.world.effects() != before {
-            return Err("promise 6: it never comes to rest".to_owned());
+            let writes: String = self
+                .world
+                .writes(self.seen)
+                .iter()
+                .rev()
+                .take(3)
+                .map(shown)
+                .collect();
+            let decided = self.decided.lock().unwrap();
+            return Err(format!(
+                "promise 6: it never comes to rest; decided: {decided}{writes}"
+            ));
         }
         Ok(())
     }
