@@ -133,8 +133,14 @@ impl Model {
             let (before, after) = (Text::parse(&write.before), Text::parse(&write.after));
             for uid in before.uids() {
                 let (old, new) = (before.event(&uid), after.event(&uid));
-                // What takes a link out is not what it is compared with.
-                if old == new || !shows(&new, &uid, &known) {
+                if old == new {
+                    continue;
+                }
+                if !shows(&new, &uid, &known) {
+                    // What we take out ourselves may leave what was there before the link.
+                    if let Some(event) = self.events.get_mut(&(write.name.clone(), uid)) {
+                        event.before = event.before.take().filter(|_| !event.out);
+                    }
                     continue;
                 }
                 if let Some(event) = self.events.get_mut(&(write.name.clone(), uid)) {

@@ -546,7 +546,8 @@ fn ours(event: &[Vec<Line>], known: &Known) -> Vec<String> {
 
 fn shown(write: &Write) -> String {
     format!(
-        "\nread:\n{}\nhanded back:\n{}",
+        "\nread at {}:\n{}\nhanded back:\n{}",
+        write.at,
         String::from_utf8_lossy(&write.before),
         String::from_utf8_lossy(&write.after)
     )
