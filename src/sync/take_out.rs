@@ -111,6 +111,8 @@ fn phase(out: Out) -> Phase {
 pub(super) fn intent(link: &Link, event: &Event, out: Out, gone: Gone, now: DateTime<Utc>) -> Link {
     if out == Out::Removed {
         return Link {
+            // Where the mark is dropped, what this write leaves is what was there before the link.
+            before: String::new(),
             gone: Some(gone),
             ..link.clone()
         };

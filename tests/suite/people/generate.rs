@@ -8,7 +8,7 @@ use super::text::Line;
 use super::user::{Act, What};
 
 /// Everything that a case consists of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Story {
     pub(super) server: Server,
     pub(super) shape: Shape,
@@ -26,8 +26,9 @@ pub(super) struct Story {
 }
 
 /// What goes into an empty LOCATION.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Place {
+    #[default]
     Url,
     Label,
     Never,

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use meetbridge::calendar::Scope;
 use meetbridge::state::State;
 
-use super::generate::{Event, Override, Place, Shape, Story, calendar};
+use super::generate::{Event, Override, Story, calendar};
 use super::rng::Rng;
 use super::server::Server;
 use super::text::{Line, Text};
@@ -147,14 +147,10 @@ fn story(rng: &mut Rng, remote: bool) -> Story {
     });
     Story {
         server,
-        shape: Shape::default(),
         resources: events.collect(),
-        acts: Vec::new(),
-        dial_in: false,
         language: "en-US",
-        sovereign: false,
         deletes: true,
-        location: Place::Url,
+        ..Story::default()
     }
 }
 

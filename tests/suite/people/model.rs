@@ -34,6 +34,8 @@ pub(super) struct Known1 {
     linked: bool,
     /// A person took the link out.
     out: bool,
+    /// It lost its link where the design leaves that open: so is what brings it back.
+    open: bool,
     /// Its bytes before the last write, and when that was.
     before: Option<Vec<u8>>,
     wrote: Option<DateTime<Utc>>,
@@ -88,6 +90,7 @@ impl Model {
                     lines,
                     linked: known_as.is_some_and(|event| event.linked),
                     out: known_as.is_some_and(|event| event.out),
+                    open: known_as.is_some_and(|event| event.open),
                     before: here.and_then(|event| event.before.clone()),
                     before_it_moved: match here {
                         Some(here) => here.before_it_moved.clone(),
@@ -133,6 +136,13 @@ impl Model {
                 if old == new {
                     continue;
                 }
+                if !shows(&new, &uid, &known) {
+                    // What we take out ourselves may leave what was there before the link.
+                    if let Some(event) = self.events.get_mut(&(write.name.clone(), uid)) {
+                        event.before = event.before.take().filter(|_| !event.out);
+                    }
+                    continue;
+                }
                 if let Some(event) = self.events.get_mut(&(write.name.clone(), uid)) {
                     event.attempts = if event.looks_written(&old) {
                         event.attempts + 1
@@ -149,8 +159,12 @@ impl Model {
                 continue;
             };
             event.lines = Text::parse(&stored).event(uid);
+            event.open = event.wish == Wish::Any && event.linked;
+            // Taken out for a tag or another conference: it comes back when that goes.
+            event.linked &= event.wish != Wish::Bare || event.out;
             if shows(&event.lines, uid, &known) {
                 event.linked = true;
+                event.open = false;
                 event.out = false;
                 event.wrote = event.wrote.or(stamp(&event.lines)).or(Some(world.now()));
             }
@@ -180,6 +194,10 @@ impl Known1 {
             return;
         }
 
+        if self.open {
+            self.wish = Wish::Any;
+            return;
+        }
         if !self.linked {
             self.wish = features.fresh();
             return;
@@ -203,7 +221,7 @@ impl Known1 {
             return;
         }
         self.out = true;
-        self.wish = if LEFTOVERS && !features.cancelled {
+        self.wish = if LEFTOVERS && !features.cancelled && !features.all_day {
             Wish::Bare
         } else {
             Wish::Still

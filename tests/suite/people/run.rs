@@ -190,7 +190,18 @@ impl<'s> Play<'s> {
             .collect();
         self.pass(Scope::Only(names)).await;
         if self.world.effects() != before {
-            return Err("promise 6: it never comes to rest".to_owned());
+            let writes: String = self
+                .world
+                .writes(self.seen)
+                .iter()
+                .rev()
+                .take(3)
+                .map(shown)
+                .collect();
+            let decided = self.decided.lock().unwrap();
+            return Err(format!(
+                "promise 6: it never comes to rest; decided: {decided}{writes}"
+            ));
         }
         Ok(())
     }
@@ -535,7 +546,8 @@ fn ours(event: &[Vec<Line>], known: &Known) -> Vec<String> {
 
 fn shown(write: &Write) -> String {
     format!(
-        "\nread:\n{}\nhanded back:\n{}",
+        "\nread at {}:\n{}\nhanded back:\n{}",
+        write.at,
         String::from_utf8_lossy(&write.before),
         String::from_utf8_lossy(&write.after)
     )
