@@ -718,12 +718,14 @@ fn bare(bytes: &[u8], shown: &[additive::Shown]) -> Result<Vec<u8>, String> {
         .collect();
     let begin = time("0001-01-01").ok_or("no time")?;
     let mut edits = Edits::new();
-    for event in read(&document, chrono_tz::UTC, begin).events {
-        let Some(url) = urls.get(event.uid.as_str()) else {
-            continue;
-        };
-        taken_out(&document, &event, &JoinUrl::new(*url), begin)?;
-        let link = detach(&document, &event, &JoinUrl::new(*url));
+    let events = read(&document, chrono_tz::UTC, begin).events;
+    let linked: Vec<(&Event, JoinUrl)> = events
+        .iter()
+        .filter_map(|event| Some((event, JoinUrl::new(*urls.get(event.uid.as_str())?))))
+        .collect();
+    taken_out(&document, &linked, begin)?;
+    for (event, url) in &linked {
+        let link = detach(&document, event, url);
         edits.merge(link.map_err(|error| error.to_string())?);
         for component in &event.components {
             let lines = document.lines(component.index);
@@ -735,22 +737,27 @@ fn bare(bytes: &[u8], shown: &[additive::Shown]) -> Result<Vec<u8>, String> {
     Ok(edits.apply(bytes))
 }
 
-/// `unlink` and its check agree about this event, with a mark and without one.
+/// `unlink` and its check agree about these events, with a mark and without one.
 fn taken_out(
     document: &Document<'_>,
-    event: &Event,
-    url: &JoinUrl,
+    linked: &[(&Event, JoinUrl)],
     begin: DateTime<Utc>,
 ) -> Result<(), String> {
     for opt_out in [false, true] {
-        let edits = take_out(document, event, url, |_| true, opt_out, Some(begin));
-        let after = edits
-            .map_err(|error| error.to_string())?
-            .apply(document.bytes());
+        let mut edits = Edits::new();
+        for (event, url) in linked {
+            let out = take_out(document, event, url, |_| true, opt_out, Some(begin));
+            edits.merge(out.map_err(|error| error.to_string())?);
+        }
+        let after = edits.apply(document.bytes());
         let after = Document::parse(&after).map_err(|error| error.to_string())?;
         let events = read(&after, chrono_tz::UTC, begin).events;
-        let now = events.iter().find(|now| now.uid == event.uid);
-        if !now.is_some_and(|now| is_out(document, event, &after, now, url, |_| true)) {
+        let events: BTreeMap<&Uid, &Event> = events.iter().map(|now| (&now.uid, now)).collect();
+        let is_wrong = |(event, url): &&(&Event, JoinUrl)| {
+            let now = events.get(&event.uid);
+            !now.is_some_and(|now| is_out(document, event, &after, now, url, |_| true))
+        };
+        if linked.iter().any(|one| is_wrong(&one)) {
             return Err(format!(
                 "opt-out {opt_out}: not taken out, or more than that"
             ));
