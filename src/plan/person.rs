@@ -159,11 +159,11 @@ fn foreign_in_override(component: &Component, own: &JoinUrl) -> Option<Provider>
     Some(found.provider)
 }
 
-/// Whether a person put in this link of another conference: it is that of another event, or is not ours
-/// as some client or gateway writes it.
+/// Whether a person put in this link of another conference. Another event's link of ours is a mention of
+/// that event; ours may look otherwise as some client or gateway writes it.
 fn is_foreign(found: &FoundLink, own: &JoinUrl, of_another: Option<&JoinUrl>) -> bool {
     let is = |url: &JoinUrl| url.expose() == found.url;
-    !is(own) && (of_another.is_some_and(is) || !is_variant(&found.url, own.expose()))
+    !is(own) && !of_another.is_some_and(is) && !is_variant(&found.url, own.expose())
 }
 
 /// Whether one URL holds the other when it is not looked at how they are escaped.

@@ -41,15 +41,15 @@ fn is_left(old: &[u8], new: &[u8], join_url: &JoinUrl) -> bool {
     };
     let mut left = new.all_lines().peekable();
     for line in old.all_lines() {
-        let raw = raw(&old, &line);
+        let was = raw(&old, &line);
         while let Some(next) = left.peek()
-            && raw_of(&new, next) != raw
+            && raw(&new, next) != was
             && is_opt_out(next)
         {
             left.next();
         }
         let stays = left.peek().is_some_and(|next| {
-            raw_of(&new, next) == raw || is_rest(&old, &line, &new, next, join_url)
+            raw(&new, next) == was || is_rest(&old, &line, &new, next, join_url)
         });
         if stays {
             left.next();
@@ -62,10 +62,6 @@ fn is_left(old: &[u8], new: &[u8], join_url: &JoinUrl) -> bool {
 
 fn raw<'d>(document: &Document<'d>, line: &ContentLine<'_>) -> &'d [u8] {
     document.bytes().get(line.range()).unwrap_or_default()
-}
-
-fn raw_of<'d>(document: &Document<'d>, line: &ContentLine<'_>) -> &'d [u8] {
-    raw(document, line)
 }
 
 fn is_opt_out(line: &ContentLine<'_>) -> bool {
@@ -159,18 +155,23 @@ fn is_without_block(text: &str, left: &str) -> bool {
     if text == left {
         return true;
     }
-    let mut starts = text.match_indices(FENCE).map(|(at, _)| at);
-    starts.any(|start| {
-        let ends = text
-            .match_indices(FENCE)
-            .map(|(at, fence)| at + fence.len());
-        let before = text.get(..start).unwrap_or_default();
-        ends.filter(|end| *end > start + FENCE.len()).any(|end| {
-            let behind = text.get(end..).unwrap_or_default();
-            let joined = format!("{}{}", before.trim_end(), behind.trim_start());
-            squeezed(&joined) == squeezed(left)
+    let (text, left) = (squeezed(text), squeezed(left));
+    let (text, left) = (text.as_bytes(), left.as_bytes());
+    let Some(gone) = text.len().checked_sub(left.len()) else {
+        return false;
+    };
+    let same = |(one, other): &(&u8, &u8)| one == other;
+    let before = text.iter().zip(left).take_while(same).count();
+    let behind = text.iter().rev().zip(left.iter().rev());
+    let behind = behind.take_while(same).count();
+    let fence = FENCE.as_bytes();
+    // Where what went begins is open, as far as it looks like what stands around it.
+    gone >= 2 * fence.len()
+        && (left.len().saturating_sub(behind)..=before).any(|start| {
+            let piece = text.get(start..start + gone).unwrap_or_default();
+            let inner = piece.strip_prefix(fence).unwrap_or_default();
+            inner.ends_with(fence) && !inner.starts_with(b"_")
         })
-    })
 }
 
 /// Without blanks, and without the backslash that may have escaped nothing before the block.

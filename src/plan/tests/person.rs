@@ -53,7 +53,7 @@ fn a_link_is_taken_out_when_a_person_says_so_in_any_way() {
     let out = Decision::TakeOut;
     let zoomed = || Why::ForeignLink(Provider::Zoom);
     // What is changed, what is done while there are traces, and why nothing is done when there are none.
-    let cases: [(&str, Change, Decision, Why); 26] = [
+    let cases: [(&str, Change, Decision, Why); 27] = [
         ("nothing", |_| {}, no(Why::InStep), Why::InStep),
         ("leftovers", strip, out(Out::Removed), Why::LinkRemoved),
         (
@@ -107,6 +107,15 @@ fn a_link_is_taken_out_when_a_person_says_so_in_any_way() {
             |c| add(c, OTHER, Provider::Teams),
             out(Out::Foreign(Provider::Teams)),
             Why::ForeignLink(Provider::Teams),
+        ),
+        (
+            "a mention of another event",
+            |c| {
+                add(c, OTHER, Provider::Teams);
+                c.copied = Some(JoinUrl::new(OTHER));
+            },
+            no(Why::InStep),
+            Why::InStep,
         ),
         (
             "ours as a gateway writes it",

@@ -12,7 +12,7 @@ pub(super) const FOREIGN_LATER: bool = true;
 
 /// A person's text may name another event's link. Making a link takes that for a copy, and writes the
 /// event's own; once that is seen, it is taken for another conference, and the event's own is taken out.
-pub(super) const MENTIONS: bool = false;
+pub(super) const MENTIONS: bool = true;
 
 /// A join URL whose host nobody knows counts as shown where nothing tells that it is one of Teams.
 pub(super) const UNKNOWN_HOST_ALONE: bool = false;

@@ -247,3 +247,16 @@ fn the_check_finds_whatever_is_lost_left_or_put_in() {
         assert!(!is_right(unfolded.as_bytes(), after.as_bytes()), "{left}");
     }
 }
+
+/// The check once looked at every pair of fences, so that a text of nothing else kept it busy for hours.
+#[test]
+fn a_text_of_thousands_of_fences_is_checked_as_well() {
+    let fences = "_".repeat(80 * 5_000);
+    let before = calendar(&format!("DESCRIPTION:{fences}\n"));
+    let linked = attached(&before);
+    let after = taken_out(linked.as_bytes(), false);
+    assert_eq!(String::from_utf8_lossy(&after), before);
+    assert!(is_right(linked.as_bytes(), &after));
+    let more = String::from_utf8(after).unwrap().replacen("____", "__", 1);
+    assert!(!is_right(linked.as_bytes(), more.as_bytes()));
+}
