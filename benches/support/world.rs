@@ -168,6 +168,7 @@ pub(crate) fn watched(
         location: table.location,
         show: table.show.clone(),
         new_links_per_day: table.new_links_per_day,
+        form: Default::default(),
     }
 }
 

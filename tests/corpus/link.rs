@@ -706,6 +706,7 @@ fn watched(name: &str, port: Arc<dyn Calendar>) -> Watched {
         location: Location::Url,
         show: Show::DEFAULT.to_vec(),
         new_links_per_day: u32::MAX,
+        form: Default::default(),
     }
 }
 

@@ -851,6 +851,7 @@ fn wanted(key: &str) -> Wanted {
             end: start + TimeDelta::hours(1),
         },
         language: "en-US".into(),
+        form: Default::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use url::Url;
 use super::errors::Aim;
 use super::wire::{self, Change};
 use crate::meeting::{Settings, Wanted};
-use crate::model::{JoinUrl, MeetingId, OrganizerId};
+use crate::model::{JoinUrl, OrganizerId};
 
 /// The header that names one try of a request.
 pub(super) const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
@@ -53,7 +53,7 @@ impl Call {
     }
 
     /// PATCH of the meeting `id`.
-    pub(super) fn patch(root: &Url, wanted: &Wanted, id: &MeetingId, change: &Change) -> Self {
+    pub(super) fn patch(root: &Url, wanted: &Wanted, id: &str, change: &Change) -> Self {
         Self::new(
             Method::PATCH,
             meeting(root, &wanted.organizer, id),
@@ -63,7 +63,7 @@ impl Call {
     }
 
     /// PATCH of the meeting `id` with settings alone.
-    pub(super) fn apply(root: &Url, wanted: &Wanted, id: &MeetingId, settings: &Settings) -> Self {
+    pub(super) fn apply(root: &Url, wanted: &Wanted, id: &str, settings: &Settings) -> Self {
         let (url, body) = (
             meeting(root, &wanted.organizer, id),
             wire::settings(settings),
@@ -75,7 +75,7 @@ impl Call {
     }
 
     /// GET of the meeting `id`.
-    pub(super) fn get(root: &Url, wanted: &Wanted, id: &MeetingId) -> Self {
+    pub(super) fn get(root: &Url, wanted: &Wanted, id: &str) -> Self {
         Self::new(
             Method::GET,
             meeting(root, &wanted.organizer, id),
@@ -86,13 +86,13 @@ impl Call {
 
     /// PATCH that lets nobody but the organizer into the meeting `id`: the join URL of a deleted
     /// meeting keeps working (graph-api.md, section 5).
-    pub(super) fn close(root: &Url, organizer: &OrganizerId, id: &MeetingId) -> Self {
+    pub(super) fn close(root: &Url, organizer: &OrganizerId, id: &str) -> Self {
         let body = Some(CLOSED.as_bytes().to_vec());
         Self::of(Method::PATCH, meeting(root, organizer, id), body, organizer)
     }
 
     /// DELETE of the meeting `id`.
-    pub(super) fn delete(root: &Url, organizer: &OrganizerId, id: &MeetingId) -> Self {
+    pub(super) fn delete(root: &Url, organizer: &OrganizerId, id: &str) -> Self {
         Self::of(
             Method::DELETE,
             meeting(root, organizer, id),
@@ -112,7 +112,7 @@ impl Call {
     }
 
     /// GET of the meeting `id`, in no language that matters.
-    pub(super) fn read(root: &Url, organizer: &OrganizerId, id: &MeetingId) -> Self {
+    pub(super) fn read(root: &Url, organizer: &OrganizerId, id: &str) -> Self {
         Self::of(Method::GET, meeting(root, organizer, id), None, organizer)
     }
 
@@ -188,8 +188,8 @@ impl Call {
     }
 }
 
-fn meeting(root: &Url, organizer: &OrganizerId, id: &MeetingId) -> Url {
-    let id = segment(&id.0);
+fn meeting(root: &Url, organizer: &OrganizerId, id: &str) -> Url {
+    let id = segment(id);
     below(
         root,
         &format!("/v1.0/users/{organizer}/onlineMeetings/{id}"),

@@ -55,7 +55,7 @@ struct Patch<'a> {
 /// What an answer says of a meeting; `None` where it says nothing usable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    pub(super) id: Option<MeetingId>,
+    pub(super) id: Option<String>,
     pub(super) join_url: Option<JoinUrl>,
     /// `None` also for year 1, by which the service says "not set".
     pub(super) span: Option<Span>,
@@ -69,7 +69,7 @@ impl Found {
     /// The whole meeting; `None` for a partial answer.
     pub(super) fn complete(&self) -> Option<Meeting> {
         Some(Meeting {
-            id: Some(self.id.clone()?),
+            id: Some(MeetingId::OnlineMeeting(self.id.clone()?)),
             join_url: self.join_url.clone()?,
             span: self.span,
             subject: self.subject.clone().flatten(),
@@ -83,7 +83,10 @@ impl Found {
     pub(super) fn over(self, known: &Meeting) -> Meeting {
         let old = &known.details;
         Meeting {
-            id: self.id.or_else(|| known.id.clone()),
+            id: self
+                .id
+                .map(MeetingId::OnlineMeeting)
+                .or_else(|| known.id.clone()),
             join_url: known.join_url.clone(),
             span: self.span.or(known.span),
             subject: self.subject.unwrap_or_else(|| known.subject.clone()),
@@ -253,9 +256,7 @@ fn found(meeting: &Map<String, Value>) -> Found {
     let join_ids = part("joinMeetingIdSettings");
     Found {
         // A path segment of dots alone would name another resource.
-        id: text(meeting, "id", LONGEST_ID)
-            .filter(|id| id.contains(|c| c != '.'))
-            .map(MeetingId),
+        id: text(meeting, "id", LONGEST_ID).filter(|id| id.contains(|c| c != '.')),
         join_url: https(meeting, "joinWebUrl").map(JoinUrl::new),
         span: span(meeting),
         subject: get(meeting, "subject").and_then(|subject| match subject {

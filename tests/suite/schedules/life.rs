@@ -335,6 +335,7 @@ fn start(story: &Story, world: &Arc<World>, state: &Arc<State>, changes: usize) 
             zone: chrono_tz::UTC,
             location: Location::Url,
             show: story.show(),
+            form: Default::default(),
             new_links_per_day: 500,
         },
         began,
