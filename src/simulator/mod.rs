@@ -9,7 +9,7 @@
 //!
 //! - `settings`, `manners`: what can be chosen, at the start and by [`Simulator::change`].
 //! - `http`, `route`, `reply`: how a request comes in, which endpoint it is for, how it is answered.
-//! - `entra`: tokens. `graph`: meetings, users, batches.
+//! - `entra`: tokens. `graph`: meetings, Outlook calendars, users, batches.
 //! - `faults`: scripted misbehaviour. `throttle`: limits and announced windows.
 //! - `state`, `snapshot`: what is held and counted.
 //!
@@ -44,16 +44,17 @@ use tokio_util::sync::CancellationToken;
 pub use faults::{Effect, Fault, Match, RetryAfter, Scripted, Times};
 pub use http::Answered;
 pub use manners::{
-    Dead, EntraManners, Existing, Expiry, FederatedCodes, FilterMiss, Hint, KeyCase, Limits,
-    Manners, Race, Rate, RefreshTokens, Reuse, SecondDelete, Spelling, Verdict,
+    Dead, Deleted, Differing, EntraManners, Existing, Expiry, FederatedCodes, FilterMiss,
+    GoesOnline, Hint, KeyCase, Limits, Manners, OutlookManners, Race, Rate, RefreshTokens,
+    RepeatOfDeleted, Reuse, SecondDelete, Spelling, TimeUpdate, Unset, Verdict,
 };
 pub use route::Endpoint;
 pub use settings::{
-    App, CLIENT_ID, CLIENT_SECRET, Certificate, Federated, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN,
-    ORGANIZER_WITHOUT_POLICY, Organizer, Policy, Refused, Settings, TENANT, TENANT_DOMAIN, Tenant,
-    TokenForm, UrlShape,
+    App, CLIENT_ID, CLIENT_SECRET, Certificate, Federated, Mailbox, ORGANIZER,
+    ORGANIZER_WITHOUT_DIAL_IN, ORGANIZER_WITHOUT_POLICY, Organizer, Policy, Provider, Refused,
+    Settings, TENANT, TENANT_DOMAIN, Tenant, TokenForm, UrlShape,
 };
-pub use snapshot::{Calls, Current, MeetingState, Snapshot};
+pub use snapshot::{Calls, Current, EventCalls, EventState, MailboxState, MeetingState, Snapshot};
 
 /// A running simulator. Dropping it, or [`Simulator::stop`], ends it and closes its connections.
 pub struct Simulator {

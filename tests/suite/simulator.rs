@@ -8,6 +8,7 @@ mod assertions;
 mod batch;
 mod client;
 mod delegated;
+mod events;
 mod faults;
 mod handle;
 mod life;

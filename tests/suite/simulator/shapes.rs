@@ -33,6 +33,10 @@ struct Shared {
     device_code: SchemaIndex,
     batch: SchemaIndex,
     batch_answer: SchemaIndex,
+    event_create: SchemaIndex,
+    event_patch: SchemaIndex,
+    event: SchemaIndex,
+    calendar: SchemaIndex,
 }
 
 fn root() -> Option<PathBuf> {
@@ -83,7 +87,19 @@ fn load() -> Option<Shared> {
         compile("docs-derived/batch.request"),
         compile("docs-derived/batch.response"),
     );
+    let (event_create, event_patch) = (
+        compile("v1.0/event.create.request"),
+        compile("v1.0/event.patch.request"),
+    );
+    let (event, calendar) = (
+        compile("v1.0/event.response"),
+        compile("v1.0/calendar.response"),
+    );
     Some(Shared {
+        event_create,
+        event_patch,
+        event,
+        calendar,
         device_code,
         batch,
         batch_answer,
@@ -120,6 +136,25 @@ pub(super) fn check_exchange(request: &Request, answer: &Answer) {
             }
             (Some(shared.batch), Some(shared.batch_answer))
         }
+        Method::POST if path.ends_with("/events") => {
+            (Some(shared.event_create), Some(shared.event))
+        }
+        Method::PATCH if path.contains("/events/") => {
+            (Some(shared.event_patch), Some(shared.event))
+        }
+        Method::GET if path.contains("/events/") => (None, Some(shared.event)),
+        Method::GET if path.ends_with("/events") || path.ends_with("/calendars") => {
+            let all = answer.body["value"].as_array();
+            let schema = match path.ends_with("/events") {
+                true => shared.event,
+                false => shared.calendar,
+            };
+            for one in all.into_iter().flatten() {
+                fits(shared, schema, one, "entry of the answer");
+            }
+            (None, None)
+        }
+        Method::GET if path.contains("/calendar") => (None, Some(shared.calendar)),
         _ if !path.contains("/onlineMeetings") => (None, None),
         Method::POST if path.ends_with("createOrGet") => {
             (Some(shared.create_or_get), Some(shared.meeting))
@@ -157,6 +192,8 @@ fn check_parts(shared: &Shared, answer: &Value) {
         };
         if part["status"].as_u64().unwrap() >= 400 {
             fits(shared, shared.error, body, "error in the batch");
+        } else if body.get("iCalUId").is_some() {
+            fits(shared, shared.event, body, "event in the batch");
         } else if body.get("joinWebUrl").is_some() {
             fits(shared, shared.meeting, body, "meeting in the batch");
         }
