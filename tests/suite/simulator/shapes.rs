@@ -8,15 +8,18 @@
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use meetbridge::simulator::{
-    Effect, Endpoint, Fault, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN, Policy, Refused,
+    Effect, Endpoint, Fault, GoesOnline, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN, Policy, Rate,
+    Refused,
 };
 use reqwest::{Method, Request};
 use serde_json::{Map, Value, json};
 
 use super::client::{Answer, start};
+use super::events::{events, one_event};
 use super::{KEY, create_or_get, filter, meetings, one, planning};
 
 /// The schemas, where the shared reference lies beside the project.
@@ -412,6 +415,77 @@ async fn each_property_of_the_schemas_is_taken_where_the_shared_reference_is_pre
     }
 }
 
+#[tokio::test]
+#[cfg_attr(
+    not(graph_schema),
+    ignore = "../shared/reference/graph-schema is not there"
+)]
+async fn events_are_as_the_fixtures_and_schemas_say_where_the_shared_reference_is_present() {
+    let Some(request) = read("examples/event.create.request.json") else {
+        eprintln!("skipped: ../shared/reference/graph-schema is absent");
+        return;
+    };
+    let example = |name: &str| read(&format!("examples/{name}.json")).unwrap();
+    let (simulator, client) = start(|_| {}).await;
+    let path = events(ORGANIZER);
+    let made = client.post(&path, &request).await.expect(201);
+    same_shape("", &example("event.201"), &made.body);
+    let calendar = format!("/v1.0/users/{ORGANIZER}/calendar");
+    let calendar = client.get(&calendar).await.expect(200);
+    same_shape("", &example("calendar.200"), &calendar.body);
+    simulator.change(|settings| settings.outlook.online = GoesOnline::Never);
+    let mut other = request.clone();
+    other["transactionId"] = json!("other");
+    let refused = client.post(&path, &other).await.expect(201);
+    let fixture = example("event.201.teams-silently-refused");
+    same_shape("", &fixture, &refused.body);
+    for name in ["isOnlineMeeting", "onlineMeetingProvider", "onlineMeeting"] {
+        assert_eq!(refused.body[name], fixture[name], "{name}");
+    }
+    simulator.change(|settings| {
+        settings.limits.mailbox = Some(Rate::new(0, Duration::from_secs(1)));
+    });
+    let throttled = client.get(&path).await.expect(429);
+    let fixture = example("error.429.outlook");
+    same_shape("", &fixture, &throttled.body);
+    for part in ["code", "message"] {
+        assert_eq!(throttled.body["error"][part], fixture["error"][part]);
+    }
+
+    let (_simulator, client) = start(|_| {}).await;
+    let time = |day| json!({"dateTime": format!("2026-11-{day}T00:00:00"), "timeZone": "UTC"});
+    let plain = json!({"subject": "x", "start": time(10), "end": time(11)});
+    let schema = read("v1.0/event.create.request.schema.json").unwrap();
+    for (name, value, good) in samples(&schema) {
+        let mut body = plain.clone();
+        body[&name] = value;
+        let answer = client.post(&path, &body).await;
+        assert_eq!(answer.status < 300, good, "POST {body}: {}", answer.raw);
+    }
+    let made = client.post(&path, &plain).await.expect(201);
+    let path = one_event(ORGANIZER, made.text("id"));
+    let schema = read("v1.0/event.patch.request.schema.json").unwrap();
+    for (name, value, good) in samples(&schema) {
+        let mut body = match name.as_str() {
+            "isAllDay" => plain.clone(),
+            _ => json!({}),
+        };
+        // What is online stays online.
+        let online = name == "isOnlineMeeting" && good;
+        body[&name] = if online { json!(true) } else { value };
+        let answer = client.patch(&path, &body).await;
+        // Its provider is fixed then.
+        let fixed = name == "onlineMeetingProvider" && body[&name] != "teamsForBusiness";
+        let expected = good && !fixed;
+        assert_eq!(
+            answer.status < 300,
+            expected,
+            "PATCH {body}: {}",
+            answer.raw
+        );
+    }
+}
+
 /// For each property: values of its type, and one of another; whether each is to be accepted.
 fn samples(schema: &Value) -> Vec<(String, Value, bool)> {
     let mut samples = Vec::new();
@@ -421,11 +495,20 @@ fn samples(schema: &Value) -> Vec<(String, Value, bool)> {
             let value = match name.as_str() {
                 "participants" => json!({"attendees": [{"upn": "a@example.org", "role": "attendee",
                     "identity": {"user": {"id": "u", "displayName": null}}}]}),
+                "start" => json!({"dateTime": "2026-11-10T09:00:00", "timeZone": "UTC"}),
+                "end" => json!({"dateTime": "2026-11-10T10:00:00", "timeZone": "UTC"}),
+                "singleValueExtendedProperties" => {
+                    json!([{"id": "String 0x0070001f", "value": "x"}])
+                }
                 _ => value,
             };
             samples.push((name.clone(), value, true));
         }
-        samples.push((name.clone(), json!(1), false));
+        let other = match property["type"][0] == "integer" {
+            true => json!("1"),
+            false => json!(1),
+        };
+        samples.push((name.clone(), other, false));
         samples.push((format!("{name}X"), json!("x"), false));
     }
     samples
@@ -449,6 +532,8 @@ fn values(schema: &Value, property: &Value) -> Vec<Value> {
         kind => kind.as_str(),
     };
     match (kind, property.get("format").is_some()) {
+        (Some("string"), true) if property["format"] == "date" => vec![json!("2026-11-10")],
+        (Some("integer" | "number"), _) => vec![json!(1)],
         (Some("string"), true) => vec![json!("2026-11-10T10:30:00.5+01:00")],
         (Some("string"), false) => vec![json!("text")],
         (Some("boolean"), _) => vec![json!(true), json!(false)],
