@@ -239,7 +239,8 @@ pub struct Limits {
     /// Requests to one user's Outlook calendar that are in flight at once; beyond it 429. In a `$batch`,
     /// parts that depend on nothing count as sent at once.
     pub mailbox_at_once: Option<u64>,
-    /// Meetings made per organizer and calendar month (UTC); beyond it 429 without `Retry-After`.
+    /// Meetings made per organizer and calendar month (UTC); beyond it 429 without `Retry-After`. Those
+    /// of Outlook events are not counted.
     pub meetings_per_month: Option<u64>,
     /// The form of `Retry-After`.
     pub hint: Hint,

@@ -15,7 +15,8 @@
 //!
 //! Over HTTP, for people and shell tests: `GET /_simulator/state`, `POST /_simulator/faults` (a
 //! [`Fault`] or a list of them as JSON), `POST /_simulator/reset`, `POST /_simulator/sign-in` (answers a
-//! device code: `{"userCode": ..., "as": object id}`, without `as` it is declined).
+//! device code: `{"userCode": ..., "as": object id}`, without `as` it is declined),
+//! `POST /_simulator/outlook` (a [`Deed`] as JSON).
 
 mod entra;
 mod faults;
@@ -42,6 +43,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use faults::{Effect, Fault, Match, RetryAfter, Scripted, Times};
+pub use graph::{Deed, Does};
 pub use http::Answered;
 pub use manners::{
     Dead, Deleted, Differing, EntraManners, Existing, Expiry, FederatedCodes, FilterMiss,
@@ -209,6 +211,12 @@ impl Simulator {
             .by_url(join_web_url)
             .map(graph::Record::leave)
             .is_some()
+    }
+
+    /// A person does something to an event in Outlook; whether there is such an event, and it can be done.
+    pub fn outlook(&self, deed: &Deed) -> bool {
+        let settings = self.hub.settings();
+        self.hub.world().outlook_deed(&settings, deed)
     }
 
     /// The `[graph]` table that points meetbridge here, ready to paste; the secret is to be in

@@ -13,6 +13,7 @@ mod faults;
 mod handle;
 mod life;
 mod manners;
+mod outlook;
 mod permissions;
 mod shapes;
 mod strictness;

@@ -27,6 +27,7 @@ use super::state::World;
 use super::throttle::Scope;
 
 pub(crate) use access::bearer;
+pub use outlook::{Deed, Does};
 pub(crate) use outlook::{Mailboxes, wanted_key};
 pub(crate) use record::Record;
 

@@ -57,6 +57,28 @@ impl Mailboxes {
         named.next()?.key.as_deref()
     }
 
+    /// An event that lies in some calendar, by one of its ids or its key, and the object id of its user.
+    pub(super) fn named(&self, name: &str) -> Option<(String, Event)> {
+        let is_it = |event: &&Event| {
+            let key = event.key.as_ref();
+            event.place == Place::Calendar
+                && (event.shown_id(true) == name
+                    || event.shown_id(false) == name
+                    || key.is_some_and(|key| key == name))
+        };
+        self.0.values().find_map(|mailbox| {
+            let event = mailbox.events.iter().find(is_it)?;
+            Some((mailbox.user.clone(), event.clone()))
+        })
+    }
+
+    /// Puts back an event that was changed.
+    pub(super) fn replace(&mut self, user: &str, event: Event) {
+        if let Some(mailbox) = self.0.get_mut(&user.to_ascii_lowercase()) {
+            mailbox.replace(event);
+        }
+    }
+
     /// The states of all, `peaks` by user in lower case.
     pub(crate) fn states<'r>(
         &self,

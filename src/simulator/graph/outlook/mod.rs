@@ -2,12 +2,14 @@
 //!
 //! `event`: what is held of one, and how it is shown. `mailbox`: what a user's mailbox holds. `online`:
 //! the meeting behind an event. `fields`, `zone`, `query`: what requests may say. `calendar`: calendars.
+//! `person`: what people do to events.
 
 mod calendar;
 mod event;
 mod fields;
 mod mailbox;
 mod online;
+mod person;
 mod query;
 mod zone;
 
@@ -26,6 +28,7 @@ use crate::simulator::route::{Folder, Outlook};
 use crate::simulator::state::World;
 
 pub(crate) use mailbox::Mailboxes;
+pub use person::{Deed, Does};
 
 /// What Outlook says of ids that name nothing.
 fn not_found() -> Refusal {
