@@ -9,7 +9,7 @@ use crate::ical::event::{Event, Provider};
 use crate::ical::{read, write};
 use crate::model::{ExternalId, JoinUrl, ResourceId};
 use crate::plan::{Decided, Standing, marked_generation};
-use crate::state::{Link, MeetingRecord, StateError};
+use crate::state::{Link, MeetingRecord, Phase, StateError};
 
 /// How many conference links of an event are looked up among the known meetings.
 const LOOKED_UP: usize = 8;
@@ -36,6 +36,10 @@ impl Bridge {
                 }
             },
         };
+        let link = match (link, &meeting) {
+            (None, Some(known)) => self.followed(calendar, resource, &event, known)?,
+            (link, _) => link,
+        };
         let marked = || marked_generation(&event).unwrap_or(0);
         Ok(Planned {
             generation: link.as_ref().map_or_else(marked, |link| link.generation),
@@ -48,6 +52,34 @@ impl Bridge {
             unchanged_since,
             uid: Standing::Proven,
         })
+    }
+
+    /// The link of an event that has come from another resource, if it had been taken out there: it stays
+    /// out. One that shows it, or whose link is in its place elsewhere, is an event of this resource.
+    fn followed(
+        &self,
+        calendar: &Watched,
+        resource: &ResourceId,
+        event: &Event,
+        meeting: &MeetingRecord,
+    ) -> Result<Option<Link>, StateError> {
+        if write::shows(event, &meeting.meeting.join_url) {
+            return Ok(None);
+        }
+        let mut links = self.state.links_of_event(&event.uid)?;
+        links.retain(|link| {
+            link.organizer == meeting.organizer && link.external_id == meeting.external_id
+        });
+        if links.iter().any(|link| link.gone_since().is_none()) {
+            return Ok(None);
+        }
+        links.retain(|link| matches!(link.phase, Phase::Seen | Phase::OptedOut));
+        let last = links.into_iter().max_by_key(Link::gone_since);
+        Ok(last.map(|link| Link {
+            calendar: calendar.name.clone(),
+            resource: resource.clone(),
+            ..link
+        }))
     }
 
     /// The first of the meetings whose join URLs are in the event, `own` apart, that `wanted` accepts.

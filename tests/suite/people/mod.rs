@@ -86,6 +86,11 @@ fn a_join_url_that_is_left_in_one_place_counts_whatever_its_host_is() {
     });
 }
 
+#[test]
+fn a_link_that_was_taken_out_stays_out_where_its_event_is_moved() {
+    plays(one(&[What::RemoveAll, What::Move]));
+}
+
 /// A story of one event that says nothing of when it was changed.
 fn one(acts: &[What]) -> Story {
     let event = generate::Event {

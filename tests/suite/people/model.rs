@@ -213,7 +213,7 @@ impl Known1 {
         }
         // What it was before the link is not known where it has come to: it may be either.
         let was = self.before_it_moved.as_ref() == Some(&content);
-        if was || moved {
+        if was || (moved && !self.out) {
             self.wish = Wish::Any;
             return;
         }
