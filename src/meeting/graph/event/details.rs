@@ -73,9 +73,7 @@ impl Mirrors<'_> {
         join_url: &JoinUrl,
         language: Option<&str>,
     ) -> Result<Option<Found>, MeetingError> {
-        let now = self.clock.elapsed();
-        let until = Self::lock(&self.memory.refused).get(organizer).copied();
-        if until.is_some_and(|until| now < until) {
+        if self.is_refused(organizer) {
             return Ok(None);
         }
         let mut call = Call::find(&self.settings.graph_url, organizer, join_url);
@@ -99,6 +97,12 @@ impl Mirrors<'_> {
         }
     }
 
+    /// Whether meetings of this organizer are not to be had by their join URL for a while.
+    fn is_refused(&self, organizer: &OrganizerId) -> bool {
+        let until = Self::lock(&self.memory.refused).get(organizer).copied();
+        until.is_some_and(|until| self.clock.elapsed() < until)
+    }
+
     /// The id of the onlineMeeting behind an event that may just have been made.
     pub(super) async fn online_meeting_soon(
         &self,
@@ -111,9 +115,8 @@ impl Mirrors<'_> {
             if let Some(id) = found.await?.and_then(|found| found.id) {
                 return Ok(Some(id));
             }
-            let is_refused = Self::lock(&self.memory.refused).contains_key(&wanted.organizer);
             match waits.next() {
-                Some(wait) if !is_refused => self.clock.sleep(wait).await,
+                Some(wait) if !self.is_refused(&wanted.organizer) => self.clock.sleep(wait).await,
                 _ => return Ok(None),
             }
         }
@@ -162,7 +165,7 @@ fn refused(answer: &Answer) -> Option<NoAnswer> {
 }
 
 /// `first` with what it lacks of `second`; of two lists of numbers the one that has all of the other.
-fn with(first: Option<DialIn>, second: Option<&DialIn>) -> Option<DialIn> {
+pub(super) fn with(first: Option<DialIn>, second: Option<&DialIn>) -> Option<DialIn> {
     let Some(second) = second else { return first };
     let Some(first) = first else {
         return Some(second.clone());

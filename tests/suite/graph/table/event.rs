@@ -4,7 +4,7 @@
 use meetbridge::meeting::{Form, Mirror, ShowAs};
 use meetbridge::model::{CalendarName, MeetingId, MeetingKey};
 use meetbridge::simulator::{
-    Deed, Deleted, Differing, Does, EventState, GoesOnline, MailboxState, RepeatOfDeleted,
+    Deed, Deleted, Differing, Does, EventState, GoesOnline, MailboxState, Rate, RepeatOfDeleted,
     TimeUpdate, Unset,
 };
 
@@ -680,10 +680,12 @@ async fn what_outlook_refuses_says_what_to_do() {
 
 #[tokio::test]
 async fn throttling_of_a_mailbox_is_that_of_no_other_and_outlives_a_restart() {
-    let world = World::new().await;
+    let rate = Rate::new(4, Duration::from_secs(120));
+    let world = World::with(|settings| settings.limits.mailbox = Some(rate)).await;
     let graph = mirrored(&world);
-    graph.ensure(&mirror("a")).await.unwrap();
-    world.script(Endpoint::EventFilter, Effect::throttled(120));
+    for _ in 0..2 {
+        graph.ensure(&mirror("a")).await.unwrap();
+    }
     let until = world.clock.now() + TimeDelta::seconds(120);
     let is_throttled = |error| match error {
         MeetingError::Throttled { until: found } => assert_eq!(found, until),
