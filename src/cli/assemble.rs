@@ -14,7 +14,6 @@ use crate::config::{self, Config};
 use crate::daemon::{Kept, Source};
 use crate::http::{Client, ClientError, ClientOptions, Credentials, WindowStore, Windows};
 use crate::log;
-use crate::meeting::Form;
 use crate::meeting::graph::{GraphMeetings, GraphSettings};
 use crate::model::CalendarName;
 use crate::state::{OpenError, State};
@@ -305,6 +304,7 @@ pub(super) fn watched(
 ) -> Watched {
     Watched {
         style: calendar.style.within(&name),
+        form: calendar.api.form(&name),
         name,
         port,
         organizer: calendar.organizer.clone(),
@@ -317,7 +317,6 @@ pub(super) fn watched(
         location: calendar.location,
         show: calendar.show.clone(),
         new_links_per_day: calendar.new_links_per_day,
-        form: Form::default(),
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) async fn check(context: &Context, online: bool) -> Exit {
     for finding in findings(&config, context.clock.now()) {
         let line = match finding.severity {
             Severity::Error => Line::error(finding.what),
+            Severity::Note => Line::note(finding.what),
             Severity::Warning => Line::warning(finding.what),
         };
         report.tell(line.hint(finding.hint));
