@@ -12,8 +12,8 @@ use url::Url;
 
 pub use self::claims::Claims;
 pub(super) use self::skew::Dates;
+use super::call::{Call, below, segment};
 use super::errors::Report;
-use super::online_meeting::{Call, below, segment};
 use super::{GraphMeetings, SignIn, wire};
 use crate::http::Answer;
 use crate::meeting::{Meeting, MeetingError};
