@@ -154,7 +154,7 @@ pub(super) fn graph_settings(config: &Config) -> GraphSettings {
         authority_url: config.graph.authority_url.clone(),
         sign_in: config.graph.sign_in.clone(),
         in_flight: GraphSettings::IN_FLIGHT,
-        mirrors: false,
+        mirrors: config.calendars.iter().any(|one| one.api.is_mirror()),
     }
 }
 

@@ -1,9 +1,10 @@
 //! `meetbridge check`: configuration, files and permissions; `--online` asks the services, too.
 //!
-//! `report`: what is told, and how · `online`: what is asked · `graph`, `accounts`: of whom.
+//! `report`: what is told, and how · `online`: what is asked · `graph`, `mailboxes`, `accounts`: of whom.
 
 mod accounts;
 mod graph;
+mod mailboxes;
 mod online;
 mod report;
 
