@@ -16,6 +16,7 @@ mod losses;
 mod obtain;
 mod preview;
 mod reading;
+mod remembered;
 mod renewal;
 mod retry;
 mod rewrite;
