@@ -146,7 +146,7 @@ fn meeting() -> MeetingRecord {
         external_id: ExternalId::of(&uid(), 0),
         uid: uid(),
         meeting: Meeting {
-            id: Some(MeetingId("m1".into())),
+            id: Some(MeetingId::OnlineMeeting("m1".into())),
             join_url: JoinUrl::new(OURS),
             span: Some(Span {
                 start: at(20, 9),

@@ -43,7 +43,7 @@ fn ready(bytes: &[u8]) -> Vec<Ready> {
             external_id: ExternalId::of(&event.uid, 0),
             uid: event.uid.clone(),
             meeting: Meeting {
-                id: Some(MeetingId("id".to_owned())),
+                id: Some(MeetingId::OnlineMeeting("id".to_owned())),
                 join_url: JoinUrl::new(url),
                 span: None,
                 subject: None,

@@ -16,6 +16,7 @@ mod losses;
 mod obtain;
 mod preview;
 mod reading;
+mod remembered;
 mod renewal;
 mod retry;
 mod rewrite;
@@ -39,7 +40,7 @@ use crate::ical::block::Show;
 use crate::ical::event::Event;
 use crate::ical::write::Location;
 use crate::log;
-use crate::meeting::{Fate, Meetings};
+use crate::meeting::{Fate, Form, Meetings};
 use crate::model::{CalendarName, OrganizerId, ResourceId};
 use crate::plan::{Rules, Style};
 use crate::state::{CalendarRecord, State, StateError};
@@ -95,6 +96,8 @@ pub struct Watched {
     pub rules: Rules,
     /// What its meetings are like.
     pub style: Style,
+    /// As what meetings are made for it.
+    pub form: Form,
     /// The zone of floating times.
     pub zone: chrono_tz::Tz,
     /// What goes into an empty LOCATION.

@@ -179,6 +179,7 @@ impl World {
             },
             show: Show::DEFAULT.to_vec(),
             new_links_per_day: 500,
+            form: Default::default(),
         }
     }
 
@@ -299,7 +300,7 @@ impl World {
             ..DialIn::default()
         };
         Meeting {
-            id: Some(MeetingId(format!("id-{key}-{n}"))),
+            id: Some(MeetingId::OnlineMeeting(format!("id-{key}-{n}"))),
             join_url: JoinUrl::new(url),
             span: None,
             subject: None,

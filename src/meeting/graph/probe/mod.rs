@@ -12,12 +12,12 @@ use url::Url;
 
 pub use self::claims::Claims;
 pub(super) use self::skew::Dates;
+use super::call::{Call, below, segment};
 use super::errors::Report;
-use super::online_meeting::{Call, below, segment};
 use super::{GraphMeetings, SignIn, wire};
 use crate::http::Answer;
 use crate::meeting::{Meeting, MeetingError};
-use crate::model::{JoinUrl, OrganizerId};
+use crate::model::{JoinUrl, MeetingId, OrganizerId};
 
 /// In whose name Graph is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +147,8 @@ impl GraphMeetings {
         organizer: &OrganizerId,
     ) -> Result<Option<bool>, MeetingError> {
         let root = &self.settings.graph_url;
-        let found = match &meeting.id {
+        let id = meeting.id.as_ref().and_then(MeetingId::online_meeting);
+        let found = match id {
             Some(id) => {
                 let call = Call::read(root, organizer, id);
                 self.calls.make(&call, wire::meeting).await

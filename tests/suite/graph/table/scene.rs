@@ -67,6 +67,7 @@ impl Scene {
             location: Location::Url,
             show: Show::DEFAULT.to_vec(),
             new_links_per_day: 500,
+            form: Default::default(),
         };
         Self {
             world,
