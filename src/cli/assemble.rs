@@ -14,7 +14,6 @@ use crate::config::{self, Config};
 use crate::daemon::{Kept, Source};
 use crate::http::{Client, ClientError, ClientOptions, Credentials, WindowStore, Windows};
 use crate::log;
-use crate::meeting::Form;
 use crate::meeting::graph::{GraphMeetings, GraphSettings};
 use crate::model::CalendarName;
 use crate::state::{OpenError, State};
@@ -155,7 +154,7 @@ pub(super) fn graph_settings(config: &Config) -> GraphSettings {
         authority_url: config.graph.authority_url.clone(),
         sign_in: config.graph.sign_in.clone(),
         in_flight: GraphSettings::IN_FLIGHT,
-        mirrors: false,
+        mirrors: config.calendars.iter().any(|one| one.api.is_mirror()),
     }
 }
 
@@ -306,6 +305,7 @@ pub(super) fn watched(
 ) -> Watched {
     Watched {
         style: calendar.style.within(&name),
+        form: calendar.api.form(&name),
         name,
         port,
         organizer: calendar.organizer.clone(),
@@ -318,7 +318,6 @@ pub(super) fn watched(
         location: calendar.location,
         show: calendar.show.clone(),
         new_links_per_day: calendar.new_links_per_day,
-        form: Form::default(),
     }
 }
 

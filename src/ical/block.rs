@@ -107,6 +107,11 @@ fn items(join_url: &JoinUrl, details: &Details, show: &[Show], labels: &Labels) 
     items
 }
 
+/// What stands for the title of an event that is nobody else's business, in this language (BCP 47).
+pub fn private_title(language: &str) -> &'static str {
+    Labels::of(language).private_title
+}
+
 /// The join block as plain text with LF line ends, from fence to fence. The join URL ends its line and
 /// is the first URL.
 pub fn render(join_url: &JoinUrl, details: &Details, show: &[Show], language: &str) -> String {

@@ -155,6 +155,15 @@ impl Mirrors<'_> {
         MeetingError::Transient("the Outlook calendar is not there any more".to_owned())
     }
 
+    /// The names of the mailbox's calendars.
+    pub(in crate::meeting::graph) async fn names(
+        &self,
+        organizer: &OrganizerId,
+    ) -> Result<Vec<String>, MeetingError> {
+        let calendars = self.calendars(organizer).await?;
+        Ok(calendars.into_iter().map(|one| one.name).collect())
+    }
+
     async fn calendars(&self, organizer: &OrganizerId) -> Result<Vec<Calendar>, MeetingError> {
         let call = self.mailbox(organizer).calendars();
         let mut calendars = self.pages(organizer, call, wire::calendars).await?;
