@@ -375,10 +375,10 @@ fn what_two_sources_know_of_dialling_in_is_put_together() {
             Some(of(Some("u"), &["+1"])),
         ),
         (
-            Some(quick.clone()),
+            Some(quick),
             Some(of(Some("u"), &["+1", "+2"])),
             Some(DialIn {
-                quick_dial: quick.quick_dial.clone(),
+                quick_dial: Some("+1,,1#".into()),
                 ..of(Some("u"), &["+1", "+2"])
             }),
         ),
