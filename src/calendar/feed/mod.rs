@@ -13,6 +13,7 @@
 //! - `intake`: all that becomes of a fetch.
 //! - `publish`: the file or the place that takes PUT.
 //! - `writable`: a feed that takes PUT at its own address.
+//! - `look`: what a check shows of it.
 
 mod answer;
 mod body;
@@ -21,6 +22,7 @@ mod enrich;
 mod fetch;
 mod index;
 mod intake;
+mod look;
 mod pace;
 mod publish;
 mod scan;
@@ -38,6 +40,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 
 pub use self::fetch::PlaceSettings;
+pub use self::look::{Extent, Looked, look};
 
 use self::doubt::Doubts;
 use self::enrich::Links;

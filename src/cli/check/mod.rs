@@ -1,8 +1,9 @@
 //! `meetbridge check`: configuration, files and permissions; `--online` asks the services, too.
 //!
-//! `report`: what is told, and how · `online`: what is asked · `graph`, `accounts`: of whom.
+//! `report`: what is told, and how · `online`: what is asked · `graph`, `accounts`, `feeds`: of whom.
 
 mod accounts;
+mod feeds;
 mod graph;
 mod online;
 mod report;
