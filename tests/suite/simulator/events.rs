@@ -10,7 +10,7 @@ use meetbridge::simulator::{
 use serde_json::{Value, json};
 
 use super::client::{Answer, Client, clock, encode, start, start_with};
-use super::{KEY, filter};
+use super::{KEY, filter, one};
 
 const PROPERTY: &str = "String {a3b0c1d2-0000-4000-8000-000000000001} Name MeetingBridgeKey";
 const UPN: &str = "organizer@simulator.example";
@@ -711,7 +711,8 @@ async fn more_than_four_parts_of_a_batch_for_one_mailbox_are_throttled() {
         .expect(200);
     let status = |id: u32| {
         let parts = answer.body["responses"].as_array().unwrap();
-        let part = parts.iter().find(|part| part["id"] == id.to_string());
+        let wanted = json!(id.to_string());
+        let part = parts.iter().find(|part| part["id"] == wanted);
         part.unwrap()["status"].as_u64().unwrap()
     };
     let statuses: Vec<_> = (1..=7).map(status).collect();
@@ -758,4 +759,58 @@ async fn faults_strike_the_event_with_a_key() {
     simulator.script(fault(Endpoint::EventDelete, Effect::LostAfter));
     assert!(client.request("DELETE", &path, None).send().await.is_err());
     client.get(&path).await.expect(404);
+}
+
+#[tokio::test]
+async fn the_meeting_behind_an_event_takes_settings() {
+    let (_simulator, client) = start(|_| {}).await;
+    let made = client.post(&events(ORGANIZER), &event()).await.expect(201);
+    let url = made.body["onlineMeeting"]["joinUrl"].as_str().unwrap();
+    let found = client
+        .get(&filter(ORGANIZER, &format!("JoinWebUrl eq '{url}'")))
+        .await;
+    let id = found.body["value"][0]["id"].as_str().unwrap().to_owned();
+    let lobby = json!({"lobbyBypassSettings": {"scope": "organizer"}});
+    let patched = client.patch(&one(ORGANIZER, &id), &lobby).await.expect(200);
+    assert_eq!(patched.body["lobbyBypassSettings"]["scope"], "organizer");
+    let got = client
+        .get(&one_event(ORGANIZER, made.text("id")))
+        .await
+        .expect(200);
+    assert_eq!(got.body, made.body);
+}
+
+#[tokio::test]
+async fn the_parts_of_a_batch_have_preferences_of_their_own() {
+    let (simulator, client) = start(|settings| settings.outlook.page = 1).await;
+    let part = |id: &str, prefer: &str| {
+        let mut body = event();
+        body["transactionId"] = id.into();
+        json!({"id": id, "method": "POST", "url": format!("/users/{ORGANIZER}/events"), "body": body,
+               "headers": {"Content-Type": "application/json", "Prefer": prefer}})
+    };
+    let list = json!({"id": "3", "method": "GET", "url": format!("/users/{ORGANIZER}/events"),
+                      "dependsOn": ["1", "2"]});
+    let parts = [part("1", r#"IdType="ImmutableId""#), part("2", ""), list];
+    let answer = client
+        .post("/v1.0/$batch", &json!({"requests": parts}))
+        .await;
+    let answer = answer.expect(200);
+    let body = |id: &str| {
+        let parts = answer.body["responses"].as_array().unwrap();
+        let part = parts.iter().find(|part| part["id"] == id).unwrap();
+        part["body"].clone()
+    };
+    let state = simulator.snapshot();
+    let ids: Vec<_> = state
+        .events(KEY)
+        .iter()
+        .map(|event| event.id.clone())
+        .collect();
+    assert_eq!(body("1")["id"], ids[0]);
+    assert_ne!(body("2")["id"], ids[1]);
+    let next = body("3")["@odata.nextLink"].as_str().unwrap().to_owned();
+    let next = next.strip_prefix(&simulator.graph_url()).unwrap();
+    let second = client.get(next).await.expect(200);
+    assert_eq!(second.body["value"][0]["id"], body("2")["id"]);
 }

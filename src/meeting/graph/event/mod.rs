@@ -119,6 +119,10 @@ impl Mirrors<'_> {
         };
         let place = self.place(wanted, mirror(wanted));
         let event = self.change(&place, id, &change).await?;
+        // Whoever edits its body may take the meeting from the event; the next one is another meeting.
+        if !event.is_of(&meeting.join_url) {
+            return Err(MeetingError::Gone);
+        }
         let url = meeting.join_url.clone();
         let changed = self.described(wanted, event, url, Some(meeting)).await?;
         Ok(Meeting {

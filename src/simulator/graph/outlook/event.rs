@@ -154,6 +154,14 @@ impl Event {
         format!("{REGULAR}{}", BASE64URL.encode(&digest.finalize()))
     }
 
+    /// Whether this is its id in the form that is asked for.
+    pub(super) fn has_id(&self, id: &str, immutable: bool) -> bool {
+        match immutable {
+            true => self.id == id,
+            false => id.starts_with(REGULAR) && self.shown_id(false) == id,
+        }
+    }
+
     pub(super) fn changed(&mut self, now: DateTime<Utc>) {
         self.changes += 1;
         self.modified = now;

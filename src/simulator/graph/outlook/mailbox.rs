@@ -51,10 +51,9 @@ impl Mailboxes {
 
     /// The key of the event with this id, of either form.
     pub(crate) fn key_of(&self, id: &str) -> Option<&str> {
-        let events = self.0.values().flat_map(|mailbox| &mailbox.events);
-        let mut named =
-            events.filter(|event| event.shown_id(true) == id || event.shown_id(false) == id);
-        named.next()?.key.as_deref()
+        let mut events = self.0.values().flat_map(|mailbox| &mailbox.events);
+        let named = events.find(|event| event.has_id(id, true) || event.has_id(id, false));
+        named?.key.as_deref()
     }
 
     /// An event that lies in some calendar, by one of its ids or its key, and the object id of its user.
@@ -62,8 +61,8 @@ impl Mailboxes {
         let is_it = |event: &&Event| {
             let key = event.key.as_ref();
             event.place == Place::Calendar
-                && (event.shown_id(true) == name
-                    || event.shown_id(false) == name
+                && (event.has_id(name, true)
+                    || event.has_id(name, false)
                     || key.is_some_and(|key| key == name))
         };
         self.0.values().find_map(|mailbox| {
@@ -126,7 +125,7 @@ impl Mailbox {
 
     /// The event with this id in this form, wherever it is.
     pub(super) fn event(&mut self, id: &str, immutable: bool) -> Option<&mut Event> {
-        let is_it = |event: &&mut Event| event.shown_id(immutable) == id;
+        let is_it = |event: &&mut Event| event.has_id(id, immutable);
         self.events.iter_mut().find(is_it)
     }
 
