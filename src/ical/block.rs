@@ -151,6 +151,24 @@ pub(super) fn render_html(
     block + "</p>"
 }
 
+/// A join block in plain text as HTML, as [`render_html`] gives it.
+pub(super) fn text_to_html(block: &str, ascii: bool) -> String {
+    let lines = block.lines().map(str::trim);
+    let mut lines = lines.filter(|line| !line.is_empty() && *line != FENCE);
+    let title = html::escape(lines.next().unwrap_or_default(), ascii);
+    let mut block = format!("{HTML_FENCE}<p>{title}");
+    for line in lines {
+        let url = line.rsplit_once(": ").map(|(_, value)| value);
+        let url = url.filter(|value| web(&Some((*value).to_owned())).is_some());
+        let label = line.strip_suffix(url.unwrap_or_default()).unwrap_or(line);
+        block += &format!("<br>{}", html::escape(label, ascii));
+        if let Some(url) = url.map(|url| html::escape(url, ascii)) {
+            block += &format!("<a href=\"{url}\">{url}</a>");
+        }
+    }
+    block + "</p>"
+}
+
 /// The end of the join block in HTML. Its spelling says, to whoever takes the block out again, whether a
 /// folding of ours follows it.
 pub(super) fn html_end(padding: usize, folded: bool) -> String {

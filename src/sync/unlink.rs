@@ -127,7 +127,7 @@ impl Bridge {
             }
             scope = Scope::Only(again);
         }
-        self.make_public(calendar, &mut done.report).await;
+        self.publish(calendar, false, &mut done.report).await;
         if end_meetings {
             self.end_unlinked(calendar, what, &mut done).await?;
         }

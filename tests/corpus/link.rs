@@ -795,6 +795,7 @@ impl Calendar for Shelf {
             id,
             version,
             bytes: bytes.into(),
+            origins: Default::default(),
             modified,
         });
         let complete = Found::Complete {

@@ -1,8 +1,10 @@
 //! `meetbridge check`: configuration, files and permissions; `--online` asks the services, too.
 //!
-//! `report`: what is told, and how · `online`: what is asked · `graph`, `mailboxes`, `accounts`: of whom.
+//! `report`: what is told, and how · `online`: what is asked · `graph`, `mailboxes`, `accounts`, `feeds`: of
+//! whom.
 
 mod accounts;
+mod feeds;
 mod graph;
 mod mailboxes;
 mod online;
