@@ -2,9 +2,10 @@
 //! `check --online` says of mailboxes.
 
 use meetbridge::simulator::{
-    Endpoint, EventState, Mailbox, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN, ORGANIZER_WITHOUT_POLICY,
-    Provider, Settings,
+    Effect, Endpoint, EventState, Fault, FilterMiss, Mailbox, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN,
+    ORGANIZER_WITHOUT_POLICY, Provider, Scripted, Settings, Times,
 };
+use serde_json::json;
 
 use super::support::{Ended, GUEST, Setup, TEAM, TITLE, World, single, unfold};
 
@@ -344,6 +345,71 @@ fn each_api_takes_its_own_permission() {
         let is_linked = world.get("a.ics").contains("X-MEETBRIDGE-MEETING");
         assert_eq!(is_linked, code == 0, "{api} {role}");
     }
+}
+
+#[test]
+fn a_role_of_exchange_does_not_show_in_the_token() {
+    let answer = |status, body| {
+        let effect = Effect::Answer(Scripted {
+            status,
+            body: Some(body),
+            retry_after: None,
+        });
+        Fault::next(Endpoint::Calendar, effect).times(Times::Forever)
+    };
+    let teams = "teamsForBusiness";
+    let providers = json!({
+        "allowedOnlineMeetingProviders": [teams],
+        "defaultOnlineMeetingProvider": teams,
+    });
+    let denied = json!({"error": {"code": "ErrorAccessDenied", "message": "Access is denied."}});
+    // One permission to read lets the calendar be read, too, and says nothing of a role.
+    for (role, status, body, code, said) in [
+        (
+            "User.Read.All",
+            200,
+            &providers,
+            0,
+            "note: the token does not name Calendars.ReadWrite",
+        ),
+        (
+            "Calendars.Read",
+            200,
+            &providers,
+            1,
+            "error: the token lacks the permission Calendars.ReadWrite",
+        ),
+        (
+            "User.Read.All",
+            403,
+            &denied,
+            1,
+            "error: the token lacks the permission Calendars.ReadWrite",
+        ),
+        (
+            "Calendars.ReadWrite",
+            403,
+            &denied,
+            1,
+            "Graph forbids the Outlook calendar (HTTP 403, ErrorAccessDenied)",
+        ),
+    ] {
+        let meeting = format!("{EVENT}show = []\n");
+        let world = world_with(ORGANIZER, &meeting, roles(&[role]));
+        world.simulator.script(answer(status, body.clone()));
+        check(&world).says(code, &[]).shows(&[said]);
+    }
+}
+
+#[test]
+fn what_leaves_open_whether_online_meetings_are_let_through_is_not_told_as_a_fault() {
+    let world = world_with(ORGANIZER, EVENT, |settings| {
+        settings.manners.filter_miss = FilterMiss::NotFound;
+        roles(&["OnlineMeetings.ReadWrite.All", "Calendars.ReadWrite"])(settings);
+    });
+    let ended = check(&world);
+    ended.says(0, &[]);
+    assert!(!ended.out.contains("left out of"), "{ended}");
 }
 
 #[test]
