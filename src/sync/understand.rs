@@ -17,8 +17,7 @@ use crate::log;
 use crate::meeting::{Applied, Details, Meeting};
 use crate::model::{CalendarName, Generation, JoinUrl, ResourceId, Uid};
 use crate::plan::{
-    Ask, Decided, Decision, Standing, Style, Why, assumed_span, decide, key_of,
-    stamp, wants_out,
+    Ask, Decided, Decision, Standing, Style, Why, assumed_span, decide, key_of, stamp, wants_out,
 };
 use crate::state::{Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
