@@ -297,6 +297,11 @@ fn subscription(
     )
 }
 
+/// As what meetings are made for the calendars of a table.
+pub(super) fn form(_: &config::Calendar) -> Form {
+    Form::default()
+}
+
 /// The calendar `name` behind `port`, as its table says.
 pub(super) fn watched(
     calendar: &config::Calendar,
@@ -317,7 +322,7 @@ pub(super) fn watched(
         location: calendar.location,
         show: calendar.show.clone(),
         new_links_per_day: calendar.new_links_per_day,
-        form: Form::default(),
+        form: form(calendar),
     }
 }
 

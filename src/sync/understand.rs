@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
+use super::exchange::carried;
 use super::keeps::learn;
 use super::losses;
 use super::reading::{self, Content};
@@ -20,7 +21,7 @@ use crate::plan::{
     Ask, Decided, Decision, Standing, Style, Why, assumed_span, decide, key_of, marked_generation,
     stamp, wants_out,
 };
-use crate::state::{Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
+use crate::state::{Former, Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
 /// How many conference links of an event are looked up among the known meetings.
 const LOOKED_UP: usize = 8;
@@ -55,6 +56,10 @@ pub struct Planned {
     pub link: Option<Link>,
     /// Its meeting, remembered or found in it.
     pub meeting: Option<MeetingRecord>,
+    /// A former meeting of its key, whose link it carries.
+    pub former: Option<Box<Former>>,
+    /// Its meeting is about to be replaced by another one, at this calendar's wish.
+    pub moving: bool,
     /// The generation of its meeting's key.
     pub generation: Generation,
     /// Link and meeting were found in the event and are not remembered yet.
@@ -208,7 +213,7 @@ impl Bridge {
         let meeting = match &link {
             Some(link) => self.meeting_of(calendar, &event, link)?,
             None => match self.meeting_in(&event, None, |known| known.uid == event.uid)? {
-                Some(carried) => Some(carried),
+                Some((_, carried)) => Some(carried),
                 None => {
                     let generation = marked_generation(&event).unwrap_or(0);
                     let external_id = ExternalId::of(&event.uid, generation);
@@ -217,6 +222,16 @@ impl Bridge {
                 }
             },
         };
+        let (mut former, mut moving) = (None, false);
+        if let Some(known) = &meeting {
+            let formers = self.state.formers(&known.organizer, &known.external_id)?;
+            let own = &known.meeting.join_url;
+            let is_own = |former: &Former| former.record.meeting.join_url == *own;
+            moving = formers
+                .iter()
+                .any(|former| is_own(former) && former.calendar == calendar.name);
+            former = carried(&event, formers, own).map(Box::new);
+        }
         let marked = || marked_generation(&event).unwrap_or(0);
         Ok(Planned {
             generation: link.as_ref().map_or_else(marked, |link| link.generation),
@@ -225,6 +240,8 @@ impl Bridge {
             decided: Decided::default(),
             link,
             meeting,
+            former,
+            moving,
             adopted: false,
             unchanged_since,
             uid: Standing::Proven,
@@ -243,7 +260,7 @@ impl Bridge {
         let (event, own) = (&planned.event, planned.meeting.as_ref());
         let own = own.map(|m| &m.meeting.join_url);
         let another = self.meeting_in(event, own, |known| known.uid != event.uid)?;
-        let foreign_meeting = another.map(|known| known.meeting.join_url);
+        let foreign_meeting = another.map(|(url, _)| url);
         planned.decided = {
             let ask = self.ask(context, planned, foreign_meeting.as_ref());
             decide(&ask)
@@ -253,6 +270,12 @@ impl Bridge {
             join_url,
         } = planned.decided.what.clone()
         {
+            let own = planned.meeting.as_ref().map(|m| &m.meeting.join_url);
+            if own.is_some_and(|own| *own != join_url) {
+                // Its key has another meeting in another resource; nothing tells which is the former one.
+                planned.decided = Decided::default();
+                return Ok(());
+            }
             let ask = self.ask(context, planned, None);
             let mut key = key_of(&ask, generation);
             if let Some(known) = &planned.meeting {
@@ -274,6 +297,7 @@ impl Bridge {
                 gone: None,
                 cancelled: planned.event.cancelled.then_some(now),
                 closed: false,
+                former: false,
             });
             if planned.meeting.is_none() {
                 planned.meeting = Some(found_meeting(
@@ -288,6 +312,12 @@ impl Bridge {
             planned.generation = generation;
             planned.decided = decide(&self.ask(context, planned, None));
         }
+        if planned.out().is_some()
+            && let Some(former) = planned.shown_former()
+        {
+            // What goes is what is there.
+            planned.meeting = Some(former.clone());
+        }
         Ok(())
     }
 
@@ -298,6 +328,7 @@ impl Bridge {
         foreign_meeting: Option<&'a JoinUrl>,
     ) -> Ask<'a> {
         let calendar = context.calendar;
+        let former = planned.former.as_ref();
         let is_outdated = |rewriting| self.is_outdated(calendar, planned, rewriting);
         let ask = Ask {
             now: context.now,
@@ -311,6 +342,8 @@ impl Bridge {
             link: planned.link.as_ref(),
             meeting: planned.meeting.as_ref(),
             foreign_meeting,
+            former: former.map(|former| &former.record.meeting.join_url),
+            moves: self.moves(calendar, planned, context.rewriting),
             outdated: context.rewriting.is_some_and(is_outdated),
             traces: false,
             unchanged_since: planned.unchanged_since,
@@ -319,7 +352,7 @@ impl Bridge {
         };
         // Looked for only when it matters: that costs another reading of the resource.
         let traces = wants_out(&ask)
-            .zip(ask.meeting)
+            .zip(planned.shown_former().or(ask.meeting))
             .is_some_and(|(out, known)| {
                 let join_url = &known.meeting.join_url;
                 context.traces.any(ask.event, join_url, out, context.now)
@@ -327,13 +360,14 @@ impl Bridge {
         Ask { traces, ..ask }
     }
 
-    /// The first of the meetings whose join URLs are in the event, `own` apart, that `wanted` accepts.
+    /// The first of the meetings whose join URLs are in the event, `own` apart, that `wanted` accepts, and
+    /// that URL: it is the meeting's own, or that of one which the meeting has replaced.
     fn meeting_in(
         &self,
         event: &Event,
         own: Option<&JoinUrl>,
         wanted: impl Fn(&MeetingRecord) -> bool,
-    ) -> Result<Option<MeetingRecord>, StateError> {
+    ) -> Result<Option<(JoinUrl, MeetingRecord)>, StateError> {
         let links = event.components.iter().flat_map(|c| &c.links);
         let is_own = |url: &str| own.is_some_and(|own| own.expose() == url);
         for link in links
@@ -341,9 +375,14 @@ impl Bridge {
             .take(LOOKED_UP)
         {
             let url = JoinUrl::new(link.url.clone());
-            let known = self.state.meeting_with_url(&url)?;
+            let mut known = self.state.meeting_with_url(&url)?;
+            if known.is_none()
+                && let Some(Former { record, .. }) = self.state.former_with_url(&url)?
+            {
+                known = self.state.meeting(&record.organizer, &record.external_id)?;
+            }
             if let Some(known) = known.filter(&wanted) {
-                return Ok(Some(known));
+                return Ok(Some((url, known)));
             }
         }
         Ok(None)
@@ -369,9 +408,16 @@ impl Bridge {
                 log::event!(LINK_ADOPTED, calendar = %calendar.name, uid = %planned.event.uid);
                 continue;
             }
+            if planned.moving && calendar.form.is_of(&meeting.meeting) {
+                self.calls_off(meeting)?;
+            }
             let shown = has_link(calendar, planned, meeting);
             let out = stays_out(planned, link);
-            let read = losses::as_read(&planned.event, link, shown, out, now);
+            let former = match calendar.port.is_derived() {
+                true => link.former,
+                false => planned.shown_former().is_some(),
+            };
+            let read = losses::as_read(&planned.event, link, shown, former, out, now);
             if read != *link {
                 links.push(read);
             }
@@ -461,7 +507,8 @@ pub(super) fn has_link(calendar: &Watched, planned: &Planned, meeting: &MeetingR
             planned.decided.what,
             Decision::Leave(Why::OptedOut | Why::ForeignLink(_))
         );
-    kept || write::shows(&planned.event, &meeting.meeting.join_url)
+    kept || planned.shown_former().is_some()
+        || write::shows(&planned.event, &meeting.meeting.join_url)
 }
 
 /// Whether the UIDs in a resource count as ones that stay: an earlier reading has shown them.
