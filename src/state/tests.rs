@@ -1100,7 +1100,7 @@ fn a_file_of_version_1_is_brought_up_to_date_and_keeps_what_it_knows() {
     assert_eq!(record.rules, "", "every event is decided again");
     assert!(!links[0].former);
     let by_form = state.links_by_form(&team()).unwrap();
-    assert_eq!(by_form, [(meeting.meeting.clone(), 1)]);
+    assert_eq!(by_form, [(meeting.meeting, 1)]);
     let formers = state.formers(&links[0].organizer, &links[0].external_id);
     assert_eq!(formers.unwrap(), []);
     drop(state);
