@@ -11,8 +11,8 @@ use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::call::Call;
 use super::errors::{Aim, Caller, Fault, classify};
-use super::online_meeting::Call;
 use super::pace::Busy;
 use super::wire::{self, Change, Found};
 use crate::meeting::{

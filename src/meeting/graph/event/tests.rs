@@ -1,0 +1,1 @@
+//! Tables on the pure parts: requests and answers of the Calendar API.
