@@ -13,7 +13,7 @@ use super::select::{
 };
 use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
 use super::version::{ATTEMPTS, is_dropped, is_restored, is_same};
-use super::whose::{Whose, copied, marked, whose};
+use super::whose::{Whose, copied, marked, shows_any, whose};
 use super::why::Why;
 use crate::ical::event::Next;
 use crate::ical::write;
@@ -99,7 +99,7 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     if let Some(out) = wants_out(ask) {
         return take_out(ask, link, out);
     }
-    if !write::shows(event, join_url) {
+    if !shows_any(ask, join_url) {
         return if link.phase == Phase::Seen && !is_restored(event, link) {
             leave(Why::LinkRemoved)
         } else {
@@ -121,10 +121,21 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     if is_opted_out(event) || has_opt_out_mark(event) {
         return leave(Why::OptedOut);
     }
-    let replaces = copied(ask, link, join_url);
     let lacking = lacking(event, join_url, ask.location, ask.drops);
-    if ask.outdated || replaces.is_some() || !lacking.is_empty() {
-        if !ask.outdated && is_dropped(event, link) {
+    // A former link beside one that is whole is a mention of it.
+    let is_whole = write::shows(event, join_url) && lacking.is_empty();
+    let former = ask.former.filter(|_| !is_whole).cloned();
+    let replaces = copied(ask, link, join_url).or(former);
+    if ask.moves
+        && let Some(end) = in_progress_until(meeting, ask.now)
+    {
+        return Decided {
+            what: Decision::Leave(Why::InProgress),
+            due: Some(end),
+        };
+    }
+    if ask.moves || ask.outdated || replaces.is_some() || !lacking.is_empty() {
+        if !ask.moves && !ask.outdated && is_dropped(event, link) {
             return leave(Why::DoesNotStick);
         }
         if skips(event, rules) {
@@ -140,6 +151,7 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
                 what: Decision::Leave(Why::Settling),
                 due: Some(at),
             },
+            _ if ask.moves => now(Decision::Move { span }),
             _ if ask.outdated && replaces.is_none() => now(Decision::Rewrite { span }),
             _ => now(Decision::Write { replaces }),
         };
@@ -162,7 +174,10 @@ fn attach_again(ask: &Ask<'_>, own: &JoinUrl) -> Decided {
     if let Some(provider) = foreign_link(event, &ours) {
         return leave(Why::ForeignLink(provider));
     }
-    now(Decision::Write { replaces })
+    match event.next {
+        Next::At(span) if ask.moves => now(Decision::Move { span }),
+        _ => now(Decision::Write { replaces }),
+    }
 }
 
 /// A link that is to go: it does when the event has settled, unless its calendar puts it back.

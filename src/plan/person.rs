@@ -9,10 +9,9 @@ use super::ask::Ask;
 use super::select::not_organized;
 use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
 use super::version::is_restored;
-use super::whose::copied;
+use super::whose::{copied, shows_any};
 use super::why::Why;
 use crate::ical::event::{Component, Event, FoundLink, Next, Provider};
-use crate::ical::write;
 use crate::model::JoinUrl;
 use crate::state::Phase;
 
@@ -108,7 +107,7 @@ pub fn wants_out(ask: &Ask<'_>) -> Option<Out> {
     {
         return None;
     }
-    if !write::shows(event, own) {
+    if !shows_any(ask, own) {
         let removed =
             link.phase == Phase::Seen && !is_restored(event, link) && !has_opt_out_mark(event);
         return removed.then_some(Out::Removed);
@@ -120,11 +119,8 @@ pub fn wants_out(ask: &Ask<'_>) -> Option<Out> {
         return None;
     }
     let replaced = copied(ask, link, own);
-    let own_or_replaced = |found: &&FoundLink| {
-        replaced
-            .as_ref()
-            .is_none_or(|url| url.expose() != found.url)
-    };
+    let replaced = replaced.as_ref().or(ask.former);
+    let own_or_replaced = |found: &&FoundLink| replaced.is_none_or(|url| url.expose() != found.url);
     let whole = of_the_whole(event)
         .flat_map(|component| &component.links)
         .filter(own_or_replaced)

@@ -9,6 +9,7 @@ mod act;
 mod brakes;
 mod edit;
 mod endings;
+mod exchange;
 mod halt;
 mod job;
 mod keeps;
@@ -319,13 +320,14 @@ impl Watched {
     /// decided again.
     fn fingerprint(&self, meetings_per_month: u32) -> String {
         let all = format!(
-            "{} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {} {}",
+            "{} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {} {}",
             env!("CARGO_PKG_VERSION"),
             self.rules,
             self.organizer,
             self.organizers,
             self.language,
             self.style,
+            self.form,
             self.zone,
             self.location,
             self.show,
