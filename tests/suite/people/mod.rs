@@ -91,6 +91,22 @@ fn a_link_that_was_taken_out_stays_out_where_its_event_is_moved() {
     plays(one(&[What::RemoveAll, What::Move]));
 }
 
+#[test]
+fn a_link_comes_back_though_another_event_is_mentioned_meanwhile() {
+    plays(beside_another(one(&[
+        What::Tag,
+        What::Mention,
+        What::Untag,
+    ])));
+}
+
+#[test]
+fn a_tag_that_took_a_link_out_keeps_none_out_when_it_goes_elsewhere() {
+    let mut story = one(&[What::Tag, What::Move, What::Move, What::Untag]);
+    story.acts[0].hasty = true;
+    plays(story);
+}
+
 /// A story of one event that says nothing of when it was changed.
 fn one(acts: &[What]) -> Story {
     let event = generate::Event {
@@ -113,6 +129,16 @@ fn one(acts: &[What]) -> Story {
         acts: acts.iter().map(act).collect(),
         ..Story::default()
     }
+}
+
+/// The same with another event in another resource, to which nothing is done.
+fn beside_another(mut story: Story) -> Story {
+    let other = generate::Event {
+        n: 2,
+        ..story.resources[0][0].clone()
+    };
+    story.resources.push(vec![other]);
+    story
 }
 
 /// The same, all of it between two passes.
