@@ -3,7 +3,7 @@
 //! A story comes from one seed: a calendar ([`generate`]), how its store behaves ([`server`]), and what
 //! people do ([`user`]). It is played ([`run`]) against the bridge with everything outside in memory
 //! ([`world`]); after each act the calendar comes to rest, and [`model`] says what must stand there.
-//! Promises 1, 2, 6, 7, 12 and 13 are asked of each story, promise 8 of those in [`mass`].
+//! Promises 1, 2, 5, 6, 7, 12 and 13 are asked of each story, promise 8 of those in [`mass`].
 //!
 //! A story that fails is made smaller as far as it still fails, and printed with the command that plays
 //! it again:
@@ -89,6 +89,11 @@ fn a_join_url_that_is_left_in_one_place_counts_whatever_its_host_is() {
 #[test]
 fn a_link_that_was_taken_out_stays_out_where_its_event_is_moved() {
     plays(one(&[What::RemoveAll, What::Move]));
+}
+
+#[test]
+fn a_mention_of_another_event_outlives_the_state() {
+    plays(beside_another(one(&[What::Mention, What::LoseState])));
 }
 
 #[test]
