@@ -172,9 +172,36 @@ impl ExternalId {
     }
 }
 
-/// Graph's `id` of a meeting: opaque.
+/// Graph's `id` of what a meeting is there by: opaque text, and of which kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct MeetingId(pub String);
+#[serde(untagged)]
+pub enum MeetingId {
+    /// An onlineMeeting.
+    OnlineMeeting(String),
+    /// An event in the organizer's Outlook calendar: the immutable id.
+    Event {
+        /// The id.
+        event: String,
+    },
+}
+
+impl MeetingId {
+    /// The id of an onlineMeeting.
+    pub fn online_meeting(&self) -> Option<&str> {
+        match self {
+            Self::OnlineMeeting(id) => Some(id),
+            Self::Event { .. } => None,
+        }
+    }
+
+    /// The id of an Outlook event.
+    pub fn event(&self) -> Option<&str> {
+        match self {
+            Self::OnlineMeeting(_) => None,
+            Self::Event { event } => Some(event),
+        }
+    }
+}
 
 /// A meeting's `joinWebUrl`: opaque, kept byte for byte, and a secret, so it never shows in a log.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -55,6 +55,7 @@ async fn make(home: &Path, in_flight: usize, calls: usize) -> Result<Cost> {
             end: start + TimeDelta::hours(1),
         },
         language: "en-US".into(),
+        form: Default::default(),
     };
     // The token, which is asked for once an hour.
     meetings.ensure(&wanted(0)).await?;

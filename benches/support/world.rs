@@ -117,6 +117,7 @@ pub(crate) fn assemble_for(home: &Path, in_flight: usize) -> Result<Parts> {
         authority_url: config.graph.authority_url.clone(),
         sign_in: config.graph.sign_in.clone(),
         in_flight,
+        mirrors: false,
     };
     let client = Client::new(&ClientOptions::default())?;
     let meetings = GraphMeetings::new(
@@ -168,6 +169,7 @@ pub(crate) fn watched(
         location: table.location,
         show: table.show.clone(),
         new_links_per_day: table.new_links_per_day,
+        form: Default::default(),
     }
 }
 

@@ -154,6 +154,7 @@ pub(super) fn graph_settings(config: &Config) -> GraphSettings {
         authority_url: config.graph.authority_url.clone(),
         sign_in: config.graph.sign_in.clone(),
         in_flight: GraphSettings::IN_FLIGHT,
+        mirrors: config.calendars.iter().any(|one| one.api.is_mirror()),
     }
 }
 
@@ -251,7 +252,13 @@ fn source(
             let account = Account::new(config, calendar, server, shared)?;
             return Ok(Source::Account(Arc::new(account)));
         }
-        config::Source::Feed(subscribed) => subscription(config, calendar, subscribed, shared)?,
+        config::Source::Feed(subscribed) => feed::open(
+            feed_settings(config, calendar, subscribed, shared),
+            shared.windows.clone(),
+            shared.notes.clone(),
+            clock,
+            shared.random.clone(),
+        )?,
     };
     Ok(Source::Calendar(Kept {
         calendar: Arc::new(watched(calendar, calendar.name.clone(), port)),
@@ -259,13 +266,13 @@ fn source(
     }))
 }
 
-/// The feed of a `[[calendar.feed]]` table. Sends nothing.
-fn subscription(
+/// What the feed of a `[[calendar.feed]]` table needs.
+pub(super) fn feed_settings(
     config: &Config,
     calendar: &config::Calendar,
     subscribed: &config::Feed,
     shared: &Shared,
-) -> Result<Arc<dyn Calendar>, ClientError> {
+) -> FeedSettings {
     let place = |role: &str, url: &url::Url, credentials: &Credentials| PlaceSettings {
         scope: format!("{role}:{}", calendar.name),
         url: url.clone(),
@@ -280,20 +287,13 @@ fn subscription(
         }
         config::Publish::Source => Publish::Source,
     };
-    let settings = FeedSettings {
+    FeedSettings {
         name: calendar.name.to_string(),
         source: place("feed", &subscribed.url, &subscribed.credentials),
         poll: subscribed.poll,
         publish,
         directory: config.state_directory.clone(),
-    };
-    feed::open(
-        settings,
-        shared.windows.clone(),
-        shared.notes.clone(),
-        shared.clock.clone(),
-        shared.random.clone(),
-    )
+    }
 }
 
 /// The calendar `name` behind `port`, as its table says.
@@ -304,6 +304,7 @@ pub(super) fn watched(
 ) -> Watched {
     Watched {
         style: calendar.style.within(&name),
+        form: calendar.api.form(&name),
         name,
         port,
         organizer: calendar.organizer.clone(),

@@ -7,6 +7,7 @@ use toml::de::DeTable;
 use tracing::Level;
 use url::Url;
 
+use super::api::Fit;
 use super::calendars::{self, Context, Settings};
 use super::fault::{Fault, Text};
 use super::table::{Collector, Table, Wrong};
@@ -118,7 +119,6 @@ fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -
     let log = log(file.table("log"));
     let mut meeting = file.table("meeting");
     let defaults = Settings::read(&mut meeting);
-    meeting.finish();
     let old_lobby_names = defaults.style.old_lobby_name.into_iter().collect();
     let mut context = Context {
         defaults,
@@ -127,6 +127,7 @@ fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -
         allow_http: network.allow_http,
         time_zone_assumed: false,
         old_lobby_names,
+        fit: Fit::default(),
     };
     let has_calendars = file.has("calendar");
     let calendars = calendars::calendars(file.table("calendar"), &mut context);
@@ -136,6 +137,8 @@ fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -
             "add [[calendar.directory]] with a name and a path, or [[calendar.caldav]]",
         );
     }
+    context.fit.tell(&meeting);
+    meeting.finish();
     file.finish();
     Some(Config {
         state_directory: directory?,

@@ -393,6 +393,7 @@ mod tests {
             location: Location::Url,
             show: Vec::new(),
             new_links_per_day: 1,
+            form: crate::meeting::Form::default(),
         })
     }
 

@@ -3,12 +3,14 @@
 pub mod graph;
 mod settings;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::settings::{Applied, Chat, LobbyScope, Presenters, Setting, Settings};
-use crate::model::{ExternalId, JoinUrl, MeetingId, OrganizerId, Span};
+use crate::model::{CalendarName, ExternalId, JoinUrl, MeetingId, OrganizerId, Span};
 
 /// The meeting an event should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,56 @@ pub struct Wanted {
     pub span: Span,
     /// BCP 47 tag of the language of its join information.
     pub language: String,
+    /// As what it is made, where there is none yet.
+    pub form: Form,
+}
+
+/// As what a meeting is made. Only the meeting service looks into it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// An online meeting, which stands in nobody's calendar.
+    #[default]
+    OnlineMeeting,
+    /// An event in the organizer's Outlook calendar.
+    CalendarEvent(Arc<Mirror>),
+}
+
+impl Form {
+    /// Whether the meeting is there in this form, as far as is known.
+    pub fn is_of(&self, meeting: &Meeting) -> bool {
+        match (self, &meeting.id) {
+            (_, None) => true,
+            (Self::OnlineMeeting, Some(id)) => matches!(id, MeetingId::OnlineMeeting(_)),
+            (Self::CalendarEvent(_), Some(id)) => matches!(id, MeetingId::Event { .. }),
+        }
+    }
+}
+
+/// The Outlook event that stands for an event of a calendar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// The name of the calendar that it mirrors.
+    pub origin: CalendarName,
+    /// The name of the Outlook calendar that it is put into; `None`: the organizer's default one.
+    pub calendar: Option<String>,
+    /// How its time is shown to others.
+    pub show_as: ShowAs,
+}
+
+/// Graph's `freeBusyStatus`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShowAs {
+    /// Free.
+    #[default]
+    Free,
+    /// Tentative.
+    Tentative,
+    /// Busy.
+    Busy,
+    /// Out of office.
+    OutOfOffice,
+    /// Working elsewhere.
+    WorkingElsewhere,
 }
 
 /// A meeting as the service described it. Always complete: a partial answer is an error, never this.

@@ -1477,7 +1477,7 @@ fn meeting_record(uid: &str) -> MeetingRecord {
 fn full_meeting(text: &str) -> Meeting {
     let some = || Some(text.to_owned());
     Meeting {
-        id: Some(MeetingId(text.to_owned())),
+        id: Some(MeetingId::OnlineMeeting(text.to_owned())),
         join_url: JoinUrl::new(format!("https://example.org/{text}")),
         span: Some(Span {
             start: at(1),

@@ -43,7 +43,7 @@ fn ready(bytes: &[u8]) -> Vec<Ready> {
             external_id: ExternalId::of(&event.uid, 0),
             uid: event.uid.clone(),
             meeting: Meeting {
-                id: Some(MeetingId("id".to_owned())),
+                id: Some(MeetingId::OnlineMeeting("id".to_owned())),
                 join_url: JoinUrl::new(url),
                 span: None,
                 subject: None,
@@ -92,7 +92,13 @@ fn edited(bytes: &[u8], ready: &[Ready]) -> Edited {
         cancelled: None,
         closed: false,
     };
-    edit_bytes(bytes, ready, ready.iter().map(link).collect(), &context())
+    let document = Document::parse(bytes);
+    edit_bytes(
+        document,
+        ready,
+        ready.iter().map(link).collect(),
+        &context(),
+    )
 }
 
 fn uids(links: &[Link]) -> Vec<&str> {

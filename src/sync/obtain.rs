@@ -239,6 +239,7 @@ impl Bridge {
             subject: calendar.style.subject(&planned.event),
             span,
             language: calendar.language.clone(),
+            form: calendar.form.clone(),
         }
     }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::keeps::learn;
 use super::losses;
 use super::reading::{self, Content};
-use super::rewrite::Rewriting;
+use super::rewrite::{Rewriting, to_be_updated};
 use super::take_out::{Traces, stays_out};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
@@ -125,8 +125,8 @@ impl Bridge {
         resource: Resource,
         rewrite: Option<DateTime<Utc>>,
     ) -> Result<Understood, PassError> {
-        let bytes = resource.bytes.clone();
-        let content = reading::read_one(bytes, calendar.zone, self.clock.now()).await;
+        let part = reading::Part::of(&resource);
+        let content = reading::read_one(part, calendar.zone, self.clock.now()).await;
         let mut kept = self.state.calendar(&calendar.name)?.kept;
         Ok(self.decide_all(calendar, resource, content, rewrite, &mut kept)?)
     }
@@ -242,13 +242,11 @@ impl Bridge {
                 closed: false,
             });
             if planned.meeting.is_none() {
-                planned.meeting = Some(found_meeting(
-                    &planned.event,
-                    join_url,
-                    &key,
-                    &calendar.style,
-                    now,
-                ));
+                let found = found_meeting(&planned.event, join_url, &key, &calendar.style, now);
+                planned.meeting = Some(match calendar.port.is_outgrown(resource) {
+                    true => to_be_updated(found),
+                    false => found,
+                });
             }
             planned.adopted = true;
             planned.generation = generation;

@@ -11,17 +11,19 @@ use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::call::Call;
 use super::errors::{Aim, Caller, Fault, classify};
-use super::online_meeting::Call;
 use super::pace::Busy;
 use super::wire::{self, Change, Found};
-use crate::meeting::{Chat, DialIn, LobbyScope, Meeting, Presenters, Setting, Settings, Wanted};
+use crate::meeting::{
+    Chat, DialIn, Form, LobbyScope, Meeting, Presenters, Setting, Settings, Wanted,
+};
 use crate::model::{ExternalId, JoinUrl, MeetingId, OrganizerId, Span};
 
 const ID: &str = "MSphYWFhYWFhYS1iYmJiLWNjY2MtZGRkZC1lZWVlZWVlZWVlZWUqMCoqMTk6bWVldGluZ19SWGhoYlhCc1pVMWxaWFJwYm1kVWFISmxZV1F3TURBd01EQXdNREF4QHRocmVhZC52Mg==";
 
 /// The schemas and examples of Graph, which lie beside the project; says so where they do not.
-fn schemas() -> Option<PathBuf> {
+pub(super) fn schemas() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     let schemas = beside.join("shared/reference/graph-schema");
     if schemas.is_dir() {
@@ -32,32 +34,33 @@ fn schemas() -> Option<PathBuf> {
     None
 }
 
-fn example(schemas: &Path, name: &str) -> Vec<u8> {
+pub(super) fn example(schemas: &Path, name: &str) -> Vec<u8> {
     std::fs::read(schemas.join("examples").join(name)).unwrap()
 }
 
-fn time(text: &str) -> DateTime<Utc> {
+pub(super) fn time(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
 }
 
-fn span(start: &str, end: &str) -> Span {
+pub(super) fn span(start: &str, end: &str) -> Span {
     Span {
         start: time(start),
         end: time(end),
     }
 }
 
-fn organizer() -> OrganizerId {
+pub(super) fn organizer() -> OrganizerId {
     OrganizerId::new("aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee").unwrap()
 }
 
-fn wanted() -> Wanted {
+pub(super) fn wanted() -> Wanted {
     Wanted {
         organizer: organizer(),
         external_id: ExternalId::stored("event-uid-0001@example.org"),
         subject: Some("Planning".into()),
         span: span("2026-11-10T09:00:00Z", "2026-11-10T10:00:00Z"),
         language: "de-DE".into(),
+        form: Form::default(),
     }
 }
 
@@ -112,7 +115,11 @@ fn the_examples_are_read_as_what_they_are() {
         let body = example(&schemas, name);
         let verbatim: Value = serde_json::from_slice(&body).unwrap();
         let meeting = wire::meeting(&body).unwrap().complete().unwrap();
-        assert_eq!(meeting.id, Some(MeetingId(ID.into())), "{name}");
+        assert_eq!(
+            meeting.id,
+            Some(MeetingId::OnlineMeeting(ID.into())),
+            "{name}"
+        );
         assert_eq!(meeting.join_url.expose(), verbatim["joinWebUrl"], "{name}");
         assert_eq!(meeting.span, span, "{name}");
         assert_eq!(meeting.subject.as_deref(), Some(subject), "{name}");
@@ -133,7 +140,7 @@ fn the_examples_are_read_as_what_they_are() {
         assert_eq!(meeting.expires, expires, "{name}");
     }
     let one = wire::collection(&example(&schemas, "filter.joinWebUrl.200.json"));
-    assert_eq!(one.unwrap().unwrap().id, Some(MeetingId(ID.into())));
+    assert_eq!(one.unwrap().unwrap().id.as_deref(), Some(ID));
     let none = wire::collection(&example(&schemas, "filter.joinWebUrl.200.empty.json"));
     assert_eq!(none, Some(None));
 }
@@ -215,11 +222,7 @@ fn bodies_are_what_the_schemas_ask_for() {
     let Some(schemas) = schemas() else { return };
     let mut set: Vec<_> = settings().iter().map(wire::settings).collect();
     set.push(wire::settings(&everything()));
-    set.push(sent(&Call::close(
-        &root(),
-        &organizer(),
-        &MeetingId(ID.into()),
-    )));
+    set.push(sent(&Call::close(&root(), &organizer(), ID)));
     let patches = [patches.to_vec(), set].concat();
     for (schema, bodies) in [
         ("createOrGet", posts.to_vec()),
@@ -288,7 +291,7 @@ fn sent(call: &Call) -> Vec<u8> {
 
 #[test]
 fn a_meeting_is_closed_to_all_but_its_organizer() {
-    let call = Call::close(&root(), &organizer(), &MeetingId(ID.into()));
+    let call = Call::close(&root(), &organizer(), ID);
     let body: Value = serde_json::from_slice(&sent(&call)).unwrap();
     let closed = json!({"scope": "organizer", "isDialInBypassEnabled": false});
     assert_eq!(body, json!({"lobbyBypassSettings": closed}));
@@ -537,7 +540,7 @@ fn what_an_answer_leaves_out_stays_known() {
 
 #[test]
 fn requests_go_where_graph_expects_them() {
-    let id = MeetingId("a/b=*:@_?#%2".into());
+    let id = "a/b=*:@_?#%2";
     let url = JoinUrl::new("https://teams.example/19%3am?x='y'&p=1");
     let change = Change {
         span: Some(wanted().span),
@@ -559,16 +562,16 @@ fn requests_go_where_graph_expects_them() {
                 format!("{users}/createOrGet"),
             ),
             (
-                Call::patch(&root, &wanted(), &id, &change),
+                Call::patch(&root, &wanted(), id, &change),
                 "PATCH",
                 one.clone(),
             ),
             (
-                Call::apply(&root, &wanted(), &id, &Settings::default()),
+                Call::apply(&root, &wanted(), id, &Settings::default()),
                 "PATCH",
                 one.clone(),
             ),
-            (Call::get(&root, &wanted(), &id), "GET", one),
+            (Call::get(&root, &wanted(), id), "GET", one),
         ];
         for (call, method, url) in cases {
             let request = call.request(HeaderValue::from_static("Bearer t"), "try-1", false);
@@ -854,7 +857,10 @@ fn every_example_of_an_error_has_its_class() {
 }
 
 /// Does something to every object in a JSON value, the innermost first.
-fn each_object(value: &mut Value, change: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
+pub(super) fn each_object(
+    value: &mut Value,
+    change: &mut impl FnMut(&mut serde_json::Map<String, Value>),
+) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, change)),
         Value::Object(members) => {

@@ -54,7 +54,7 @@ impl Meetings for Service {
         let created = !inner.0.contains_key(&key);
         let n = inner.0.len();
         let meeting = inner.0.entry(key.clone()).or_insert_with(|| Meeting {
-            id: Some(MeetingId(format!("id-{key}"))),
+            id: Some(MeetingId::OnlineMeeting(format!("id-{key}"))),
             join_url: JoinUrl::new(format!(
                 "https://teams.microsoft.com/l/meetup-join/19%3ameeting_{n}%40thread.v2/0"
             )),
@@ -207,6 +207,7 @@ impl House {
             location: Location::Url,
             show: Show::DEFAULT.to_vec(),
             new_links_per_day: 500,
+            form: Default::default(),
         }
     }
 

@@ -112,7 +112,7 @@ impl Meetings for Service {
             .meetings
             .entry(key.clone())
             .or_insert_with(|| Meeting {
-                id: Some(MeetingId(format!("id-{key}"))),
+                id: Some(MeetingId::OnlineMeeting(format!("id-{key}"))),
                 join_url: JoinUrl::new(join_url(&key)),
                 span: None,
                 subject: None,
@@ -288,6 +288,7 @@ fn watched(port: Arc<dyn Calendar>) -> Watched {
         location: Location::Url,
         show: vec![Show::TollNumbers],
         new_links_per_day: 500,
+        form: Default::default(),
     }
 }
 

@@ -181,6 +181,7 @@ impl World {
             },
             show: Show::DEFAULT.to_vec(),
             new_links_per_day: 500,
+            form: Default::default(),
         }
     }
 
@@ -306,7 +307,7 @@ impl World {
             ..DialIn::default()
         };
         Meeting {
-            id: Some(MeetingId(format!("id-{key}-{n}"))),
+            id: Some(MeetingId::OnlineMeeting(format!("id-{key}-{n}"))),
             join_url: JoinUrl::new(url),
             span: None,
             subject: None,
@@ -341,6 +342,7 @@ impl Calendar for Shelf {
                 id: ResourceId::new(name.clone()),
                 version: Version::new(stored.version.to_string()),
                 bytes: stored.bytes.clone().into(),
+                origins: Default::default(),
                 modified: Some(stored.modified),
             })
         };

@@ -444,6 +444,7 @@ impl World {
                         Some((version, bytes)) => Found::Changed(Resource {
                             version: Version::new(version.to_string()),
                             bytes: bytes.into(),
+                            origins: Default::default(),
                             modified: world.stored(&id),
                             id,
                         }),
@@ -534,6 +535,7 @@ pub(super) fn watched(world: &Arc<World>) -> Watched {
         location: Location::Url,
         show: Show::DEFAULT.to_vec(),
         new_links_per_day: 500,
+        form: Default::default(),
     }
 }
 
@@ -792,7 +794,7 @@ fn key(organizer: &OrganizerId, external_id: &ExternalId) -> String {
 
 fn made(key: &str, join: &str, n: usize) -> Meeting {
     Meeting {
-        id: Some(MeetingId(format!("id-{key}"))),
+        id: Some(MeetingId::OnlineMeeting(format!("id-{key}"))),
         join_url: JoinUrl::new(format!("{join}{n}%40thread.v2/0")),
         span: None,
         subject: None,

@@ -373,7 +373,7 @@ async fn ids_in_paths() {
     let made = graph.ensure(&wanted("a")).await.unwrap().meeting;
     for id in ["x", "MSphYWFh"] {
         let broken = Meeting {
-            id: Some(meetbridge::model::MeetingId(id.into())),
+            id: Some(meetbridge::model::MeetingId::OnlineMeeting(id.into())),
             ..made.clone()
         };
         let before = world.requests(Endpoint::Patch);

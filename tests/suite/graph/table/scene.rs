@@ -67,6 +67,7 @@ impl Scene {
             location: Location::Url,
             show: Show::DEFAULT.to_vec(),
             new_links_per_day: 500,
+            form: Default::default(),
         };
         Self {
             world,
@@ -189,6 +190,7 @@ impl Calendar for Page {
                 id,
                 version,
                 bytes: text.into_bytes().into(),
+                origins: Default::default(),
                 modified: None,
             })),
             None => found.extend(known.into_keys().map(Found::Vanished)),
