@@ -59,7 +59,9 @@ fn is_out_for_good(ask: &Ask<'_>) -> bool {
 /// An event without a link of its own: the rules say whether it gets one.
 fn make(ask: &Ask<'_>, replaces: Option<JoinUrl>) -> Decided {
     let own = ask.meeting.map(|m| &m.meeting.join_url);
-    let ours: Vec<&JoinUrl> = own.into_iter().chain(replaces.as_ref()).collect();
+    let ours = own.into_iter().chain(replaces.as_ref());
+    // A text of a person's may name another event's link.
+    let ours: Vec<&JoinUrl> = ours.chain(ask.foreign_meeting).collect();
     let verdicts = examine(
         ask.now,
         ask.event,
@@ -164,7 +166,8 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
 fn attach_again(ask: &Ask<'_>, own: &JoinUrl) -> Decided {
     let event = ask.event;
     let replaces = marked(event).map(|(_, url)| url).filter(|url| url != own);
-    let ours: Vec<&JoinUrl> = std::iter::once(own).chain(&replaces).collect();
+    let ours = std::iter::once(own).chain(&replaces);
+    let ours: Vec<&JoinUrl> = ours.chain(ask.foreign_meeting).collect();
     if event.cancelled {
         return leave(Why::Cancelled);
     }

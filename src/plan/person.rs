@@ -13,7 +13,7 @@ use super::whose::{copied, shows_any};
 use super::why::Why;
 use crate::ical::event::{Component, Event, FoundLink, Next, Provider};
 use crate::model::JoinUrl;
-use crate::state::Phase;
+use crate::state::{Link, Phase};
 
 /// Why a link is taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +124,7 @@ pub fn wants_out(ask: &Ask<'_>) -> Option<Out> {
     let whole = of_the_whole(event)
         .flat_map(|component| &component.links)
         .filter(own_or_replaced)
+        .filter(|found| !is_adopted_with(found, event, link))
         .find(|found| is_foreign(found, own, ask.foreign_meeting));
     if let Some(found) = whole {
         return Some(Out::Foreign(found.provider));
@@ -135,7 +136,8 @@ pub fn wants_out(ask: &Ask<'_>) -> Option<Out> {
     let mut overrides = event.components.iter().filter(has_ours);
     overrides
         .find_map(|component| foreign_in_override(component, own))
-        .filter(|_| replaced.is_none())
+        .filter(|found| replaced.is_none() && !is_adopted_with(found, event, link))
+        .map(|found| found.provider)
         .map(Out::ForeignInOverride)
 }
 
@@ -149,10 +151,15 @@ fn of_the_whole(event: &Event) -> impl Iterator<Item = &Component> {
 }
 
 /// The conference that an override has of its own.
-fn foreign_in_override(component: &Component, own: &JoinUrl) -> Option<Provider> {
+fn foreign_in_override<'e>(component: &'e Component, own: &JoinUrl) -> Option<&'e FoundLink> {
     let links = Some(&component.links).filter(|_| component.is_override && !component.cancelled)?;
-    let found = links.iter().find(|found| is_foreign(found, own, None))?;
-    Some(found.provider)
+    links.iter().find(|found| is_foreign(found, own, None))
+}
+
+/// Whether another Teams link stood beside ours already when nothing was remembered of either: as a mention
+/// of an event that was known then, or ours would have gone.
+fn is_adopted_with(found: &FoundLink, event: &Event, link: &Link) -> bool {
+    found.provider == Provider::Teams && link.attempts == 0 && link.before == event.content
 }
 
 /// Whether a person put in this link of another conference. Another event's link of ours is a mention of

@@ -88,8 +88,8 @@ impl Bridge {
         if links.iter().any(|link| link.gone_since().is_none()) {
             return Ok(None);
         }
-        links.retain(|link| matches!(link.phase, Phase::Seen | Phase::OptedOut));
         let last = links.into_iter().max_by_key(Link::gone_since);
+        let last = last.filter(|link| matches!(link.phase, Phase::Seen | Phase::OptedOut));
         Ok(last.map(|link| Link {
             calendar: calendar.name.clone(),
             resource: resource.clone(),

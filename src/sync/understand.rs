@@ -231,6 +231,10 @@ impl Bridge {
                 key.organizer = known.organizer.clone();
                 key.external_id = known.external_id.clone();
             }
+            // Tells what stood beside the link already; without the link, nothing is known from before it.
+            let shown = write::shows(&planned.event, &join_url);
+            let before = planned.event.content.clone();
+            let before = Some(before).filter(|_| shown).unwrap_or_default();
             planned.link = Some(Link {
                 calendar: calendar.name.clone(),
                 resource: resource.clone(),
@@ -239,7 +243,7 @@ impl Bridge {
                 external_id: key.external_id.clone(),
                 generation,
                 phase: Phase::Seen,
-                before: String::new(),
+                before,
                 attempts: 0,
                 written: stamp(&planned.event).unwrap_or(now),
                 ends: losses::ends(&planned.event, None, now),
@@ -257,7 +261,7 @@ impl Bridge {
             }
             planned.adopted = true;
             planned.generation = generation;
-            planned.decided = decide(&self.ask(context, planned, None));
+            planned.decided = decide(&self.ask(context, planned, foreign_meeting.as_ref()));
         }
         if planned.out().is_some()
             && let Some(former) = planned.shown_former()
