@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::progress::Progress;
 use crate::log::{self, Chain};
 use crate::model::CalendarName;
 use crate::state::{State, StateError};
@@ -62,6 +63,7 @@ pub(super) enum Errand {
 #[derive(Default)]
 pub struct Desk {
     open: Mutex<BTreeMap<CalendarName, Counter>>,
+    progress: Progress,
 }
 
 struct Counter {
@@ -85,6 +87,11 @@ impl Desk {
             errands,
             syncs: Vec::new(),
         }
+    }
+
+    /// When the tasks of the calendars last got on.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The calendars that are being watched, by name.

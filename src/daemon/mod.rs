@@ -2,12 +2,13 @@
 //!
 //! [`clock`] is the real clock, [`account`] finds out the calendars of an account, [`schedule`]
 //! decides when a calendar is passed over, [`desk`] and [`control`] let commands reach the calendars
-//! of a running daemon.
+//! of a running daemon, [`progress`] tells which of them are stuck.
 
 pub mod account;
 pub mod clock;
 pub mod control;
 pub mod desk;
+pub mod progress;
 mod retry;
 pub mod schedule;
 
@@ -21,6 +22,7 @@ use crate::log;
 use crate::sync::{Bridge, Watched};
 pub use account::Account;
 pub use desk::Desk;
+pub use progress::Progress;
 
 /// How long passes that have begun may take to finish once the daemon stops.
 const GRACE: Duration = Duration::from_secs(30);
@@ -102,10 +104,15 @@ fn keep_watching(shared: Shared, kept: Kept, stop: CancellationToken) -> impl Fu
         loop {
             let (its_bridge, its_calendar, its_stop) =
                 (bridge.clone(), calendar.clone(), stop.clone());
+            let its_progress = desk.clone();
             let task = tokio::spawn(async move {
-                schedule::watch(&its_bridge, &its_calendar, rescan, &mut errands, &its_stop).await;
+                let (name, clock) = (&its_calendar.name, &*its_bridge.clock);
+                let watch =
+                    schedule::watch(&its_bridge, &its_calendar, rescan, &mut errands, &its_stop);
+                its_progress.progress().through(name, clock, watch).await;
             });
             if task.await.is_ok() {
+                desk.progress().forget(&calendar.name);
                 return;
             }
             let error = "an error inside meetbridge; please report it";
