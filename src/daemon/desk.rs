@@ -210,6 +210,20 @@ struct Sync {
 }
 
 impl Errands {
+    /// The calendar's name.
+    pub(super) fn name(&self) -> &CalendarName {
+        &self.name
+    }
+
+    /// They are run for `calendar` from here on, which has the same name and is configured otherwise.
+    pub(super) fn serve(&self, calendar: &Arc<Watched>) {
+        if let Some(counter) = self.desk.lock().get_mut(&self.name)
+            && counter.inbox.same_channel(&self.inbox)
+        {
+            counter.calendar = calendar.clone();
+        }
+    }
+
     /// Waits for the next errand. Safe to drop and call again.
     pub(super) async fn next(&mut self) -> Errand {
         match self.errands.recv().await {

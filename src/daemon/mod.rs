@@ -1,6 +1,6 @@
 //! Runs the calendars: a task for each, until it is told to stop.
 //!
-//! [`clock`] is the real clock, [`account`] finds out the calendars of an account, [`schedule`]
+//! [`Fleet`] is what is watched, [`clock`] is the real clock, [`account`] finds out the calendars of an account, [`schedule`]
 //! decides when a calendar is passed over, [`desk`] and [`control`] let commands reach the calendars
 //! of a running daemon, [`progress`] tells which of them are stuck.
 
@@ -8,6 +8,7 @@ pub mod account;
 pub mod clock;
 pub mod control;
 pub mod desk;
+mod fleet;
 pub mod progress;
 mod retry;
 pub mod schedule;
@@ -16,12 +17,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::log;
 use crate::sync::{Bridge, Watched};
 pub use account::Account;
 pub use desk::Desk;
+pub use fleet::Fleet;
 pub use progress::Progress;
 
 /// How long passes that have begun may take to finish once the daemon stops.
@@ -47,14 +48,6 @@ pub enum Source {
     Account(Arc<dyn Account>),
 }
 
-/// What every task of the daemon shares.
-#[derive(Clone)]
-struct Shared {
-    bridge: Arc<Bridge>,
-    desk: Arc<Desk>,
-    tasks: TaskTracker,
-}
-
 /// Runs until `stop`, then finishes what has begun. Meanwhile, the calendars take errands from `desk`.
 ///
 /// Returns whether everything finished within the time of grace; what did not is redone by the next
@@ -65,64 +58,15 @@ pub async fn run(
     desk: Arc<Desk>,
     stop: CancellationToken,
 ) -> bool {
-    let tasks = TaskTracker::new();
+    let mut fleet = Fleet::new(bridge, desk, stop.clone());
     let count = sources.len();
-    let shared = Shared {
-        bridge,
-        desk,
-        tasks: tasks.clone(),
-    };
-    for source in sources {
-        let (shared, stop) = (shared.clone(), stop.clone());
-        match source {
-            Source::Calendar(kept) => tasks.spawn(keep_watching(shared, kept, stop)),
-            Source::Account(account) => tasks.spawn(account::keep(shared, account, stop)),
-        };
-    }
-    let bridge = shared.bridge;
+    sources.into_iter().for_each(|source| fleet.set(source));
     log::event!(DAEMON_READY, calendars = count);
     stop.cancelled().await;
-    tasks.close();
     log::event!(DAEMON_STOPPING);
-    let finished = tokio::select! {
-        () = tasks.wait() => true,
-        () = bridge.clock.sleep(GRACE) => false,
-    };
+    let finished = fleet.finish(&CancellationToken::new()).await;
     log::event!(DAEMON_STOPPED);
     finished
-}
-
-/// Watches one calendar. A task that ends by an error inside meetbridge is begun anew after a while:
-/// the fault stays with its calendar, and the calendar is not forgotten.
-///
-/// It takes errands from the moment of the call.
-fn keep_watching(shared: Shared, kept: Kept, stop: CancellationToken) -> impl Future<Output = ()> {
-    let Shared { bridge, desk, .. } = shared;
-    let Kept { calendar, rescan } = kept;
-    let mut errands = desk.open(&calendar);
-    async move {
-        loop {
-            let (its_bridge, its_calendar, its_stop) =
-                (bridge.clone(), calendar.clone(), stop.clone());
-            let its_progress = desk.clone();
-            let task = tokio::spawn(async move {
-                let (name, clock) = (&its_calendar.name, &*its_bridge.clock);
-                let watch =
-                    schedule::watch(&its_bridge, &its_calendar, rescan, &mut errands, &its_stop);
-                its_progress.progress().through(name, clock, watch).await;
-            });
-            if task.await.is_ok() {
-                desk.progress().forget(&calendar.name);
-                return;
-            }
-            let error = "an error inside meetbridge; please report it";
-            log::event!(CALENDAR_FAILING, calendar = %calendar.name, error = error);
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = bridge.clock.sleep(ANEW) => errands = desk.open(&calendar),
-            }
-        }
-    }
 }
 
 /// A token that is cancelled by SIGTERM or SIGINT.

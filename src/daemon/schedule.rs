@@ -3,13 +3,16 @@
 //! At once when it says that something changed, when an event is due, and in full every `rescan` as
 //! the safety net, or when a command asks for it. A pass that failed is made again, ever more slowly.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::Errands;
+use super::fleet::another;
 use super::retry::Retry;
 use crate::calendar::{Again, Scope};
 use crate::log;
@@ -29,13 +32,17 @@ const QUIET: Duration = Duration::from_secs(5 * 60);
 const SUMMARY: Duration = Duration::from_secs(15 * 60);
 
 /// Passes over `calendar` and runs its `errands` until `stop`; a pass that has begun is finished.
+///
+/// Another of the `bridges` is gone over after the pass that is under way. What failed is tried again at
+/// once then, and all is decided anew where the other one decides otherwise.
 pub async fn watch(
-    bridge: &Bridge,
+    bridges: &mut watch::Receiver<Arc<Bridge>>,
     calendar: &Watched,
     rescan: Duration,
     errands: &mut Errands,
     stop: &CancellationToken,
 ) {
+    let mut bridge = bridges.borrow_and_update().clone();
     let began = bridge.clock.elapsed();
     let mut agenda = Agenda::new(rescan, began);
     let mut scope = Scope::All;
@@ -59,11 +66,22 @@ pub async fn watch(
         agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
         errands.passed(&result, calendar.rules.settle, now);
         if agenda.summary_is_due(now) {
-            summarise(bridge, calendar);
+            summarise(&bridge, calendar);
         }
         scope = loop {
             if stop.is_cancelled() {
                 return;
+            }
+            if bridges.has_changed().unwrap_or(false) {
+                let other = bridges.borrow_and_update().clone();
+                let is_like = bridge.decides_like(&other);
+                bridge = other;
+                let _ = bridge.retry_failed(calendar);
+                agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
+                agenda.hurry(bridge.clock.elapsed());
+                if !is_like {
+                    break agenda.widen(Scope::News(None));
+                }
             }
             // What is due goes first, or a calendar that changes all the time would never see it.
             let now = bridge.clock.elapsed();
@@ -73,13 +91,14 @@ pub async fn watch(
             } else {
                 tokio::select! {
                     () = stop.cancelled() => return,
+                    () = another(bridges) => continue,
                     changed = calendar.port.changed() => break agenda.widen(changed),
                     errand = errands.next() => Some(errand),
                     () = bridge.clock.sleep(wait) => None,
                 }
             };
             if let Some(errand) = errand {
-                match errands.run(errand, bridge, calendar).await {
+                match errands.run(errand, &bridge, calendar).await {
                     true => break Scope::All,
                     false => continue,
                 }
@@ -164,6 +183,14 @@ impl Agenda {
             Err(error) => {
                 self.failed = Some((scope, now + self.retry.failed(again(error), wall)));
             }
+        }
+    }
+
+    /// What failed may have been mended: it is made again at `now`.
+    fn hurry(&mut self, now: Duration) {
+        self.retry.worked();
+        if let Some((_, at)) = &mut self.failed {
+            *at = now;
         }
     }
 

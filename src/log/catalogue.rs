@@ -74,6 +74,18 @@ catalogue! {
         ["path", "calendars"]
         "The configuration file was read and is without fault."
         do: "Nothing."
+    CONFIG_REFUSED "config.refused" ERROR "a faulty configuration is refused, and the old one stays in force"
+        ["file", "line", "column", "fault", "hint"]
+        "The daemon was told to reload. One line for each fault; nothing of the configuration is taken."
+        do: "Mend what each line names, try it with `meetbridge check`, and reload again."
+    CONFIG_RELOADED "config.reloaded" INFO "another configuration is in force"
+        ["path", "added", "removed", "changed"]
+        "The daemon was told to reload. It counts the calendars and accounts that it watches since, does          not watch any more, and watches otherwise; secrets are read anew."
+        do: "Nothing."
+    CONFIG_NEEDS_RESTART "config.needs-restart" WARN "a change of the configuration needs a restart"
+        ["key"]
+        "The daemon was told to reload. This cannot change while it runs and stays as it was; the rest of          the configuration is in force."
+        do: "Restart meetbridge when it suits."
     CONTROL_COMMAND "control.command" DEBUG "a command is run in the daemon"
         ["command"]
         "Somebody ran it beside the daemon; its output goes to that person."
@@ -114,6 +126,10 @@ catalogue! {
         "The server does not offer it any more, or the configuration does not choose it. Its links \
          and meetings stay as they are."
         do: "Nothing, if somebody deleted or renamed it; else look at the server."
+    CALENDAR_REMOVED "calendar.removed" INFO "a calendar is not watched any more, and what is linked stays"
+        ["calendar", "linked"]
+        "A reload found it removed or disabled. Its events keep their links, and their meetings stay;          nothing of them is maintained. The state keeps them in mind."
+        do: "Nothing. `meetbridge unlink` takes links out while the calendar is configured."
     CALENDAR_FAILING "calendar.failing" WARN "a calendar cannot be read"
         ["calendar", "error"]
         "The calendar as a whole cannot be read; the others go on. It is tried again at its rescan."

@@ -150,6 +150,13 @@ pub enum PassError {
 }
 
 impl Bridge {
+    /// Whether events are decided by `other` as they are by this one.
+    pub fn decides_like(&self, other: &Self) -> bool {
+        self.tenant == other.tenant
+            && self.first_pass_limit == other.first_pass_limit
+            && self.meetings_per_month == other.meetings_per_month
+    }
+
     /// Makes one pass over `calendar`.
     ///
     /// # Errors

@@ -57,6 +57,7 @@ impl super::Bridge {
     pub fn leaves(&self, calendar: &CalendarName) {
         let what = Watching::Calendar(calendar.clone());
         self.watchlist().lock().remove(&what);
+        self.troubles.left(calendar);
     }
 
     /// The calendar was read as a whole by a pass that began at `began`.
@@ -68,6 +69,12 @@ impl super::Bridge {
     /// The calendars of the account are watched from now on, whichever it has.
     pub fn watches_account(&self, name: &str) {
         self.watchlist().watch(Watching::Account(name.to_owned()));
+    }
+
+    /// The account is not watched any more.
+    pub fn leaves_account(&self, name: &str) {
+        let what = Watching::Account(name.to_owned());
+        self.watchlist().lock().remove(&what);
     }
 
     /// The account told, when asked at `asked`, of every calendar that is wanted of it.
