@@ -7,6 +7,7 @@ use super::{Context, Exit, assemble, output};
 use crate::config::Config;
 use crate::daemon::Desk;
 use crate::daemon::control::{self, Socket};
+use crate::daemon::notify::{self, Herald, Manager};
 use crate::state::State;
 use crate::{daemon, log};
 
@@ -28,6 +29,14 @@ async fn daemon_of(context: &Context) -> Result<Exit, Exit> {
     log::event!(DAEMON_STARTED, version = env!("CARGO_PKG_VERSION"));
     log::event!(CONFIG_LOADED, path = %context.config_file.display(), calendars = parts.sources.len());
     let desk = Arc::<Desk>::default();
+    let herald = Herald {
+        manager: Arc::new(Manager::of_process()),
+        desk: desk.clone(),
+        state: state.clone(),
+        clock: context.clock.clone(),
+        longest: notify::longest(config.network.request_timeout),
+    };
+    let herald = tokio::spawn(herald.run(stop.clone()));
     let listening = listen(&config, &state).map(|socket| {
         let office = Office {
             config,
@@ -43,6 +52,7 @@ async fn daemon_of(context: &Context) -> Result<Exit, Exit> {
         // How the commands ended, they have said themselves.
         let _ = listening.await;
     }
+    herald.abort();
     Ok(if finished { Exit::Done } else { Exit::Failed })
 }
 

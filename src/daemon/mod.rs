@@ -2,13 +2,14 @@
 //!
 //! [`Fleet`] is what is watched, [`clock`] is the real clock, [`account`] finds out the calendars of an account, [`schedule`]
 //! decides when a calendar is passed over, [`desk`] and [`control`] let commands reach the calendars
-//! of a running daemon, [`progress`] tells which of them are stuck.
+//! of a running daemon, [`progress`] tells which of them are stuck, [`notify`] tells systemd of it all.
 
 pub mod account;
 pub mod clock;
 pub mod control;
 pub mod desk;
 mod fleet;
+pub mod notify;
 pub mod progress;
 mod retry;
 pub mod schedule;
@@ -16,8 +17,10 @@ pub mod schedule;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::log;
 use crate::sync::{Bridge, Watched};
 pub use account::Account;
@@ -27,6 +30,9 @@ pub use progress::Progress;
 
 /// How long passes that have begun may take to finish once the daemon stops.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// How long the beginning of all watches may take before the daemon is at work all the same.
+const BEGIN: Duration = Duration::from_secs(10);
 
 /// How long a calendar rests whose task ended by an error inside meetbridge.
 const ANEW: Duration = Duration::from_secs(60);
@@ -58,15 +64,38 @@ pub async fn run(
     desk: Arc<Desk>,
     stop: CancellationToken,
 ) -> bool {
-    let mut fleet = Fleet::new(bridge, desk, stop.clone());
+    let begun = begin(&sources, bridge.clock.clone());
+    let mut fleet = Fleet::new(bridge, desk.clone(), stop.clone());
     let count = sources.len();
     sources.into_iter().for_each(|source| fleet.set(source));
-    log::event!(DAEMON_READY, calendars = count);
-    stop.cancelled().await;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = begun => {
+            log::event!(DAEMON_READY, calendars = count);
+            desk.has_begun();
+            stop.cancelled().await;
+        }
+    }
     log::event!(DAEMON_STOPPING);
     let finished = fleet.finish(&CancellationToken::new()).await;
     log::event!(DAEMON_STOPPED);
     finished
+}
+
+/// Waits until every calendar that is named notices changes; one whose disk does not answer keeps nobody
+/// waiting for long.
+fn begin(sources: &[Source], clock: Arc<dyn Clock>) -> impl Future<Output = ()> + use<> {
+    let named = sources.iter().filter_map(|source| match source {
+        Source::Calendar(kept) => Some(kept.calendar.clone()),
+        Source::Account(_) => None,
+    });
+    let all = join_all(named.map(|calendar| async move { calendar.port.begin().await }));
+    async move {
+        tokio::select! {
+            _ = all => {}
+            () = clock.sleep(BEGIN) => {}
+        }
+    }
 }
 
 /// A token that is cancelled by SIGTERM or SIGINT.

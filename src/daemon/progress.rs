@@ -50,6 +50,8 @@ impl Progress {
         clock: &dyn Clock,
         work: impl Future<Output = T>,
     ) -> T {
+        // Before the first poll, or one that never comes back would not be known of.
+        self.stamp(calendar, clock.elapsed());
         let mut work = pin!(work);
         std::future::poll_fn(|context| {
             let polled = work.as_mut().poll(context);

@@ -49,6 +49,7 @@ pub async fn watch(
     // Where the state fails, the pass says so.
     let _ = bridge.retry_failed(calendar);
     loop {
+        errands.planned(None);
         let rewrite = errands.rewrite();
         let result = bridge
             .pass_rewriting(calendar, scope.clone(), rewrite)
@@ -86,6 +87,7 @@ pub async fn watch(
             // What is due goes first, or a calendar that changes all the time would never see it.
             let now = bridge.clock.elapsed();
             let wait = agenda.wait(now, bridge.clock.now()).min(errands.wait(now));
+            errands.planned(agenda.planned(calendar.port.next_look()));
             let errand = if wait.is_zero() {
                 errands.next().now_or_never()
             } else {
@@ -220,6 +222,15 @@ impl Agenda {
             .map(|due| (due - wall).to_std().unwrap_or_default());
         let full = self.full.saturating_sub(now);
         full.min(due.unwrap_or(LONGEST_SLEEP)).min(LONGEST_SLEEP)
+    }
+
+    /// When the next pass is planned, where changes are looked for at `look`; `None`: at once.
+    fn planned(&self, look: Option<Duration>) -> Option<Duration> {
+        match (&self.again, &self.failed) {
+            (Some(_), _) => None,
+            (None, Some((_, at))) => Some(*at),
+            (None, None) => Some(look.unwrap_or(self.full).min(self.full)),
+        }
     }
 
     fn next(&mut self, now: Duration) -> Option<Scope> {

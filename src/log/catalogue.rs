@@ -95,6 +95,11 @@ catalogue! {
         "The control socket cannot be made there. Calendars are watched all the same; `status` and \
          `plan` work beside the daemon, `sync`, `resume` and `unlink` need it stopped."
         do: "Free the path, or set RUNTIME_DIRECTORY to a directory of the service; then restart."
+    NOTIFY_FAILING "notify.failing" WARN "systemd cannot be told how the service stands"
+        ["error"]
+        "NOTIFY_SOCKET names no socket that takes messages. Calendars are watched all the same, but \
+         systemd may take the service for dead."
+        do: "Start meetbridge by the unit that comes with it."
     STATE_DAMAGED "state.damaged" ERROR "the state was damaged and is begun anew"
         ["path", "error"]
         "The state file could not be used and was set aside under the named path. No link is lost: \
@@ -138,6 +143,11 @@ catalogue! {
         ["calendar"]
         "What `calendar.failing` reported is over."
         do: "Nothing."
+    CALENDAR_STUCK "calendar.stuck" ERROR "the task of a calendar is stuck"
+        ["calendar", "seconds"]
+        "It has made no progress for so long, and nothing that it waits for may take that long. systemd \
+         is not told any more that the service is alive, so its watchdog begins the service anew."
+        do: "Look whether the calendar's disk or network file system answers; if it does, report it."
     CALENDAR_RESUMED "calendar.resumed" INFO "a calendar goes on, as an operator asked"
         ["calendar"]
         "Somebody ran `meetbridge resume`."

@@ -365,6 +365,15 @@ impl Report {
         }
     }
 
+    /// Whether there was nothing to read and nothing to do.
+    pub fn is_quiet(&self) -> bool {
+        let quiet = Self {
+            unchanged: self.unchanged,
+            ..Self::default()
+        };
+        *self == quiet
+    }
+
     fn count(&mut self, name: &str) {
         *self.outcome.entry(name.to_owned()).or_default() += 1;
     }

@@ -246,6 +246,17 @@ impl Calendar for CalDav {
         Scope::News(None)
     }
 
+    fn next_look(&self) -> Option<Duration> {
+        let shared = self.home.as_ref().and_then(|home| home.next_look());
+        let own = || {
+            self.pace
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .due()
+        };
+        Some(shared.unwrap_or_else(own))
+    }
+
     fn confirms_absence(&self) -> bool {
         true
     }

@@ -174,6 +174,10 @@ impl Calendar for Directory {
             })
     }
 
+    async fn begin(&self) {
+        self.watch.begin().await;
+    }
+
     async fn changed(&self) -> Scope {
         self.watch.changed().await
     }

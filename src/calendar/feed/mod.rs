@@ -470,6 +470,11 @@ impl Calendar for Feed {
         }
     }
 
+    fn next_look(&self) -> Option<Duration> {
+        let now = self.clock.elapsed();
+        Some(now + self.wait(now).0)
+    }
+
     fn is_derived(&self) -> bool {
         true
     }

@@ -1,6 +1,7 @@
 //! A feed that takes PUT at its own address: one resource, written with If-Match.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
@@ -228,6 +229,10 @@ impl Calendar for Writable {
             }
             self.clock.sleep(wait).await;
         }
+    }
+
+    fn next_look(&self) -> Option<Duration> {
+        Some(self.held().pace.next)
     }
 
     fn may_alter(&self) -> bool {

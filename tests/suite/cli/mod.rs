@@ -12,6 +12,7 @@ mod feed;
 mod flow;
 mod kill;
 mod login;
+mod notify;
 mod online;
 mod rewrite;
 mod secrets;
