@@ -91,7 +91,7 @@ enum Command {
     },
     /// Print the calendars of CalDAV accounts, and the table to configure them with
     Calendars(calendars::Which),
-    /// Check configuration, files and permissions; touch no network
+    /// Check configuration, files, permissions and systemd unit; touch no network
     Check {
         /// Ask Entra, Graph and the calendar servers, too; make and change nothing
         #[arg(long)]

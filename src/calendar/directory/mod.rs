@@ -30,6 +30,7 @@ mod file;
 mod keep;
 mod list;
 mod name;
+mod rehearse;
 mod watch;
 mod write;
 

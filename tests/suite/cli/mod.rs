@@ -6,6 +6,7 @@ mod beside;
 mod brakes;
 mod caldav;
 mod calendars;
+mod check;
 mod demo;
 mod faults;
 mod feed;
