@@ -64,17 +64,12 @@ pub async fn run(
     desk: Arc<Desk>,
     stop: CancellationToken,
 ) -> bool {
-    let begun = begin(&sources, bridge.clock.clone());
-    let mut fleet = Fleet::new(bridge, desk.clone(), stop.clone());
-    let count = sources.len();
+    let begun = begin(&sources, desk.clone(), bridge.clock.clone());
+    let mut fleet = Fleet::new(bridge, desk, stop.clone());
     sources.into_iter().for_each(|source| fleet.set(source));
     tokio::select! {
         () = stop.cancelled() => {}
-        () = begun => {
-            log::event!(DAEMON_READY, calendars = count);
-            desk.has_begun();
-            stop.cancelled().await;
-        }
+        () = begun => stop.cancelled().await,
     }
     log::event!(DAEMON_STOPPING);
     let finished = fleet.finish(&CancellationToken::new()).await;
@@ -82,9 +77,14 @@ pub async fn run(
     finished
 }
 
-/// Waits until every calendar that is named notices changes; one whose disk does not answer keeps nobody
-/// waiting for long.
-fn begin(sources: &[Source], clock: Arc<dyn Clock>) -> impl Future<Output = ()> + use<> {
+/// Waits until every calendar that is named notices changes, and then tells the log and `desk` that the
+/// daemon is at work. One whose disk does not answer keeps nobody waiting for long.
+pub fn begin(
+    sources: &[Source],
+    desk: Arc<Desk>,
+    clock: Arc<dyn Clock>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let count = sources.len();
     let named = sources.iter().filter_map(|source| match source {
         Source::Calendar(kept) => Some(kept.calendar.clone()),
         Source::Account(_) => None,
@@ -95,6 +95,8 @@ fn begin(sources: &[Source], clock: Arc<dyn Clock>) -> impl Future<Output = ()> 
             _ = all => {}
             () = clock.sleep(BEGIN) => {}
         }
+        log::event!(DAEMON_READY, calendars = count);
+        desk.has_begun();
     }
 }
 
