@@ -13,6 +13,7 @@ mod flow;
 mod kill;
 mod login;
 mod online;
+mod reload;
 mod rewrite;
 mod secrets;
 mod settings;
