@@ -1,5 +1,6 @@
 //! SIGHUP, SIGTERM and SIGINT: the configuration changes while the daemon runs, and the daemon ends.
 
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
 use super::support::{Running, Setup, TEAM, World, single, wait_until};
@@ -274,4 +275,82 @@ fn a_pass_is_finished_after_the_first_signal_and_left_after_the_second() {
             assert!(world.is_linked("one.ics", "one@example.org"));
         }
     }
+}
+
+#[test]
+fn without_a_network_the_daemon_stays_and_links_once_it_comes() {
+    let world = world();
+    // Two ports at which nobody listens.
+    let free = || {
+        TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+    };
+    let (graph, dav) = (free(), free());
+    let alice = format!(
+        "[[calendar.caldav]]\nname = \"alice\"\nurl = \"http://{dav}/\"\nusername = \"alice\"\n\
+         password-file = \"HOME/graph-secret\"\n"
+    );
+    calendars(&world, &[TEAM, &alice]);
+    let url = world.simulator.graph_url();
+    world.reconfigure(url.trim_end_matches('/'), &format!("http://{graph}"));
+    world.put("one.ics", &single("one@example.org"));
+    let mut daemon = ready(&world);
+    daemon.wait_log("graph.unreachable");
+    daemon.wait_log("account.failing");
+    assert!(!daemon.has_ended());
+    world
+        .run(&["status"])
+        .says(1, &[])
+        .shows(&["team", "alice"]);
+    assert!(!is_linked(&world, "team", "one.ics"));
+
+    let simulator = url.trim_start_matches("http://").trim_end_matches('/');
+    relay(TcpListener::bind(graph).unwrap(), simulator.to_owned());
+    // By itself it tries again after a minute.
+    reload(&mut daemon, 1);
+    wait_until("the link", || world.is_linked("one.ics", "one@example.org"));
+    daemon.terminate().says(0, &["graph.recovered"]);
+}
+
+/// Hands every connection on to another address.
+fn relay(from: TcpListener, to: String) {
+    let copy = |mut from: TcpStream, mut to: TcpStream| {
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(Shutdown::Write);
+        });
+    };
+    std::thread::spawn(move || {
+        for near in from.incoming().map_while(Result::ok) {
+            let far = TcpStream::connect(&to).unwrap();
+            copy(near.try_clone().unwrap(), far.try_clone().unwrap());
+            copy(far, near);
+        }
+    });
+}
+
+#[test]
+fn a_reload_takes_calendars_in_by_included_files_and_names_the_faulty_one() {
+    let world = world();
+    std::fs::create_dir(world.path("config.d")).unwrap();
+    let config = world.path("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("include = \"config.d/*.toml\"\n{text}")).unwrap();
+    world.put_in("other", "two.ics", &single("two@example.org"));
+    let mut daemon = ready(&world);
+    let home = config.parent().unwrap().to_str().unwrap();
+    let other = OTHER.replace("HOME", home);
+    std::fs::write(
+        world.path("config.d/other.toml"),
+        format!("{other}odd = 1\n"),
+    )
+    .unwrap();
+    daemon.hang_up();
+    daemon.wait_log("config.d/other.toml line=4 column=1 ");
+    std::fs::write(world.path("config.d/other.toml"), other).unwrap();
+    reload(&mut daemon, 1);
+    wait_until("the link", || is_linked(&world, "other", "two.ics"));
+    daemon.terminate().says(0, &["added=1 removed=0 changed=0"]);
 }
