@@ -274,6 +274,9 @@ pub trait Calendar: Send + Sync {
         None
     }
 
+    /// Has the secrets that it signs in with read anew before they are used next.
+    fn reread_secrets(&self) {}
+
     /// Whether attendees are told of a write.
     fn attendees(&self) -> Attendees {
         Attendees::NotTold

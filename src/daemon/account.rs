@@ -28,6 +28,9 @@ pub trait Account: Send + Sync {
     /// # Errors
     /// When the server does not tell, or has nothing of what is configured.
     async fn calendars(&self) -> Result<Found, ReadError>;
+
+    /// Has the secrets that it signs in with read anew before they are used next.
+    fn reread_secrets(&self) {}
 }
 
 /// What an account has of the calendars that are wanted.

@@ -249,7 +249,9 @@ impl Errands {
     }
 
     /// They are run for `calendar` from here on, which has the same name and is configured otherwise.
-    pub(super) fn serve(&self, calendar: &Arc<Watched>) {
+    pub(super) fn serve(&mut self, calendar: &Arc<Watched>) {
+        // How long they settle is another time.
+        self.syncs.iter_mut().for_each(|sync| sync.settled = None);
         if let Some(counter) = self.desk.lock().get_mut(&self.name)
             && counter.inbox.same_channel(&self.inbox)
         {

@@ -119,17 +119,39 @@ impl Fleet {
         self.bridges.send_replace(bridge);
     }
 
-    /// Ends what is watched, after `stop`: waits until everything that has begun is finished, or
-    /// `hurry`. Returns whether it is; what is not is redone by the next start.
+    /// Has all secrets read anew before they are used next.
+    pub fn reread_secrets(&self) {
+        self.shared.bridge().meetings.reread_secrets();
+        for berth in self.calendars.watched.values() {
+            if let Order::Watch(kept) = &*berth.orders.borrow() {
+                kept.calendar.port.reread_secrets();
+            }
+        }
+        for berth in self.accounts.values() {
+            if let Some(account) = &*berth.orders.borrow() {
+                account.reread_secrets();
+            }
+        }
+    }
+
+    /// Ends what is watched, after `stop`: waits until everything that has begun is finished, but no
+    /// longer than the time of grace or until `hurry`. Returns whether it is; what is not is redone by
+    /// the next start.
     pub async fn finish(self, hurry: &CancellationToken) -> bool {
+        log::event!(DAEMON_STOPPING);
         let Shared { tasks, .. } = &self.shared;
         tasks.close();
         let bridge = self.shared.bridge();
-        tokio::select! {
+        let finished = tokio::select! {
             () = tasks.wait() => true,
             () = bridge.clock.sleep(GRACE) => false,
             () = hurry.cancelled() => false,
+        };
+        match finished {
+            true => log::event!(DAEMON_STOPPED),
+            false => log::event!(DAEMON_CUT_SHORT),
         }
+        finished
     }
 
     fn set_account(&mut self, account: Arc<dyn Account>) {
@@ -342,3 +364,6 @@ async fn watch(
     progress.through(&calendar.name, &*clock, watch).await;
     errands
 }
+
+#[cfg(test)]
+mod tests;

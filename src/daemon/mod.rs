@@ -13,6 +13,7 @@ pub mod notify;
 pub mod progress;
 mod retry;
 pub mod schedule;
+mod signals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use account::Account;
 pub use desk::Desk;
 pub use fleet::Fleet;
 pub use progress::Progress;
+pub use signals::{Signals, stop_on_signal};
 
 /// How long passes that have begun may take to finish once the daemon stops.
 const GRACE: Duration = Duration::from_secs(30);
@@ -71,10 +73,7 @@ pub async fn run(
         () = stop.cancelled() => {}
         () = begun => stop.cancelled().await,
     }
-    log::event!(DAEMON_STOPPING);
-    let finished = fleet.finish(&CancellationToken::new()).await;
-    log::event!(DAEMON_STOPPED);
-    finished
+    fleet.finish(&CancellationToken::new()).await
 }
 
 /// Waits until every calendar that is named notices changes, and then tells the log and `desk` that the
@@ -98,24 +97,4 @@ pub fn begin(
         log::event!(DAEMON_READY, calendars = count);
         desk.has_begun();
     }
-}
-
-/// A token that is cancelled by SIGTERM or SIGINT.
-///
-/// # Errors
-/// When the handlers cannot be installed.
-pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = CancellationToken::new();
-    let told = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        told.cancel();
-    });
-    Ok(stop)
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// first, in whichever calendar it is.
 const QUIET: Duration = Duration::from_secs(5 * 60);
 
+/// By how much the wall clock differs from the monotonic one when it was set, or the machine slept.
+const JUMP: TimeDelta = TimeDelta::minutes(1);
+
 /// How often a summary line is logged.
 const SUMMARY: Duration = Duration::from_secs(15 * 60);
 
@@ -43,7 +46,8 @@ pub async fn watch(
     stop: &CancellationToken,
 ) {
     let mut bridge = bridges.borrow_and_update().clone();
-    let began = bridge.clock.elapsed();
+    let mut began = bridge.clock.elapsed();
+    let mut clocks = Clocks::new(began, bridge.clock.now());
     let mut agenda = Agenda::new(rescan, began);
     let mut scope = Scope::All;
     // Where the state fails, the pass says so.
@@ -83,6 +87,15 @@ pub async fn watch(
                 if !is_like {
                     break agenda.widen(Scope::News(None));
                 }
+            }
+            if let Some(jump) = clocks.jump(bridge.clock.elapsed(), bridge.clock.now()) {
+                // Nothing is concluded from what is gone before all is looked at again.
+                began = bridge.clock.elapsed();
+                if jump < TimeDelta::zero() {
+                    // What was decided by a time that is yet to come would stand until then.
+                    let _ = bridge.state.forget_decisions(&calendar.name);
+                }
+                break Scope::All;
             }
             // What is due goes first, or a calendar that changes all the time would never see it.
             let now = bridge.clock.elapsed();
@@ -126,6 +139,33 @@ pub async fn watch(
             errands.rest(bridge.clock.elapsed());
         };
     }
+}
+
+/// The wall clock beside the monotonic one.
+struct Clocks {
+    /// What the wall clock showed when the monotonic one began.
+    start: DateTime<Utc>,
+}
+
+impl Clocks {
+    fn new(elapsed: Duration, wall: DateTime<Utc>) -> Self {
+        Self {
+            start: begin(elapsed, wall),
+        }
+    }
+
+    /// How far the wall clock was set forth or back since the last look, or how long the machine slept;
+    /// `None` where it went on as it should.
+    fn jump(&mut self, elapsed: Duration, wall: DateTime<Utc>) -> Option<TimeDelta> {
+        let start = begin(elapsed, wall);
+        let by = start - std::mem::replace(&mut self.start, start);
+        (by.abs() >= JUMP).then_some(by)
+    }
+}
+
+fn begin(elapsed: Duration, wall: DateTime<Utc>) -> DateTime<Utc> {
+    let elapsed = TimeDelta::from_std(elapsed).unwrap_or_default();
+    wall.checked_sub_signed(elapsed).unwrap_or_default()
 }
 
 /// What is to be done next, and when.
@@ -331,6 +371,48 @@ mod tests {
         assert_eq!(agenda.wait(seconds(0), wall(0)), seconds(7));
         assert_eq!(agenda.wait(seconds(0), wall(9)), Duration::ZERO);
         assert_eq!(agenda.wait(seconds(299), wall(0)), seconds(1));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_told_from_one_that_goes_on() {
+        let mut clocks = Clocks::new(seconds(5), wall(5));
+        assert_eq!(clocks.jump(seconds(45), wall(45)), None, "it goes on");
+        assert_eq!(clocks.jump(seconds(46), wall(50)), None, "it is corrected");
+        let day = TimeDelta::days(1);
+        assert_eq!(clocks.jump(seconds(46), wall(50) + day), Some(day));
+        assert_eq!(clocks.jump(seconds(47), wall(51) + day), None, "told once");
+        assert_eq!(clocks.jump(seconds(48), wall(52)), Some(-day));
+        assert_eq!(
+            clocks
+                .jump(seconds(49), DateTime::<Utc>::MIN_UTC)
+                .map(|by| by < -day),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn what_failed_is_made_again_at_once_after_a_reload() {
+        let mut agenda = Agenda::new(RESCAN, seconds(0));
+        agenda.passed(&Ok(Report::default()), Scope::All, seconds(0), wall(0));
+        agenda.hurry(seconds(1));
+        assert_eq!(agenda.next(seconds(1)), None, "nothing had failed");
+        for _ in 0..5 {
+            agenda.passed(
+                &Err(PassError::CutShort),
+                Scope::News(None),
+                seconds(1),
+                wall(1),
+            );
+        }
+        agenda.hurry(seconds(2));
+        assert_eq!(agenda.wait(seconds(2), wall(2)), Duration::ZERO);
+        assert_eq!(agenda.next(seconds(2)), Some(Scope::News(None)));
+        agenda.passed(&Err(PassError::CutShort), Scope::All, seconds(2), wall(2));
+        assert_eq!(
+            agenda.wait(seconds(2), wall(2)),
+            seconds(5),
+            "a first failure"
+        );
     }
 
     #[test]

@@ -70,6 +70,11 @@ catalogue! {
         []
         "The last line of a process that ended in order."
         do: "Nothing."
+    DAEMON_CUT_SHORT "daemon.cut-short" WARN "meetbridge stops before everything is finished"
+        []
+        "A second signal came, or what had begun took longer than the time of grace. Nothing is lost: the \
+         next start finishes or redoes it."
+        do: "Nothing. If it is at every stop, look what the calendar's server or disk takes so long for."
     CONFIG_LOADED "config.loaded" INFO "the configuration is in force"
         ["path", "calendars"]
         "The configuration file was read and is without fault."

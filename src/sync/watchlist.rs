@@ -77,6 +77,12 @@ impl super::Bridge {
         self.watchlist().lock().remove(&what);
     }
 
+    /// What that is watched was not read as a whole after `since`, by its name.
+    #[cfg(test)]
+    pub(crate) fn unread(&self, since: DateTime<Utc>) -> Option<String> {
+        self.watchlist().unread(since)
+    }
+
     /// The account told, when asked at `asked`, of every calendar that is wanted of it.
     pub fn has_found(&self, account: &str, asked: DateTime<Utc>) {
         self.watchlist()

@@ -98,6 +98,11 @@ impl Account {
         }))
     }
 
+    /// Has the secrets that it signs in with read anew before they are used next.
+    pub fn reread_secrets(&self) {
+        self.connection.reread_secrets();
+    }
+
     /// Finds out what the account offers.
     ///
     /// # Errors

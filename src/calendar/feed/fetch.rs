@@ -185,6 +185,11 @@ impl Place {
         })
     }
 
+    /// Has the secrets read anew before they are used next.
+    pub(super) fn reread_secrets(&self) {
+        self.login.reread();
+    }
+
     /// Its host, for messages.
     pub(super) fn host(&self) -> &str {
         &self.host

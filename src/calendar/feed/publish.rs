@@ -6,6 +6,7 @@
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
@@ -36,7 +37,7 @@ pub(super) enum Target {
         seen: Option<Appearance>,
     },
     Web {
-        place: Box<Place>,
+        place: Arc<Place>,
         /// What was last read or put there.
         etag: Option<HeaderValue>,
         last: Option<String>,
@@ -48,9 +49,9 @@ impl Target {
         Self::File { path, seen: None }
     }
 
-    pub(super) fn web(place: Place) -> Self {
+    pub(super) fn web(place: Arc<Place>) -> Self {
         Self::Web {
-            place: Box::new(place),
+            place,
             etag: None,
             last: None,
         }

@@ -239,6 +239,10 @@ impl Calendar for Writable {
         true
     }
 
+    fn reread_secrets(&self) {
+        self.place.reread_secrets();
+    }
+
     fn attendees(&self) -> Attendees {
         Attendees::Unknown
     }

@@ -234,6 +234,17 @@ impl Calls {
         )
     }
 
+    /// Has the secrets read anew before they are used next, and asks again for organizers who were at
+    /// fault.
+    pub(super) fn reread_secrets(&self) {
+        self.tokens.reread();
+        let mut organizers = self
+            .organizers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        organizers.clear();
+    }
+
     /// Fails when the organizer is known to be at fault.
     fn check(&self, organizer: &OrganizerId) -> Result<(), MeetingError> {
         let now = self.clock.elapsed();

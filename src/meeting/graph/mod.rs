@@ -106,4 +106,8 @@ impl Meetings for GraphMeetings {
         let _key = self.keys.hold(organizer, external_id).await;
         self.online().delete(meeting, organizer).await
     }
+
+    fn reread_secrets(&self) {
+        self.calls.reread_secrets();
+    }
 }

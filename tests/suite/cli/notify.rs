@@ -6,6 +6,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use meetbridge::simulator::Endpoint;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{World, single, wait_for, wait_until};
 
@@ -129,4 +130,34 @@ fn a_socket_that_nobody_listens_at_is_told_once_and_harms_nothing() {
     assert_eq!(ended.code, Some(0), "{ended}");
     let lines = ended.err.matches("notify.failing").count();
     assert_eq!(lines, 1, "{ended}");
+}
+
+#[test]
+fn a_reload_is_told_with_its_time_and_ends() {
+    let mut world = World::new();
+    let mut manager = Manager::new(&mut world, false);
+    let running = world.start(&["run"]);
+    manager.waits_for("STATUS=calendars: 1,");
+    // One that is taken, and one that is refused.
+    for faulty in [false, true] {
+        manager.told.clear();
+        if faulty {
+            world.reconfigure("settle = ", "settles = ");
+        }
+        let pid = Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::HUP).unwrap();
+        let reloading = manager.waits_for("RELOADING=1");
+        let at = manager.waits_for("MONOTONIC_USEC=");
+        let at = &manager.told[at];
+        let at: i64 = at.trim_start_matches("MONOTONIC_USEC=").parse().unwrap();
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let age = now.tv_sec - at / 1_000_000;
+        assert!((0..60).contains(&age), "{age} s");
+        assert!(
+            reloading < manager.waits_for("READY=1"),
+            "{:?}",
+            manager.told
+        );
+    }
+    running.terminate();
 }
