@@ -80,13 +80,19 @@ mod tests {
         progress.stamp(&team, seconds(10));
         progress.stamp(&alice, seconds(40));
         assert!(progress.stuck(seconds(70), seconds(60)).is_empty());
-        assert_eq!(progress.stuck(seconds(71), seconds(60)), [team.clone()]);
+        assert_eq!(
+            progress.stuck(seconds(71), seconds(60)),
+            std::slice::from_ref(&team)
+        );
         assert_eq!(
             progress.stuck(seconds(101), seconds(60)),
             [alice.clone(), team.clone()]
         );
         progress.stamp(&team, seconds(101));
-        assert_eq!(progress.stuck(seconds(101), seconds(60)), [alice.clone()]);
+        assert_eq!(
+            progress.stuck(seconds(101), seconds(60)),
+            std::slice::from_ref(&alice)
+        );
         progress.forget(&alice);
         assert!(progress.stuck(seconds(101), seconds(60)).is_empty());
     }

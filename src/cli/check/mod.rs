@@ -1,9 +1,12 @@
 //! `meetbridge check`: configuration, files and permissions; `--online` asks the services, too.
 //!
-//! `report`: what is told, and how · `online`: what is asked · `graph`, `accounts`: of whom.
+//! `report`: what is told, and how · `online`: what is asked · `graph`, `mailboxes`, `accounts`, `feeds`: of
+//! whom.
 
 mod accounts;
+mod feeds;
 mod graph;
+mod mailboxes;
 mod online;
 mod report;
 
@@ -21,6 +24,7 @@ pub(super) async fn check(context: &Context, online: bool) -> Exit {
     for finding in findings(&config, context.clock.now()) {
         let line = match finding.severity {
             Severity::Error => Line::error(finding.what),
+            Severity::Note => Line::note(finding.what),
             Severity::Warning => Line::warning(finding.what),
         };
         report.tell(line.hint(finding.hint));

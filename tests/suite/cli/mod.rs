@@ -13,6 +13,7 @@ mod flow;
 mod kill;
 mod login;
 mod online;
+mod outlook;
 mod reload;
 mod rewrite;
 mod secrets;
