@@ -8,7 +8,7 @@ use meetbridge::calendar::Scope;
 use meetbridge::calendar::feed::{self, FeedSettings, PlaceSettings, Publish};
 use meetbridge::config;
 use meetbridge::daemon::clock::SystemRandom;
-use meetbridge::http::ClientOptions;
+use meetbridge::http::{ClientOptions, Credentials};
 use meetbridge::sync::{Bridge, Watched};
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,8 @@ use crate::support::measure::percentile;
 use crate::support::passes::{Cost, settle};
 use crate::support::world::{assemble, watched};
 use crate::support::{Result, expect};
-use crate::{CHANGED, EVENTS, SELECTED};
+use crate::web::PUBLISHED;
+use crate::{CHANGED, EVENTS};
 
 /// The first argument of a child.
 pub(crate) const FLAG: &str = "--child";
@@ -24,6 +25,10 @@ pub(crate) const FLAG: &str = "--child";
 pub(crate) const QUIET: usize = 20;
 /// How many times the feed changes.
 const CHANGES: usize = 3;
+
+/// The two things that a child does, each in a process of its own.
+pub(crate) const LINK: &str = "link";
+pub(crate) const FOLLOW: &str = "follow";
 
 pub(crate) const CHANGE: &str = "change";
 pub(crate) const BEGIN_QUIET: &str = "begin-quiet";
@@ -34,18 +39,24 @@ pub(crate) const END_QUIET: &str = "end-quiet";
 pub(crate) struct Costs {
     pub(crate) first: Cost,
     pub(crate) linked: Cost,
+    pub(crate) begun: Cost,
     pub(crate) quiet: Cost,
     pub(crate) changed: Vec<Cost>,
 }
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let [home] = arguments else {
-        return Err("the child needs a home".into());
+    let [home, phase, selected] = arguments else {
+        return Err("the child needs a home, what to do, and how many are selected".into());
     };
+    let links = EVENTS / selected.parse::<usize>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let costs = runtime.block_on(passes(Path::new(home)))?;
+    let home = Path::new(home);
+    let costs = match phase.as_str() {
+        LINK => runtime.block_on(link(home, links))?,
+        _ => runtime.block_on(follow(home, links))?,
+    };
     println!("{}", serde_json::to_string(&costs)?);
     Ok(())
 }
@@ -64,7 +75,7 @@ fn forget_peak() -> Result<()> {
 
 fn links(home: &Path) -> Result<usize> {
     use std::io::BufRead as _;
-    let file = std::fs::File::open(home.join("published.ics"))?;
+    let file = std::fs::File::open(home.join(PUBLISHED))?;
     let mut links = 0;
     for line in std::io::BufReader::new(file).lines() {
         links += usize::from(line?.starts_with("X-MEETBRIDGE-MEETING:"));
@@ -72,14 +83,15 @@ fn links(home: &Path) -> Result<usize> {
     Ok(links)
 }
 
-async fn passes(home: &Path) -> Result<Costs> {
+/// Gives the events their links.
+async fn link(home: &Path, all: usize) -> Result<Costs> {
     let (bridge, calendar) = open(home)?;
     let mut costs = Costs {
         first: settle(&bridge, &calendar, Scope::All).await?,
         ..Costs::default()
     };
     forget_peak()?;
-    while costs.linked.created < EVENTS / SELECTED {
+    while costs.linked.created < all {
         let scope = calendar.port.changed().await;
         let due = bridge.state.due(&calendar.name, bridge.clock.now())?;
         let more = match due.is_empty() {
@@ -90,8 +102,19 @@ async fn passes(home: &Path) -> Result<Costs> {
         costs.linked.created += more.created;
         costs.linked.memory = more.memory;
     }
-    expect("links", links(home)?, EVENTS / SELECTED)?;
+    expect("links", links(home)?, all)?;
 
+    settle(&bridge, &calendar, Scope::News(None)).await?;
+    Ok(costs)
+}
+
+/// Begins with all that is there, and follows the feed.
+async fn follow(home: &Path, all: usize) -> Result<Costs> {
+    let (bridge, calendar) = open(home)?;
+    let mut costs = Costs {
+        begun: settle(&bridge, &calendar, Scope::All).await?,
+        ..Costs::default()
+    };
     settle(&bridge, &calendar, Scope::News(None)).await?;
     forget_peak()?;
     ask(BEGIN_QUIET)?;
@@ -109,7 +132,7 @@ async fn passes(home: &Path) -> Result<Costs> {
         ask(CHANGE)?;
         forget_peak()?;
         let cost = settle(&bridge, &calendar, Scope::News(None)).await?;
-        expect("links after a change", links(home)?, EVENTS / SELECTED)?;
+        expect("links after a change", links(home)?, all)?;
         if cost.written < EVENTS / CHANGED {
             return Err(format!("only {} events were written", cost.written).into());
         }
@@ -120,24 +143,33 @@ async fn passes(home: &Path) -> Result<Costs> {
 
 /// The running parts of a home.
 fn open(home: &Path) -> Result<(Bridge, Watched)> {
-    let parts = assemble(home)?;
+    let mut parts = assemble(home)?;
     let config::Source::Feed(subscribed) = &parts.table.source else {
         return Err("this measures feeds".into());
     };
-    let config::Publish::File(published) = &subscribed.publish else {
-        return Err("this measures feeds that are published as files".into());
+    let place = |scope: &str, url: &url::Url, credentials: &Credentials| PlaceSettings {
+        scope: scope.to_owned(),
+        url: url.clone(),
+        credentials: credentials.clone(),
+        client: ClientOptions::default(),
+        allow_http: subscribed.allow_http,
     };
+    let publish = match &subscribed.publish {
+        config::Publish::File(path) => Publish::File(path.clone()),
+        config::Publish::Web { url, credentials } => {
+            Publish::Web(Box::new(place("publish:events", url, credentials)))
+        }
+        config::Publish::Source => {
+            return Err("this measures feeds that are published elsewhere".into());
+        }
+    };
+    // More than an organizer has in a month.
+    parts.bridge.meetings_per_month = u32::MAX;
     let settings = FeedSettings {
         name: parts.table.name.to_string(),
-        source: PlaceSettings {
-            scope: "feed:events".to_owned(),
-            url: subscribed.url.clone(),
-            credentials: subscribed.credentials.clone(),
-            client: ClientOptions::default(),
-            allow_http: subscribed.allow_http,
-        },
+        source: place("feed:events", &subscribed.url, &subscribed.credentials),
         poll: subscribed.poll,
-        publish: Publish::File(published.clone()),
+        publish,
         directory: home.join("state"),
     };
     let (state, clock) = (parts.bridge.state.clone(), parts.clock);

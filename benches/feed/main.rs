@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench feed [-- --json]`: `--json` prints a line per figure, in place of the table.
 //!
-//! 50,000 events, every fiftieth with a link; then 1 % of them change, all of them linked. Microsoft
-//! Graph is the embedded simulator and the feed a web server, both in this process. What is measured
+//! 50,000 events, every fiftieth with a link, or every one; then 1 % of them change, all of them linked.
+//! The same published to a file and by PUT. Microsoft Graph is the embedded simulator and the feed a web server, both in this process. What is measured
 //! runs in a process of its own, so that its CPU time and peak memory are its alone.
 
 #![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
@@ -25,8 +25,6 @@ use web::Web;
 
 /// How many events the feed has.
 const EVENTS: usize = 50_000;
-/// Every so manieth is selected.
-const SELECTED: usize = 50;
 /// Every so manieth changes.
 const CHANGED: usize = 100;
 
@@ -49,39 +47,141 @@ fn bench(json: bool) -> Result<()> {
     if !json {
         println!("{}", Figure::head());
     }
-    for (name, figures) in measure()? {
-        for figure in figures {
-            let line = match json {
-                true => figure.json(name),
-                false => figure.line(name),
-            };
-            println!("{line}");
+    for case in CASES {
+        for (what, figures) in measure(case)? {
+            let name = format!("{}: {what}", case.links);
+            for figure in figures {
+                let line = match json {
+                    true => figure.json(&name),
+                    false => figure.line(&name),
+                };
+                println!("{line}");
+            }
         }
     }
     Ok(())
 }
 
-type Figures = (&'static str, Vec<Figure>);
+/// What is measured.
+#[derive(Clone, Copy)]
+struct Case {
+    /// What it is called.
+    links: &'static str,
+    /// Every so manieth is selected.
+    selected: usize,
+    /// It is published by PUT.
+    web: bool,
+}
 
-fn measure() -> Result<Vec<Figures>> {
+const CASES: [Case; 4] = [
+    Case {
+        links: "1,000 links, a file",
+        selected: 50,
+        web: false,
+    },
+    Case {
+        links: "1,000 links, PUT",
+        selected: 50,
+        web: true,
+    },
+    Case {
+        links: "50,000 links, a file",
+        selected: 1,
+        web: false,
+    },
+    Case {
+        links: "50,000 links, PUT",
+        selected: 1,
+        web: true,
+    },
+];
+
+type Figures = (String, Vec<Figure>);
+
+fn measure(case: Case) -> Result<Vec<Figures>> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let mut url = String::new();
     let world = runtime.block_on(World::new(Duration::ZERO, |home| {
-        let web = Web::start(&home.join("feed.ics"))?;
+        let web = Web::start(home, case.selected)?;
         url = web.url.clone();
         web.serve(0)?;
-        let published = quoted(&home.join("published.ics"));
+        let published = match case.web {
+            true => format!("publish-url = \"{url}{}\"", web::PUBLISHED),
+            false => format!("publish-file = {}", quoted(&home.join(web::PUBLISHED))),
+        };
         Ok(format!(
             "[[calendar.feed]]\nname = \"events\"\nurl = \"{url}\"\npoll = \"2s\"\n\
-             select = \"tagged\"\npublish-file = {published}\n"
+             select = \"tagged\"\n{published}\n"
         ))
     }))?;
     let web = Web::known(&url);
+    let (linked, _) = run(&world, case, child::LINK, &web)?;
+    let (costs, quiet) = run(&world, case, child::FOLLOW, &web)?;
+    expect("whole answers while nothing changed", quiet.0, 0)?;
+    let middle = |mut values: Vec<f64>| percentile(&mut values, 0.5);
+    let changed = &costs.changed;
+    Ok(vec![
+        (
+            "first pass".to_owned(),
+            vec![
+                Figure::new("size", web.size()? as f64 / 1e6, "MB"),
+                Figure::new("CPU", linked.first.cpu, "ms"),
+                Figure::new("peak memory", linked.first.memory, "MiB"),
+            ],
+        ),
+        (
+            "linking".to_owned(),
+            vec![
+                Figure::new("CPU", linked.linked.cpu, "ms"),
+                Figure::new("peak memory", linked.linked.memory, "MiB"),
+            ],
+        ),
+        (
+            "begun anew".to_owned(),
+            vec![
+                Figure::new("CPU", costs.begun.cpu, "ms"),
+                Figure::new("peak memory", costs.begun.memory, "MiB"),
+            ],
+        ),
+        (
+            "nothing changed".to_owned(),
+            vec![
+                Figure::new("requests", quiet.1 as f64 / child::QUIET as f64, "").within(1.0),
+                Figure::new("CPU", costs.quiet.cpu, "ms"),
+                Figure::new("memory", costs.quiet.memory, "MiB"),
+            ],
+        ),
+        (
+            "1 % changed".to_owned(),
+            vec![
+                Figure::new("CPU", middle(changed.iter().map(|c| c.cpu).collect()), "ms")
+                    .within(2_000.0),
+                Figure::new(
+                    "peak memory",
+                    changed.iter().map(|c| c.memory).fold(0.0, f64::max),
+                    "MiB",
+                )
+                .within(60.0),
+                Figure::new(
+                    "wall",
+                    middle(changed.iter().map(|c| c.wall).collect()),
+                    "ms",
+                ),
+            ],
+        ),
+    ])
+}
+
+/// Runs a child; gives what it took, and how many answers were whole and how many were not while
+/// nothing changed.
+fn run(world: &World, case: Case, phase: &str, web: &Web) -> Result<(Costs, (usize, usize))> {
     let mut child = Command::new(std::env::current_exe()?)
         .arg(child::FLAG)
         .arg(world.home())
+        .arg(phase)
+        .arg(case.selected.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
@@ -108,51 +208,5 @@ fn measure() -> Result<Vec<Figures>> {
         writeln!(input, "on")?;
     }
     child.wait()?;
-    let costs = costs.ok_or("the child told nothing")?;
-    expect("whole answers while nothing changed", quiet.0, 0)?;
-    let middle = |mut values: Vec<f64>| percentile(&mut values, 0.5);
-    let changed = &costs.changed;
-    Ok(vec![
-        (
-            "feed of 50,000 events: first pass",
-            vec![
-                Figure::new("size", web.size()? as f64 / 1e6, "MB"),
-                Figure::new("CPU", costs.first.cpu, "ms"),
-                Figure::new("peak memory", costs.first.memory, "MiB"),
-            ],
-        ),
-        (
-            "feed of 50,000 events: 1,000 links",
-            vec![
-                Figure::new("CPU", costs.linked.cpu, "ms"),
-                Figure::new("peak memory", costs.linked.memory, "MiB"),
-            ],
-        ),
-        (
-            "feed of 50,000 events: nothing changed",
-            vec![
-                Figure::new("requests", quiet.1 as f64 / child::QUIET as f64, "").within(1.0),
-                Figure::new("CPU", costs.quiet.cpu, "ms"),
-                Figure::new("memory", costs.quiet.memory, "MiB"),
-            ],
-        ),
-        (
-            "feed of 50,000 events: 1 % changed",
-            vec![
-                Figure::new("CPU", middle(changed.iter().map(|c| c.cpu).collect()), "ms")
-                    .within(2_000.0),
-                Figure::new(
-                    "peak memory",
-                    changed.iter().map(|c| c.memory).fold(0.0, f64::max),
-                    "MiB",
-                )
-                .within(60.0),
-                Figure::new(
-                    "wall",
-                    middle(changed.iter().map(|c| c.wall).collect()),
-                    "ms",
-                ),
-            ],
-        ),
-    ])
+    Ok((costs.ok_or("the child told nothing")?, quiet))
 }

@@ -1,4 +1,4 @@
-//! A web server with the feed on it, which is a file.
+//! A web server with the feed on it, which is a file, and room for what is published of it.
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Read as _, Write as _};
@@ -9,7 +9,10 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use crate::support::Result;
 use crate::support::events::calendar;
-use crate::{CHANGED, EVENTS, SELECTED};
+use crate::{CHANGED, EVENTS};
+
+/// What the published calendar is called, as a file and behind the address.
+pub(crate) const PUBLISHED: &str = "published.ics";
 
 /// The servers, by their address: one is started where its address is needed, and asked elsewhere.
 static ALL: LazyLock<Mutex<HashMap<String, Web>>> = LazyLock::new(Mutex::default);
@@ -18,18 +21,23 @@ static ALL: LazyLock<Mutex<HashMap<String, Web>>> = LazyLock::new(Mutex::default
 #[derive(Clone)]
 pub(crate) struct Web {
     pub(crate) url: String,
+    home: PathBuf,
     path: PathBuf,
+    selected: usize,
     round: Arc<AtomicUsize>,
     whole: Arc<AtomicUsize>,
     same: Arc<AtomicUsize>,
 }
 
 impl Web {
-    pub(crate) fn start(path: &Path) -> Result<Self> {
+    /// One in this home, of whose feed every so manieth event is tagged.
+    pub(crate) fn start(home: &Path, selected: usize) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let web = Self {
             url: format!("http://{}/feed.ics", listener.local_addr()?),
-            path: path.to_owned(),
+            home: home.to_owned(),
+            path: home.join("feed.ics"),
+            selected,
             round: Arc::default(),
             whole: Arc::default(),
             same: Arc::default(),
@@ -78,7 +86,7 @@ impl Web {
             let one = calendar(n..n + 1, false);
             let one = one.strip_prefix(head).unwrap_or_default();
             let one = one.trim_end_matches("END:VCALENDAR\r\n");
-            let tag = if n % SELECTED == 0 {
+            let tag = if n % self.selected == 0 {
                 "CATEGORIES:Teams\r\n"
             } else {
                 ""
@@ -99,6 +107,21 @@ impl Web {
         while !head.ends_with(b"\r\n\r\n") {
             stream.read_exact(&mut byte)?;
             head.extend(byte);
+        }
+        if let Some(request) = std::str::from_utf8(&head)?.strip_prefix("PUT ") {
+            let request = request.to_lowercase();
+            let length = request.split("content-length: ").nth(1);
+            let length = length.and_then(|rest| rest.split("\r\n").next());
+            let length = length.ok_or("a PUT without its length")?.parse()?;
+            let new = self.home.join("new.ics");
+            let mut file = std::fs::File::create(&new)?;
+            std::io::copy(&mut (&mut stream).take(length), &mut file)?;
+            std::fs::rename(new, self.home.join(PUBLISHED))?;
+            return Ok(stream.write_all(b"HTTP/1.1 204 Done\r\nconnection: close\r\n\r\n")?);
+        }
+        if head.starts_with(b"GET /feed.icspublished.ics") {
+            let answer = b"HTTP/1.1 404 None\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            return Ok(stream.write_all(answer)?);
         }
         let tag = format!("\"{}\"", self.round.load(Ordering::SeqCst));
         let head = String::from_utf8(head)?.to_lowercase();

@@ -117,6 +117,7 @@ pub(crate) fn assemble_for(home: &Path, in_flight: usize) -> Result<Parts> {
         authority_url: config.graph.authority_url.clone(),
         sign_in: config.graph.sign_in.clone(),
         in_flight,
+        mirrors: false,
     };
     let client = Client::new(&ClientOptions::default())?;
     let meetings = GraphMeetings::new(

@@ -26,6 +26,11 @@ pub struct Resource {
     pub version: Version,
     /// Its bytes, complete and unaltered.
     pub bytes: Arc<[u8]>,
+    /// Where they stand in what the resource is shown as a part of, as [`Document::parse_part`] takes it;
+    /// empty where it is no part.
+    ///
+    /// [`Document::parse_part`]: crate::ical::document::Document::parse_part
+    pub origins: Arc<[(usize, usize)]>,
     /// When the store last changed it, where the store says so.
     pub modified: Option<DateTime<Utc>>,
 }
@@ -260,11 +265,18 @@ pub trait Calendar: Send + Sync {
         false
     }
 
-    /// Makes public what a pass wrote; whether anything was new. Called at its end.
+    /// Whether the link that a resource shows was made for what its event was before: its meeting is
+    /// perhaps behind.
+    fn is_outgrown(&self, _id: &ResourceId) -> bool {
+        false
+    }
+
+    /// Makes public what a pass read and wrote; whether anything was new. Called at its end. Of a
+    /// `frozen` calendar nothing is made public that takes much away at once.
     ///
     /// # Errors
     /// Why not, and what to do; the next pass tries again.
-    async fn publish(&self) -> Result<bool, WriteRefusal> {
+    async fn publish(&self, _frozen: bool) -> Result<bool, WriteRefusal> {
         Ok(false)
     }
 

@@ -14,8 +14,8 @@ use crate::config::{self, Config};
 use crate::daemon::{Kept, Source};
 use crate::http::{Client, ClientError, ClientOptions, Credentials, WindowStore, Windows};
 use crate::log;
+use crate::meeting::Meetings;
 use crate::meeting::graph::{GraphMeetings, GraphSettings};
-use crate::meeting::{Form, Meetings};
 use crate::model::CalendarName;
 use crate::state::{OpenError, State};
 use crate::sync::{Bridge, Troubles, Watched};
@@ -189,6 +189,7 @@ pub(super) fn graph_settings(config: &Config) -> GraphSettings {
         authority_url: config.graph.authority_url.clone(),
         sign_in: config.graph.sign_in.clone(),
         in_flight: GraphSettings::IN_FLIGHT,
+        mirrors: config.calendars.iter().any(|one| one.api.is_mirror()),
     }
 }
 
@@ -286,7 +287,13 @@ pub(super) fn source(
             let account = Account::new(config, calendar, server, shared)?;
             return Ok(Source::Account(Arc::new(account)));
         }
-        config::Source::Feed(subscribed) => subscription(config, calendar, subscribed, shared)?,
+        config::Source::Feed(subscribed) => feed::open(
+            feed_settings(config, calendar, subscribed, shared),
+            shared.windows.clone(),
+            shared.notes.clone(),
+            clock,
+            shared.random.clone(),
+        )?,
     };
     Ok(Source::Calendar(Kept {
         calendar: Arc::new(watched(calendar, calendar.name.clone(), port)),
@@ -294,13 +301,13 @@ pub(super) fn source(
     }))
 }
 
-/// The feed of a `[[calendar.feed]]` table. Sends nothing.
-fn subscription(
+/// What the feed of a `[[calendar.feed]]` table needs.
+pub(super) fn feed_settings(
     config: &Config,
     calendar: &config::Calendar,
     subscribed: &config::Feed,
     shared: &Shared,
-) -> Result<Arc<dyn Calendar>, ClientError> {
+) -> FeedSettings {
     let place = |role: &str, url: &url::Url, credentials: &Credentials| PlaceSettings {
         scope: format!("{role}:{}", calendar.name),
         url: url.clone(),
@@ -315,20 +322,13 @@ fn subscription(
         }
         config::Publish::Source => Publish::Source,
     };
-    let settings = FeedSettings {
+    FeedSettings {
         name: calendar.name.to_string(),
         source: place("feed", &subscribed.url, &subscribed.credentials),
         poll: subscribed.poll,
         publish,
         directory: config.state_directory.clone(),
-    };
-    feed::open(
-        settings,
-        shared.windows.clone(),
-        shared.notes.clone(),
-        shared.clock.clone(),
-        shared.random.clone(),
-    )
+    }
 }
 
 /// The calendar `name` behind `port`, as its table says.
@@ -339,6 +339,7 @@ pub(super) fn watched(
 ) -> Watched {
     Watched {
         style: calendar.style.within(&name),
+        form: calendar.api.form(&name),
         name,
         port,
         organizer: calendar.organizer.clone(),
@@ -351,7 +352,6 @@ pub(super) fn watched(
         location: calendar.location,
         show: calendar.show.clone(),
         new_links_per_day: calendar.new_links_per_day,
-        form: Form::default(),
     }
 }
 

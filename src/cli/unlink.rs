@@ -1,10 +1,12 @@
 //! `meetbridge unlink`: takes links out again.
 
+use std::collections::BTreeSet;
+
 use super::output::Voice;
 use super::{Context, Exit, assemble, beside, output};
 use crate::daemon::control::Command;
 use crate::log::Chain;
-use crate::model::{CalendarName, Escaped};
+use crate::model::{CalendarName, Escaped, ExternalId, OrganizerId};
 use crate::sync::{Unlink, Unlinked};
 
 /// What is asked for.
@@ -55,6 +57,10 @@ pub(super) struct Telling {
     what: Unlink,
     end_meetings: bool,
     found: usize,
+    /// The meetings that were asked to end in any calendar.
+    asked: BTreeSet<(OrganizerId, ExternalId)>,
+    /// The meetings that stay, by the calendar that left them for another one's sake.
+    shared: Vec<(CalendarName, BTreeSet<(OrganizerId, ExternalId)>)>,
     exit: Exit,
 }
 
@@ -65,6 +71,8 @@ impl Telling {
             what: what.clone(),
             end_meetings,
             found: 0,
+            asked: BTreeSet::new(),
+            shared: Vec::new(),
             exit,
         }
     }
@@ -77,7 +85,7 @@ impl Telling {
         done: Result<Unlinked, String>,
         voice: &Voice,
     ) {
-        let done = match done {
+        let mut done = match done {
             Ok(done) => done,
             Err(error) => {
                 voice.say(&format!("{name}: {error}")).await;
@@ -110,13 +118,9 @@ impl Telling {
                 Unlink::Event(_) => voice.print(&format!("{name}: it stays opted out")).await,
             }
         }
-        if done.shared > 0 {
-            let line = format!(
-                "{name}: {} meetings stay: their events are linked in another calendar, too",
-                done.shared
-            );
-            voice.print(&line).await;
-        }
+        // Whether the other calendar is unlinked, too, shows at the end.
+        self.asked.append(&mut done.asked);
+        self.shared.push((name.clone(), done.shared));
         if done.not_ended > 0 {
             let line = format!(
                 "{name}: {} meetings could not be ended; the log says why, and the same command \
@@ -136,6 +140,15 @@ impl Telling {
 
     /// Ends the telling; returns how it went.
     pub(super) async fn end(self, voice: &Voice) -> Exit {
+        for (name, shared) in &self.shared {
+            let stay = shared.difference(&self.asked).count();
+            if stay > 0 {
+                let line = format!(
+                    "{name}: {stay} meetings stay: their events are linked in another calendar, too"
+                );
+                voice.print(&line).await;
+            }
+        }
         if self.found == 0 && matches!(self.what, Unlink::Event(_)) && self.exit == Exit::Done {
             voice.say(NOBODY).await;
             return Exit::Failed;

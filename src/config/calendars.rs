@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+use super::api::{ApiKeys, Fit};
 use super::meetings::MeetingKeys;
 use super::table::{Table, Wrong};
 use super::{Budget, Calendar, Machine, Publish, Source, caldav, feed, value};
-use crate::ical::block::Show;
+use crate::ical::block::{Show, private_title};
 use crate::ical::write::Location;
 use crate::meeting::Fate;
 use crate::model::{CalendarName, Escaped, OrganizerId};
+use crate::plan::Style;
 use crate::plan::select::{EventsWithAttendees, Rules, Select};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -33,7 +35,7 @@ const LOCATION: &[(&str, Location)] = &[
     ("never", Location::Never),
 ];
 
-const SHOW: &[(&str, Show)] = &[
+pub(super) const SHOW: &[(&str, Show)] = &[
     ("meeting-id", Show::MeetingId),
     ("passcode", Show::Passcode),
     ("toll-numbers", Show::TollNumbers),
@@ -84,6 +86,7 @@ pub(super) struct Settings {
     transparent: Option<bool>,
     private: Option<bool>,
     events_with_attendees: Option<EventsWithAttendees>,
+    pub(super) api: ApiKeys,
     pub(super) style: MeetingKeys,
 }
 
@@ -112,6 +115,7 @@ impl Settings {
                 "events-with-attendees",
                 value::choice(EVENTS_WITH_ATTENDEES),
             ),
+            api: ApiKeys::read(table),
             style: MeetingKeys::read(table),
         }
     }
@@ -137,6 +141,8 @@ pub(super) struct Context<'m> {
     pub(super) file: String,
     /// The names that are taken: by the calendar in which line of which file.
     pub(super) names: BTreeMap<CalendarName, (usize, String)>,
+    /// Whether what is configured fits the APIs.
+    pub(super) fit: Fit,
 }
 
 impl Context<'_> {
@@ -206,6 +212,7 @@ fn calendar(
     let time_zone = time_zone.unwrap_or_else(|| context.system_zone());
     context.old_lobby_names.extend(own.style.old_lobby_name);
     let defaults = &context.defaults;
+    context.fit.look(&table, &own, defaults);
     if !own.has_organizer && !defaults.has_organizer {
         table.missing(
             "nobody owns this calendar's meetings",
@@ -223,6 +230,18 @@ fn calendar(
     let shown = |one: &Show| !is_published || !NOT_PUBLISHED.contains(one);
     let show = own.show;
     let show = show.unwrap_or_else(|| usual().into_iter().filter(shown).collect());
+    let api = own.api.or(&defaults.api);
+    // What stands in Outlook does not die by itself.
+    let fate = match api.is_mirror() {
+        true => Fate::Delete,
+        false => Fate::Keep,
+    };
+    let language = own.language.or_else(|| defaults.language.clone());
+    let language = language.unwrap_or_else(|| "en-US".to_owned());
+    let style = Style {
+        private_title: api.is_mirror().then(|| private_title(&language)),
+        ..own.style.or(&defaults.style)
+    };
     Some(Calendar {
         name: name?,
         enabled,
@@ -232,12 +251,10 @@ fn calendar(
             .organizers
             .or_else(|| defaults.organizers.clone())
             .unwrap_or_default(),
-        on_cancel: own.on_cancel.or(defaults.on_cancel).unwrap_or_default(),
-        on_delete: own.on_delete.or(defaults.on_delete).unwrap_or_default(),
-        language: own
-            .language
-            .or_else(|| defaults.language.clone())
-            .unwrap_or_else(|| "en-US".to_owned()),
+        api,
+        on_cancel: own.on_cancel.or(defaults.on_cancel).unwrap_or(fate),
+        on_delete: own.on_delete.or(defaults.on_delete).unwrap_or(fate),
+        language,
         rules: Rules {
             select: own.select.or(defaults.select).unwrap_or_default(),
             horizon: own.horizon.or(defaults.horizon).unwrap_or(365 * DAY),
@@ -251,7 +268,7 @@ fn calendar(
             transparent: own.transparent.or(defaults.transparent).unwrap_or(false),
             private: own.private.or(defaults.private).unwrap_or(false),
         },
-        style: own.style.or(&defaults.style),
+        style,
         time_zone,
         location: own.location.or(defaults.location).unwrap_or_default(),
         show,

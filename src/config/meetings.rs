@@ -84,6 +84,13 @@ impl MeetingKeys {
         }
     }
 
+    /// The keys that may ask for what an Outlook event cannot do, and whether they do; `None`: it is not
+    /// set. No request for one may name attendees (graph-api.md, section 9).
+    pub(super) fn beyond_events(&self) -> [(&'static str, Option<bool>); 2] {
+        let invited = self.lobby.map(|scope| scope == LobbyScope::Invited);
+        [("participants", self.participants), ("lobby", invited)]
+    }
+
     /// What a calendar's meetings are like: its own keys before the defaults. What neither sets, the
     /// organizer's policy and habits decide.
     pub(super) fn or(&self, defaults: &Self) -> Style {
@@ -116,6 +123,7 @@ impl MeetingKeys {
                 .participants
                 .or(defaults.participants)
                 .unwrap_or_default(),
+            private_title: None,
         }
     }
 }

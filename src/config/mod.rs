@@ -1,10 +1,11 @@
 //! The configuration: one TOML file in, [`Config`] or all its [`Faults`] out.
 //!
 //! What was typed stays in here (`scan`, `table`, `value`, `secrets`, `sign_in`, `read`, `calendars`,
-//! `caldav`);
+//! `api`, `caldav`);
 //! what is meant leaves.
 //! Nothing is read but the one file and those that it includes (`include`); [`check::check`] looks whether what it names is there.
 
+mod api;
 mod caldav;
 mod calendars;
 pub mod check;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use url::Url;
 
+pub use api::{Api, Behind};
 pub use fault::{Fault, Faults, Place};
 pub use machine::Machine;
 pub use sign_in::TOKENS;
@@ -131,6 +133,8 @@ pub struct Calendar {
     pub organizer: OrganizerId,
     /// Who owns those of events by their ORGANIZER: address in lower case → organizer.
     pub organizers: BTreeMap<String, OrganizerId>,
+    /// As what its meetings are made.
+    pub api: Api,
     /// What becomes of the meeting of a cancelled event.
     pub on_cancel: Fate,
     /// What becomes of the meeting of an event that is gone.

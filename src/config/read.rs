@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use tracing::Level;
 use url::Url;
 
+use super::api::Fit;
 use super::calendars::{self, Context, Settings};
 use super::fault::{Fault, Faults, Text};
 use super::table::{Collector, Table, Wrong};
@@ -175,7 +176,6 @@ fn root(
     let log = log(file.table("log"));
     let mut meeting = file.table("meeting");
     let defaults = Settings::read(&mut meeting);
-    meeting.finish();
     let old_lobby_names = defaults.style.old_lobby_name.into_iter().collect();
     let mut context = Context {
         defaults,
@@ -186,6 +186,7 @@ fn root(
         old_lobby_names,
         file: name.to_owned(),
         names: BTreeMap::new(),
+        fit: Fit::default(),
     };
     let has_calendars = file.has("calendar") || file.has("include");
     let mut calendars = calendars::calendars(file.table("calendar"), &mut context);
@@ -203,6 +204,8 @@ fn root(
             "add [[calendar.directory]] with a name and a path, or [[calendar.caldav]]",
         );
     }
+    context.fit.tell(&meeting);
+    meeting.finish();
     file.finish();
     Some(Config {
         state_directory: directory?,

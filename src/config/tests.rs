@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::meeting::graph::CertificateAlgorithm;
-use crate::meeting::{Chat, LobbyScope, Presenters, Setting, Settings};
+use crate::meeting::{Chat, LobbyScope, Presenters, Setting, Settings, ShowAs};
 use crate::plan::Template;
 use crate::plan::select::{EventsWithAttendees, Select};
 use crate::secret::SecretSource;
@@ -135,6 +135,7 @@ subject = "{title}"
                 Setting::AttendeeCamera(false)
             ]),
             participants: true,
+            private_title: None,
         }
     );
     assert_eq!(
@@ -151,6 +152,7 @@ subject = "{title}"
                 Setting::AttendeeMicrophone(false),
             ]),
             participants: false,
+            private_title: None,
         }
     );
     let old = (
@@ -166,6 +168,191 @@ subject = "{title}"
     assert_eq!(plain.calendars[0].style, Style::default());
     assert!(plain.calendars[0].style.settings.is_empty());
     assert_eq!(plain.old_lobby_names, BTreeSet::new());
+}
+
+/// Three calendars with these lines of their own.
+fn three(meeting: &str, lines: [&str; 3]) -> String {
+    let tables = lines.iter().enumerate().map(|(n, lines)| {
+        format!("[[calendar.file]]\nname = \"c{n}\"\npath = \"/srv/{n}.ics\"\n{lines}\n")
+    });
+    format!("{GRAPH}{MEETING}{meeting}\n{}", tables.collect::<String>())
+}
+
+#[test]
+fn meetings_are_online_meetings_or_outlook_events() {
+    let mirror = |calendar: Option<&str>, show_as| Api::CalendarEvent {
+        calendar: calendar.map(str::to_owned),
+        show_as,
+    };
+    let meeting = "api = \"calendar-event\"\nshow-as = \"tentative\"\nlanguage = \"de-AT\"\n\
+                   participants = \"attendees\"\nlobby = \"invited\"";
+    let own = "participants = \"none\"\nlobby = \"organizer\"\n";
+    let config = good(&three(
+        meeting,
+        [
+            own,
+            &format!("{own}show-as = \"working-elsewhere\"\noutlook-calendar = \"Team\""),
+            "api = \"online-meeting\"",
+        ],
+    ));
+    let found: Vec<_> = config.calendars.iter().map(|c| c.api.clone()).collect();
+    let expected = [
+        mirror(None, ShowAs::Tentative),
+        mirror(Some("Team"), ShowAs::WorkingElsewhere),
+        Api::OnlineMeeting,
+    ];
+    assert_eq!(found, expected);
+    // A private event keeps its title to itself, in the language of what is written.
+    let titles: Vec<_> = config
+        .calendars
+        .iter()
+        .map(|c| c.style.private_title)
+        .collect();
+    let private = Some("Privater Termin");
+    assert_eq!(titles, [private, private, None]);
+
+    let words = [
+        ("free", ShowAs::Free),
+        ("busy", ShowAs::Busy),
+        ("out-of-office", ShowAs::OutOfOffice),
+    ];
+    for (word, show_as) in words {
+        let lines = format!("api = \"calendar-event\"\nshow-as = \"{word}\"");
+        let config = good(&three("", ["", &lines, ""]));
+        assert_eq!(config.calendars[0].api, Api::default());
+        assert_eq!(config.calendars[1].api, mirror(None, show_as));
+    }
+    let plain = good(&three("", ["api = \"calendar-event\"", "", ""]));
+    assert_eq!(plain.calendars[0].api, mirror(None, ShowAs::Free));
+    assert_eq!(
+        plain.calendars[0].style.private_title,
+        Some("Private appointment")
+    );
+    // What is mirrored is told of by the name of its own calendar.
+    let work = CalendarName::new("alice/Work");
+    let crate::meeting::Form::CalendarEvent(mirror) = found[1].form(&work) else {
+        panic!("{found:?}")
+    };
+    assert_eq!(
+        (&mirror.origin, mirror.calendar.as_deref()),
+        (&work, Some("Team"))
+    );
+    assert_eq!(
+        Api::OnlineMeeting.form(&work),
+        crate::meeting::Form::OnlineMeeting
+    );
+}
+
+#[test]
+fn what_stands_in_outlook_is_deleted_unless_it_is_to_be_kept() {
+    let event = "api = \"calendar-event\"";
+    for (meeting, own, expected) in [
+        ("", "", (Fate::Keep, Fate::Keep)),
+        (event, "", (Fate::Delete, Fate::Delete)),
+        ("", event, (Fate::Delete, Fate::Delete)),
+        (event, "api = \"online-meeting\"", (Fate::Keep, Fate::Keep)),
+        ("on-cancel = \"keep\"", event, (Fate::Keep, Fate::Delete)),
+        (event, "on-delete = \"keep\"", (Fate::Delete, Fate::Keep)),
+        ("on-delete = \"delete\"", "", (Fate::Keep, Fate::Delete)),
+    ] {
+        let config = good(&three(meeting, [own, event, event]));
+        let found = &config.calendars[0];
+        assert_eq!(
+            (found.on_cancel, found.on_delete),
+            expected,
+            "{meeting} {own}"
+        );
+    }
+}
+
+#[test]
+fn what_an_outlook_event_cannot_do_is_refused_where_it_stands() {
+    let event = "api = \"calendar-event\"";
+    let named = "participants = \"attendees\"";
+    let invited = "lobby = \"invited\"";
+    // The lines of [meeting] begin in line 9; with one of them, those of the calendars in 13, 17 and 21.
+    type Case<'a> = (&'a str, [&'a str; 3], &'a [&'a str]);
+    let cases: [Case<'_>; 10] = [
+        (
+            event,
+            [named, "", ""],
+            &["13:16: `participants`: an Outlook event"],
+        ),
+        (
+            event,
+            [invited, "", ""],
+            &["13:9: `lobby`: an Outlook event"],
+        ),
+        (
+            "api = \"calendar-event\"\nparticipants = \"attendees\"",
+            ["", "", "participants = \"none\""],
+            &["10:16: `participants`: an Outlook event"],
+        ),
+        (
+            named,
+            ["", event, ""],
+            &["17:7: `api`: `participants` of [meeting] holds here, too"],
+        ),
+        (
+            invited,
+            [event, "", ""],
+            &["13:7: `api`: `lobby` of [meeting] holds here, too"],
+        ),
+        (
+            "",
+            ["show-as = \"busy\"", event, ""],
+            &["13:11: `show-as`: is about Outlook events"],
+        ),
+        (
+            event,
+            [
+                "api = \"online-meeting\"\noutlook-calendar = \"Team\"",
+                "",
+                "",
+            ],
+            &["14:20: `outlook-calendar`: is about Outlook events"],
+        ),
+        (
+            "outlook-calendar = \"Team\"",
+            ["", "", ""],
+            &["9:20: `outlook-calendar`: is about Outlook events"],
+        ),
+        (
+            "show-as = \"busy\"\napi = \"event\"",
+            ["", "outlook-calendar = \"Team\"", ""],
+            &["10:7: `api`: unknown word"],
+        ),
+        (
+            event,
+            ["show-as = \"out\"", "outlook-calendar = \"\"", ""],
+            &[
+                "13:11: `show-as`: unknown word",
+                "17:20: `outlook-calendar`: is empty",
+            ],
+        ),
+    ];
+    for (meeting, lines, expected) in cases {
+        let text = three(meeting, lines);
+        let faults = bad(&text);
+        let all: Vec<_> = faults.iter().collect();
+        let shown = faults.to_string();
+        assert_eq!(all.len(), expected.len(), "{shown}");
+        assert!(all.iter().all(|fault| fault.hint.is_some()), "{shown}");
+        for what in expected {
+            assert!(shown.contains(&format!("c.toml:{what}")), "{what}\n{shown}");
+        }
+    }
+    // It fits where some calendar's meetings are Outlook events.
+    good(&three(
+        "show-as = \"busy\"\noutlook-calendar = \"Team\"",
+        ["", event, ""],
+    ));
+    let long = format!("{event}\noutlook-calendar = \"{}\"", "x".repeat(256));
+    assert!(
+        bad(&three("", [&long, "", ""]))
+            .to_string()
+            .contains("longer than 255")
+    );
 }
 
 #[test]

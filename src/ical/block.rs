@@ -107,6 +107,11 @@ fn items(join_url: &JoinUrl, details: &Details, show: &[Show], labels: &Labels) 
     items
 }
 
+/// What stands for the title of an event that is nobody else's business, in this language (BCP 47).
+pub fn private_title(language: &str) -> &'static str {
+    Labels::of(language).private_title
+}
+
 /// The join block as plain text with LF line ends, from fence to fence. The join URL ends its line and
 /// is the first URL.
 pub fn render(join_url: &JoinUrl, details: &Details, show: &[Show], language: &str) -> String {
@@ -142,6 +147,24 @@ pub(super) fn render_html(
         } else {
             format!("<br>{label}: {value}")
         };
+    }
+    block + "</p>"
+}
+
+/// A join block in plain text as HTML, as [`render_html`] gives it.
+pub(super) fn text_to_html(block: &str, ascii: bool) -> String {
+    let lines = block.lines().map(str::trim);
+    let mut lines = lines.filter(|line| !line.is_empty() && *line != FENCE);
+    let title = html::escape(lines.next().unwrap_or_default(), ascii);
+    let mut block = format!("{HTML_FENCE}<p>{title}");
+    for line in lines {
+        let url = line.rsplit_once(": ").map(|(_, value)| value);
+        let url = url.filter(|value| web(&Some((*value).to_owned())).is_some());
+        let label = line.strip_suffix(url.unwrap_or_default()).unwrap_or(line);
+        block += &format!("<br>{}", html::escape(label, ascii));
+        if let Some(url) = url.map(|url| html::escape(url, ascii)) {
+            block += &format!("<a href=\"{url}\">{url}</a>");
+        }
     }
     block + "</p>"
 }

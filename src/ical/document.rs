@@ -131,10 +131,23 @@ impl<'a> Document<'a> {
     /// [`DocumentError`] when a limit is passed. Anything else that is wrong is among
     /// [`Self::faults`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, DocumentError> {
+        Self::parse_part(bytes, &[])
+    }
+
+    /// The same for what was put together of parts of a larger document, whose line numbers its lines
+    /// get: `origins` says from which byte on, and the number of the line there, in ascending order.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_part(
+        bytes: &'a [u8],
+        origins: &'a [(usize, usize)],
+    ) -> Result<Self, DocumentError> {
         if bytes.len() > MAX_BYTES {
             return Err(DocumentError::TooLarge { bytes: bytes.len() });
         }
         let mut parser = Parser::new(bytes);
+        parser.origins = origins;
         parser.run()?;
         Ok(parser.finish())
     }
@@ -237,6 +250,10 @@ struct Parser<'a> {
     untold: usize,
     /// Physical lines so far.
     number: usize,
+    /// See [`Document::parse_part`]; those that are still ahead.
+    origins: &'a [(usize, usize)],
+    /// The last one behind: how many lines there were before it, and the number of the line there.
+    origin: (usize, usize),
     ends: BTreeMap<&'static [u8], (usize, usize)>,
     spaces: usize,
     tabs: usize,
@@ -252,6 +269,8 @@ impl<'a> Parser<'a> {
             faults: Vec::new(),
             untold: 0,
             number: 0,
+            origins: &[],
+            origin: (0, 1),
             ends: BTreeMap::new(),
             spaces: 0,
             tabs: 0,
@@ -266,7 +285,7 @@ impl<'a> Parser<'a> {
             0
         };
         while start < self.bytes.len() {
-            let first = self.number + 1;
+            let first = self.number_at(start);
             let rest = self.bytes.get(start..).unwrap_or_default();
             if rest.strip_prefix(BOM).is_some_and(begins_calendar) {
                 self.line(start..start + BOM.len(), first, None);
@@ -291,6 +310,16 @@ impl<'a> Parser<'a> {
             start = end;
         }
         Ok(())
+    }
+
+    /// The number of the line that begins at this byte.
+    fn number_at(&mut self, start: usize) -> usize {
+        while let Some(((at, line), ahead)) = self.origins.split_first()
+            && *at <= start
+        {
+            (self.origin, self.origins) = ((self.number, *line), ahead);
+        }
+        self.origin.1 + self.number - self.origin.0
     }
 
     /// The end of the physical line that begins at `from`, its line end included.
@@ -446,7 +475,7 @@ impl<'a> Parser<'a> {
         self.faults.sort_by_key(|fault| fault.line);
         if self.untold > 0 {
             self.faults.push(Fault {
-                line: self.number,
+                line: self.origin.1 + self.number - self.origin.0.min(self.number),
                 what: format!("and {} more faults", self.untold),
             });
         }

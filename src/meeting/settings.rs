@@ -68,6 +68,11 @@ pub enum Setting {
 }
 
 impl Setting {
+    /// The name that it is stored by, which is also its key in the configuration.
+    pub fn name(&self) -> &'static str {
+        self.noted().0
+    }
+
     /// A name that is stored, and what stands for the value.
     fn noted(&self) -> (&'static str, String) {
         let (name, value) = match self {

@@ -1,6 +1,6 @@
 //! What the meetings of a calendar are like, as configured.
 
-use crate::ical::event::Event;
+use crate::ical::event::{Class, Event};
 use crate::meeting::{Applied, Setting, Settings};
 use crate::model::CalendarName;
 use crate::state::MeetingRecord;
@@ -17,6 +17,8 @@ const LONGEST_ADDRESS: usize = 254;
 pub struct Style {
     /// Their titles.
     pub subject: Template,
+    /// What stands for the title of an event that is not public; `None`: its title.
+    pub private_title: Option<&'static str>,
     /// What is set of them.
     pub settings: Settings,
     /// Whether they are told who is invited to their events.
@@ -40,7 +42,10 @@ impl Style {
     /// The title of the event's meeting: without control characters, at most 255 characters long;
     /// `None` for an empty one.
     pub fn subject(&self, event: &Event) -> Option<String> {
-        let title = event.summary.as_deref().unwrap_or_default().trim();
+        let title = match self.private_title {
+            Some(word) if event.class != Class::Public => word,
+            _ => event.summary.as_deref().unwrap_or_default().trim(),
+        };
         let mut subject = String::new();
         for part in &self.subject.0 {
             subject.push_str(match part {

@@ -988,6 +988,47 @@ fn the_subject_is_clean_and_bounded() {
 }
 
 #[test]
+fn a_private_title_stands_for_that_of_an_event_that_is_not_public() {
+    let mut event = event();
+    event.summary = Some("Budget".into());
+    let style = Style {
+        subject: Template::parse("Team: {title}").unwrap(),
+        private_title: Some("Private appointment"),
+        ..Style::default()
+    };
+    for (class, expected) in [
+        (Class::Public, "Team: Budget"),
+        (Class::Private, "Team: Private appointment"),
+        (Class::Confidential, "Team: Private appointment"),
+    ] {
+        event.class = class;
+        assert_eq!(
+            style.subject(&event).as_deref(),
+            Some(expected),
+            "{class:?}"
+        );
+        let open = Style {
+            private_title: None,
+            ..style.clone()
+        };
+        assert_eq!(open.subject(&event).as_deref(), Some("Team: Budget"));
+    }
+    // What became private is renamed, and so is what became public again.
+    let style = Style {
+        private_title: Some("Private appointment"),
+        ..Style::default()
+    };
+    let mut record = meeting();
+    event.class = Class::Public;
+    for class in [Class::Private, Class::Public, Class::Confidential] {
+        record.meeting.subject = style.subject(&event);
+        assert!(!is_behind(&event, &record, &style, at(1, 0)));
+        event.class = class;
+        assert!(is_behind(&event, &record, &style, at(1, 0)), "{class:?}");
+    }
+}
+
+#[test]
 fn explain_shows_every_rule_and_no_title() {
     let verdicts = examine(
         at(10, 0),

@@ -54,7 +54,8 @@ pub struct Match {
     pub endpoint: Option<Endpoint>,
     /// Only requests for this organizer (the user segment of the path, without case).
     pub organizer: Option<String>,
-    /// Only requests for the meeting with this externalId.
+    /// Only requests for the meeting with this externalId, or the event with this value of its first
+    /// extended property.
     pub external_id: Option<String>,
     /// Not before the nth request, counted from 1, that agrees with the other parts.
     pub nth: Option<u64>,
@@ -76,9 +77,9 @@ pub enum Effect {
     LostAfter,
     /// It is carried out; the answer's body breaks off in the middle.
     Truncated,
-    /// It is carried out; the answer's start and end are `0001-01-01T00:00:00Z`.
+    /// It is carried out; the answer's start and end are of year 1, 1 January, midnight.
     YearOne,
-    /// It is carried out; the answer lacks `joinWebUrl`.
+    /// It is carried out; the answer lacks `joinWebUrl`, or an event's `joinUrl`.
     Partial,
     /// It is not carried out, and no answer ever comes.
     SilentBefore,

@@ -1,9 +1,15 @@
 //! How a simulated service behaves where its documentation is silent: each open question as a switch
 //! with its possible answers (graph-api.md, the facts marked U). The first answer is the default.
 
+mod outlook;
+
 use std::time::Duration;
 
 use super::faults::RetryAfter;
+
+pub use outlook::{
+    Deleted, Differing, GoesOnline, OutlookManners, RepeatOfDeleted, TimeUpdate, Unset,
+};
 
 /// What Graph does where nothing is promised.
 #[derive(Clone, Debug)]
@@ -230,7 +236,11 @@ pub struct Limits {
     pub organizer: Option<Rate>,
     /// Requests to one user's Outlook calendar.
     pub mailbox: Option<Rate>,
-    /// Meetings made per organizer and calendar month (UTC); beyond it 429 without `Retry-After`.
+    /// Requests to one user's Outlook calendar that are in flight at once; beyond it 429. In a `$batch`,
+    /// parts that depend on nothing count as sent at once.
+    pub mailbox_at_once: Option<u64>,
+    /// Meetings made per organizer and calendar month (UTC); beyond it 429 without `Retry-After`. Those
+    /// of Outlook events are not counted.
     pub meetings_per_month: Option<u64>,
     /// The form of `Retry-After`.
     pub hint: Hint,
@@ -242,6 +252,7 @@ impl Limits {
         Self {
             app: Some(Rate::new(5_000, Duration::from_secs(10))),
             mailbox: Some(Rate::new(10_000, Duration::from_secs(600))),
+            mailbox_at_once: Some(4),
             ..Self::default()
         }
     }

@@ -9,13 +9,14 @@
 //!
 //! - `settings`, `manners`: what can be chosen, at the start and by [`Simulator::change`].
 //! - `http`, `route`, `reply`: how a request comes in, which endpoint it is for, how it is answered.
-//! - `entra`: tokens. `graph`: meetings, users, batches.
+//! - `entra`: tokens. `graph`: meetings, Outlook calendars, users, batches.
 //! - `faults`: scripted misbehaviour. `throttle`: limits and announced windows.
 //! - `state`, `snapshot`: what is held and counted.
 //!
 //! Over HTTP, for people and shell tests: `GET /_simulator/state`, `POST /_simulator/faults` (a
 //! [`Fault`] or a list of them as JSON), `POST /_simulator/reset`, `POST /_simulator/sign-in` (answers a
-//! device code: `{"userCode": ..., "as": object id}`, without `as` it is declined).
+//! device code: `{"userCode": ..., "as": object id}`, without `as` it is declined),
+//! `POST /_simulator/outlook` (a [`Deed`] as JSON).
 
 mod entra;
 mod faults;
@@ -42,18 +43,20 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use faults::{Effect, Fault, Match, RetryAfter, Scripted, Times};
+pub use graph::{Deed, Does};
 pub use http::Answered;
 pub use manners::{
-    Dead, EntraManners, Existing, Expiry, FederatedCodes, FilterMiss, Hint, KeyCase, Limits,
-    Manners, Race, Rate, RefreshTokens, Reuse, SecondDelete, Spelling, Verdict,
+    Dead, Deleted, Differing, EntraManners, Existing, Expiry, FederatedCodes, FilterMiss,
+    GoesOnline, Hint, KeyCase, Limits, Manners, OutlookManners, Race, Rate, RefreshTokens,
+    RepeatOfDeleted, Reuse, SecondDelete, Spelling, TimeUpdate, Unset, Verdict,
 };
 pub use route::Endpoint;
 pub use settings::{
-    App, CLIENT_ID, CLIENT_SECRET, Certificate, Federated, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN,
-    ORGANIZER_WITHOUT_POLICY, Organizer, Policy, Refused, Settings, TENANT, TENANT_DOMAIN, Tenant,
-    TokenForm, UrlShape,
+    App, CLIENT_ID, CLIENT_SECRET, Certificate, Federated, Mailbox, ORGANIZER,
+    ORGANIZER_WITHOUT_DIAL_IN, ORGANIZER_WITHOUT_POLICY, Organizer, Policy, Provider, Refused,
+    Settings, TENANT, TENANT_DOMAIN, Tenant, TokenForm, UrlShape,
 };
-pub use snapshot::{Calls, Current, MeetingState, Snapshot};
+pub use snapshot::{Calls, Current, EventCalls, EventState, MailboxState, MeetingState, Snapshot};
 
 /// A running simulator. Dropping it, or [`Simulator::stop`], ends it and closes its connections.
 pub struct Simulator {
@@ -208,6 +211,12 @@ impl Simulator {
             .by_url(join_web_url)
             .map(graph::Record::leave)
             .is_some()
+    }
+
+    /// A person does something to an event in Outlook; whether there is such an event, and it can be done.
+    pub fn outlook(&self, deed: &Deed) -> bool {
+        let settings = self.hub.settings();
+        self.hub.world().outlook_deed(&settings, deed)
     }
 
     /// The `[graph]` table that points meetbridge here, ready to paste; the secret is to be in

@@ -101,7 +101,7 @@ pub(super) struct Marks {
 /// Graph's error envelope (graph-api.md, section 11; the 429 form of section 12).
 pub(super) fn graph_error(refusal: Refusal, marks: &Marks) -> Reply {
     let date = marks.now.format("%Y-%m-%dT%H:%M:%S").to_string();
-    let inner = if refusal.status == 429 {
+    let inner = if refusal.code == "TooManyRequests" {
         json!({"code": "429", "date": date, "message": "Please retry after",
                "request-id": marks.request_id, "status": "429"})
     } else {

@@ -26,7 +26,21 @@ pub enum Endpoint {
     Delete,
     /// `GET /v1.0/me` or `/v1.0/users/{id}`
     User,
-    /// A user's Outlook calendar: counted and throttled, but not there.
+    /// `POST .../events`
+    EventCreate,
+    /// `GET .../events/{id}`
+    EventGet,
+    /// `GET .../events`, with a filter or without
+    EventFilter,
+    /// `PATCH .../events/{id}`
+    EventPatch,
+    /// `DELETE .../events/{id}`
+    EventDelete,
+    /// `GET .../calendar` or `.../calendars/{id}`
+    Calendar,
+    /// `GET .../calendars`
+    Calendars,
+    /// The rest of a user's Outlook calendar: counted and throttled, but not there.
     Outlook,
     /// `POST /v1.0/$batch`; its parts are counted as what they are, too.
     Batch,
@@ -63,6 +77,35 @@ pub(super) enum Ask {
     Delete(String),
 }
 
+/// Which of a user's calendars a path names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Folder {
+    /// `/events`: any for an event that has an id; the default one for new events and lists.
+    Any,
+    /// `/calendar/events`
+    Default,
+    /// `/calendars/{id}/events`, decoded.
+    Named(String),
+}
+
+/// What a request asks of a user's Outlook calendars.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outlook {
+    Create(Folder),
+    /// With the raw query string.
+    List(Folder, String),
+    /// These three: the event id, decoded; GET with the raw query string.
+    Get(Folder, String, String),
+    Patch(Folder, String),
+    Delete(Folder, String),
+    /// By id, or the default one; with the raw query string.
+    Calendar(Option<String>, String),
+    /// With the raw query string.
+    Calendars(String),
+    /// What the simulator does not know.
+    Other,
+}
+
 /// A request's method and path, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -75,7 +118,7 @@ pub(super) enum Target {
     Meetings(Who, Ask),
     /// With the raw query string.
     User(Who, String),
-    Outlook(Who),
+    Outlook(Who, Outlook),
     Batch,
     /// The path exists, the method does not.
     WrongMethod,
@@ -89,7 +132,16 @@ impl Target {
             Self::Token { .. } => Endpoint::Token,
             Self::DeviceCode { .. } => Endpoint::DeviceCode,
             Self::User(..) => Endpoint::User,
-            Self::Outlook(_) => Endpoint::Outlook,
+            Self::Outlook(_, ask) => match ask {
+                Outlook::Create(_) => Endpoint::EventCreate,
+                Outlook::List(..) => Endpoint::EventFilter,
+                Outlook::Get(..) => Endpoint::EventGet,
+                Outlook::Patch(..) => Endpoint::EventPatch,
+                Outlook::Delete(..) => Endpoint::EventDelete,
+                Outlook::Calendar(..) => Endpoint::Calendar,
+                Outlook::Calendars(_) => Endpoint::Calendars,
+                Outlook::Other => Endpoint::Outlook,
+            },
             Self::Batch => Endpoint::Batch,
             Self::Meetings(_, ask) => match ask {
                 Ask::CreateOrGet => Endpoint::CreateOrGet,
@@ -111,10 +163,21 @@ impl Target {
         }
     }
 
+    /// The event id in the path, if there is one.
+    pub(super) fn event_id(&self) -> Option<&str> {
+        match self {
+            Self::Outlook(
+                _,
+                Outlook::Get(_, id, _) | Outlook::Patch(_, id) | Outlook::Delete(_, id),
+            ) => Some(id),
+            _ => None,
+        }
+    }
+
     /// Whom the request is about, if anybody.
     pub(super) fn who(&self) -> Option<&Who> {
         match self {
-            Self::Meetings(who, _) | Self::User(who, _) | Self::Outlook(who) => Some(who),
+            Self::Meetings(who, _) | Self::User(who, _) | Self::Outlook(who, _) => Some(who),
             _ => None,
         }
     }
@@ -154,8 +217,34 @@ fn user(who: Who, method: &Method, rest: &[&str], query: Option<&str>) -> Target
     match rest {
         [] if *method == Method::GET => Target::User(who, query.unwrap_or_default().to_owned()),
         [] => Target::WrongMethod,
-        ["calendar" | "calendars" | "calendarView" | "events", ..] => Target::Outlook(who),
+        ["calendar" | "calendars" | "calendarView" | "events", ..] => {
+            Target::Outlook(who, outlook(method, rest, query.unwrap_or_default()))
+        }
         _ => Target::Nothing,
+    }
+}
+
+fn outlook(method: &Method, rest: &[&str], query: &str) -> Outlook {
+    let (folder, events) = match rest {
+        ["events", rest @ ..] => (Folder::Any, rest),
+        ["calendar", "events", rest @ ..] => (Folder::Default, rest),
+        ["calendars", id, "events", rest @ ..] => (Folder::Named((*id).to_owned()), rest),
+        ["calendar"] if *method == Method::GET => {
+            return Outlook::Calendar(None, query.to_owned());
+        }
+        ["calendars"] if *method == Method::GET => return Outlook::Calendars(query.to_owned()),
+        ["calendars", id] if *method == Method::GET => {
+            return Outlook::Calendar(Some((*id).to_owned()), query.to_owned());
+        }
+        _ => return Outlook::Other,
+    };
+    match (events, method.as_str()) {
+        ([], "POST") => Outlook::Create(folder),
+        ([], "GET") => Outlook::List(folder, query.to_owned()),
+        ([id], "GET") => Outlook::Get(folder, (*id).to_owned(), query.to_owned()),
+        ([id], "PATCH") => Outlook::Patch(folder, (*id).to_owned()),
+        ([id], "DELETE") => Outlook::Delete(folder, (*id).to_owned()),
+        _ => Outlook::Other,
     }
 }
 
@@ -204,8 +293,20 @@ mod tests {
             ("GET", "/v1.0/me", User),
             ("GET", "/v1.0/users/a%40b.example", User),
             ("PATCH", "/v1.0/users/u", Other),
-            ("POST", "/v1.0/users/u/events", Outlook),
-            ("GET", "/v1.0/me/calendar", Outlook),
+            ("POST", "/v1.0/users/u/events", EventCreate),
+            ("POST", "/v1.0/users/u/calendar/events", EventCreate),
+            ("POST", "/v1.0/users/u/calendars/c/events", EventCreate),
+            ("GET", "/v1.0/me/events", EventFilter),
+            ("GET", "/v1.0/users/u/events/e%2F", EventGet),
+            ("PATCH", "/v1.0/users/u/calendar/events/e", EventPatch),
+            ("DELETE", "/v1.0/me/calendars/c/events/e", EventDelete),
+            ("PUT", "/v1.0/me/events/e", Outlook),
+            ("GET", "/v1.0/me/events/e/instances", Outlook),
+            ("GET", "/v1.0/me/calendar", Calendar),
+            ("GET", "/v1.0/users/u/calendars/c", Calendar),
+            ("GET", "/v1.0/users/u/calendars", Calendars),
+            ("POST", "/v1.0/users/u/calendars", Outlook),
+            ("GET", "/v1.0/me/calendarView", Outlook),
             ("GET", "/v1.0/users/u/messages", Other),
             ("POST", "/v1.0/%24batch", Batch),
         ];

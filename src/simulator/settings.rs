@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::Clock;
 
-use super::manners::{EntraManners, Limits, Manners};
+use super::manners::{EntraManners, Limits, Manners, OutlookManners};
 
 /// The default tenant's directory id.
 pub const TENANT: &str = "11111111-2222-3333-4444-555555555555";
@@ -60,6 +60,8 @@ pub struct Settings {
     pub manners: Manners,
     /// What Entra does where nothing is promised.
     pub entra: EntraManners,
+    /// What Outlook calendars do where nothing is promised.
+    pub outlook: OutlookManners,
     /// How many requests are let through; by default all.
     pub limits: Limits,
     /// Everything invented (ids, URLs, numbers) follows from this and the meeting's key.
@@ -80,6 +82,7 @@ impl Settings {
             dial_in: true,
             dial_in_from: DateTime::<Utc>::MIN_UTC,
             video_interop: false,
+            mailbox: Some(Mailbox::default()),
         };
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -110,6 +113,7 @@ impl Settings {
             window_grace: Duration::ZERO,
             manners: Manners::default(),
             entra: EntraManners::default(),
+            outlook: OutlookManners::default(),
             limits: Limits::default(),
             seed: 1,
         }
@@ -119,6 +123,15 @@ impl Settings {
     pub(super) fn now(&self) -> DateTime<Utc> {
         let now = self.clock.now();
         now.checked_add_signed(self.skew).unwrap_or(now)
+    }
+
+    /// The user with this object id or UPN in this tenant.
+    pub(super) fn user(&self, tenant: &str, name: &str) -> Option<&Organizer> {
+        let is_meant = |user: &&Organizer| {
+            user.tenant.eq_ignore_ascii_case(tenant)
+                && (user.id.eq_ignore_ascii_case(name) || user.upn.eq_ignore_ascii_case(name))
+        };
+        self.organizers.iter().find(is_meant)
     }
 
     /// The user with this object id in this tenant.
@@ -244,6 +257,66 @@ pub struct Organizer {
     pub dial_in_from: DateTime<Utc>,
     /// Whether the tenant has Cloud Video Interop, which gives a `videoTeleconferenceId`.
     pub video_interop: bool,
+    /// The user's Outlook mailbox; `None`: there is none in the cloud, 404.
+    pub mailbox: Option<Mailbox>,
+}
+
+/// An Outlook mailbox, as far as its calendars go.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    /// The names of its calendars; the first is the default one.
+    pub calendars: Vec<String>,
+    /// `allowedOnlineMeetingProviders` of each calendar. Without a Teams licence Teams is never among them.
+    pub allowed_providers: Vec<Provider>,
+    /// `defaultOnlineMeetingProvider` of each calendar.
+    pub default_provider: Provider,
+}
+
+impl Default for Mailbox {
+    /// Two calendars, "Calendar" and "Bridge", that hold Teams meetings.
+    fn default() -> Self {
+        Self {
+            calendars: vec!["Calendar".to_owned(), "Bridge".to_owned()],
+            allowed_providers: vec![Provider::TeamsForBusiness],
+            default_provider: Provider::TeamsForBusiness,
+        }
+    }
+}
+
+/// Who provides an event's online meeting: `onlineMeetingProviderType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// `unknown`
+    Unknown,
+    /// `skypeForBusiness`
+    SkypeForBusiness,
+    /// `skypeForConsumer`
+    SkypeForConsumer,
+    /// `teamsForBusiness`
+    TeamsForBusiness,
+}
+
+impl Provider {
+    const ALL: [Self; 4] = [
+        Self::Unknown,
+        Self::SkypeForBusiness,
+        Self::SkypeForConsumer,
+        Self::TeamsForBusiness,
+    ];
+
+    /// As it stands in requests and answers.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::SkypeForBusiness => "skypeForBusiness",
+            Self::SkypeForConsumer => "skypeForConsumer",
+            Self::TeamsForBusiness => "teamsForBusiness",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
 }
 
 /// Whether the application may act for an organizer.

@@ -7,11 +7,11 @@ use chrono::{DateTime, Datelike, Utc};
 
 use super::entra::{Holder, Sessions};
 use super::faults::{Effect, Queue, Request};
-use super::graph::{Record, bearer};
+use super::graph::{Mailboxes, Record, bearer, wanted_key};
 use super::manners::{Expiry, KeyCase};
 use super::reply::instant;
-use super::route::{Endpoint, Target, Who};
-use super::settings::Organizer;
+use super::route::{Endpoint, Outlook, Target, Who};
+use super::settings::{Organizer, Settings};
 use super::snapshot::{Calls, Current, MeetingState, Snapshot};
 use super::throttle::{Scope, Throttle};
 
@@ -57,6 +57,7 @@ pub(super) struct World {
     pub(super) faults: Queue,
     pub(super) sessions: Sessions,
     pub(super) throttle: Throttle,
+    pub(super) mailboxes: Mailboxes,
     /// Dead ones, too.
     meetings: HashMap<String, Record>,
     /// Join URLs, of both shapes, and join meeting ids, to meeting ids.
@@ -66,6 +67,10 @@ pub(super) struct World {
     months: HashMap<(String, i32, u32), u64>,
     counted: Snapshot,
     in_flight: u64,
+    /// The requests in flight to each mailbox.
+    at_once: HashMap<String, u64>,
+    /// The most of them that there were.
+    peaks: HashMap<String, u64>,
     serial: u64,
 }
 
@@ -86,15 +91,26 @@ impl World {
         self.serial
     }
 
-    /// A request is in flight from here on.
-    pub(super) fn enter(&mut self) {
+    /// A request with these scopes is in flight from here on. How many are in flight to its mailbox.
+    pub(super) fn enter(&mut self, scopes: &[Scope]) -> u64 {
         self.in_flight += 1;
         self.counted.peak_in_flight = self.counted.peak_in_flight.max(self.in_flight);
+        let Some(user) = mailbox(scopes) else {
+            return 0;
+        };
+        let now = self.at_once.entry(user.clone()).or_default();
+        *now += 1;
+        let peak = self.peaks.entry(user.clone()).or_default();
+        *peak = (*peak).max(*now);
+        *now
     }
 
     /// A request is over, answered or not.
-    pub(super) fn leave(&mut self) {
+    pub(super) fn leave(&mut self, scopes: &[Scope]) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        if let Some(now) = mailbox(scopes).and_then(|user| self.at_once.get_mut(user)) {
+            *now = now.saturating_sub(1);
+        }
     }
 
     /// The number of the last request that has come in.
@@ -116,7 +132,12 @@ impl World {
     }
 
     /// What a request counts for.
-    pub(super) fn scopes(&self, target: &Target, authorization: Option<&str>) -> Vec<Scope> {
+    pub(super) fn scopes(
+        &self,
+        settings: &Settings,
+        target: &Target,
+        authorization: Option<&str>,
+    ) -> Vec<Scope> {
         if target.endpoint().is_entra() {
             return vec![Scope::Entra];
         }
@@ -132,7 +153,13 @@ impl World {
         };
         match (target, user) {
             (Target::Meetings(..), Some(user)) => scopes.push(Scope::Organizer(user)),
-            (Target::Outlook(_), Some(user)) => scopes.push(Scope::Mailbox(user)),
+            (Target::Outlook(..), Some(user)) => {
+                // By whichever name, it is one mailbox.
+                let tenant = grant().map_or("", |grant| grant.tenant.as_str());
+                let known = settings.user(tenant, &user);
+                let id = known.map_or(user.clone(), |known| known.id.to_ascii_lowercase());
+                scopes.push(Scope::Mailbox(id));
+            }
             _ => {}
         }
         scopes
@@ -148,12 +175,18 @@ impl World {
             Some(Who::User(user)) => Some(user.as_str()),
             _ => None,
         };
+        let listed = match arrival.target {
+            Target::Outlook(_, Outlook::List(_, query)) => wanted_key(query),
+            _ => None,
+        };
         self.faults.strike(Request {
             endpoint: arrival.endpoint,
             organizer,
             external_id: arrival
                 .external_id
-                .or_else(|| by_id?.external_id.as_deref()),
+                .or_else(|| by_id?.external_id.as_deref())
+                .or_else(|| self.mailboxes.key_of(arrival.target.event_id()?))
+                .or(listed.as_deref()),
             part: arrival.part,
         })
     }
@@ -210,6 +243,11 @@ impl World {
         let entry = self.keys.entry(Key::of(&meeting)).or_default();
         entry.made += 1;
         entry.latest = Some(meeting.id.clone());
+        self.insert_of_event(meeting);
+    }
+
+    /// Stores a new meeting that is behind an event, under no key.
+    pub(super) fn insert_of_event(&mut self, meeting: Record) {
         for name in [
             &meeting.long_url,
             &meeting.short_url,
@@ -247,10 +285,21 @@ impl World {
         self.meetings.get_mut(self.names.get(join_web_url)?)
     }
 
+    /// The meeting with this id, dead or alive.
+    pub(super) fn record(&self, id: &str) -> Option<&Record> {
+        self.meetings.get(id)
+    }
+
+    /// The meeting with this id, dead or alive, to be changed.
+    pub(super) fn record_mut(&mut self, id: &str) -> Option<&mut Record> {
+        self.meetings.get_mut(id)
+    }
+
     /// Forgets everything but the requests in flight.
     pub(super) fn reset(&mut self) {
         *self = Self {
             in_flight: self.in_flight,
+            at_once: std::mem::take(&mut self.at_once),
             serial: self.serial,
             ..Self::default()
         };
@@ -274,9 +323,20 @@ impl World {
         };
         Snapshot {
             meetings: keys.into_iter().map(state).collect(),
+            mailboxes: self
+                .mailboxes
+                .states(&self.peaks, |id| self.meetings.get(id)),
             ..self.counted.clone()
         }
     }
+}
+
+/// The mailbox among these scopes.
+fn mailbox(scopes: &[Scope]) -> Option<&String> {
+    scopes.iter().find_map(|scope| match scope {
+        Scope::Mailbox(user) => Some(user),
+        _ => None,
+    })
 }
 
 fn current(meeting: &Record) -> Current {

@@ -19,7 +19,7 @@ use crate::log;
 use crate::meeting::MeetingError;
 use crate::model::JoinUrl;
 use crate::plan::{Decision, Out, in_progress_until, is_behind, roll_at};
-use crate::state::MeetingRecord;
+use crate::state::{Link, MeetingRecord, Phase};
 
 /// How many meetings are got for a resource before it is written.
 const BATCH: usize = 200;
@@ -113,7 +113,10 @@ impl Bridge {
                 self.log_left(&calendar.name, &resource.id, uid, &decided.what);
                 tally(&mut record.outcome, decided.what.name());
                 record.due = sooner(record.due, decided.due);
-            } else if let Some((why, due)) = allowed.refusal(&resource.id, &planned.event.uid) {
+            } else if let Some((why, due)) = allowed
+                .refusal(&resource.id, &planned.event.uid)
+                .filter(|_| !keeps_link(calendar, &planned))
+            {
                 let (uid, what) = (&planned.event.uid, Decision::Leave(why.clone()));
                 self.log_left(&calendar.name, &resource.id, uid, &what);
                 tally(&mut record.outcome, why.name());
@@ -319,6 +322,19 @@ impl Bridge {
             change,
         })))
     }
+}
+
+/// Whether all that is to be done is to publish the event with the link that it is published with: no
+/// brake is for that.
+fn keeps_link(calendar: &Watched, planned: &Planned) -> bool {
+    let landed = |link: &Link| matches!(link.phase, Phase::Written | Phase::Seen);
+    calendar.port.is_derived()
+        && planned.decided.what == (Decision::Write { replaces: None })
+        && planned.link.as_ref().is_some_and(landed)
+        && planned
+            .meeting
+            .as_ref()
+            .is_some_and(|known| known.meeting.id.is_some())
 }
 
 /// The link that the event shows and that is not the meeting's any more.

@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 
 use super::act::{Change, Ready};
 use super::keeps::Keeps;
+use super::reading::Part as Bytes;
 use super::{Bridge, Watched};
 use crate::calendar::Resource;
-use crate::ical::document::Document;
+use crate::ical::document::{Document, DocumentError};
 use crate::ical::edit::Edits;
 use crate::ical::event::{Component, Event, Place};
 use crate::ical::{read, write};
@@ -53,9 +54,11 @@ impl Bridge {
             derived: calendar.port.is_derived(),
             now,
         };
-        let bytes = resource.bytes.clone();
+        let part = Bytes::of(resource);
         let uids: Vec<Uid> = links.iter().map(|l| l.uid.clone()).collect();
-        let work = tokio::task::spawn_blocking(move || edit_bytes(&bytes, &ready, links, &context));
+        let work = tokio::task::spawn_blocking(move || {
+            edit_bytes(part.document(), &ready, links, &context)
+        });
         work.await.unwrap_or_else(|_| {
             let why = "editing it failed inside meetbridge; please report it".to_owned();
             Edited {
@@ -85,9 +88,14 @@ struct Part<'a> {
     edits: Edits,
 }
 
-fn edit_bytes(bytes: &[u8], ready: &[Ready], links: Vec<Link>, context: &EditContext) -> Edited {
+fn edit_bytes(
+    document: Result<Document<'_>, DocumentError>,
+    ready: &[Ready],
+    links: Vec<Link>,
+    context: &EditContext,
+) -> Edited {
     let mut edited = Edited::default();
-    let document = match Document::parse(bytes) {
+    let document = match document {
         Ok(document) => document,
         Err(error) => {
             let unfit = links.into_iter().map(|link| (link.uid, error.to_string()));
@@ -117,7 +125,7 @@ fn edit_bytes(bytes: &[u8], ready: &[Ready], links: Vec<Link>, context: &EditCon
         parts
             .iter()
             .for_each(|part| edits.merge(part.edits.clone()));
-        let after = edits.apply(bytes);
+        let after = edits.apply(document.bytes());
         drop(edits);
         let (good, bad) = match check(&document, &after, parts, context) {
             Ok(checked) => checked,

@@ -92,7 +92,13 @@ fn edited(bytes: &[u8], ready: &[Ready]) -> Edited {
         cancelled: None,
         closed: false,
     };
-    edit_bytes(bytes, ready, ready.iter().map(link).collect(), &context())
+    let document = Document::parse(bytes);
+    edit_bytes(
+        document,
+        ready,
+        ready.iter().map(link).collect(),
+        &context(),
+    )
 }
 
 fn uids(links: &[Link]) -> Vec<&str> {

@@ -16,6 +16,7 @@ mod losses;
 mod obtain;
 mod preview;
 mod reading;
+mod remembered;
 mod renewal;
 mod retry;
 mod rewrite;
@@ -218,7 +219,8 @@ impl Bridge {
         }
         let mut report = survey.report;
         done.into_iter().for_each(|part| report.merge(part));
-        self.publish(calendar, &mut report).await?;
+        let frozen = self.state.calendar(&calendar.name)?.frozen.is_some();
+        self.publish(calendar, frozen, &mut report).await;
         if halt.is_outage() {
             self.troubles.unanswered();
         }
@@ -228,21 +230,14 @@ impl Bridge {
         Ok(report)
     }
 
-    /// Makes public what a pass has written, unless the calendar is frozen: then it stays as it was.
-    async fn publish(&self, calendar: &Watched, report: &mut Report) -> Result<(), StateError> {
-        if calendar.port.is_derived() && self.state.calendar(&calendar.name)?.frozen.is_none() {
-            self.make_public(calendar, report).await;
-        }
-        Ok(())
-    }
-
-    /// Makes public what was written, where that is something of its own.
-    async fn make_public(&self, calendar: &Watched, report: &mut Report) {
+    /// Makes public what was read and written, where that is something of its own. Whoever follows it
+    /// sees what becomes of the events in a frozen calendar, too: it is their links that stay.
+    async fn publish(&self, calendar: &Watched, frozen: bool, report: &mut Report) {
         if !calendar.port.is_derived() {
             return;
         }
         let id = ResourceId::new(PUBLISHED);
-        match calendar.port.publish().await {
+        match calendar.port.publish(frozen).await {
             Ok(is_news) => {
                 self.troubles.written(&calendar.name, &id);
                 if is_news {

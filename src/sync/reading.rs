@@ -10,8 +10,8 @@ use chrono_tz::Tz;
 use futures_util::stream::Fuse;
 use futures_util::{FutureExt, StreamExt};
 
-use crate::calendar::{Finding, Found};
-use crate::ical::document::{Document, Fault};
+use crate::calendar::{Finding, Found, Resource};
+use crate::ical::document::{Document, DocumentError, Fault};
 use crate::ical::event::Event;
 use crate::ical::read;
 
@@ -48,12 +48,12 @@ impl<'a> Readings<'a> {
     pub(super) async fn next(&mut self, now: DateTime<Utc>) -> Option<(Found, Option<Content>)> {
         if self.ready.is_empty() {
             let group = self.group().await;
-            let bytes: Vec<_> = group.iter().map(bytes_of).collect();
+            let bytes: Vec<_> = group.iter().map(part_of).collect();
             let zone = self.zone;
             let reading = tokio::task::spawn_blocking(move || {
                 bytes
                     .iter()
-                    .map(|b| b.as_deref().map(|b| content(b, zone, now)))
+                    .map(|part| part.as_ref().map(|part| content(part, zone, now)))
                     .collect()
             });
             let mut contents: VecDeque<_> = reading.await.unwrap_or_default();
@@ -68,7 +68,7 @@ impl<'a> Readings<'a> {
         let (mut group, mut size) = (Vec::new(), 0);
         let mut next = self.finding.next().await;
         while let Some(found) = next {
-            size += bytes_of(&found).map_or(0, |bytes| bytes.len());
+            size += part_of(&found).map_or(0, |part| part.bytes.len());
             group.push(found);
             if group.len() == GROUP || size >= GROUP_BYTES {
                 break;
@@ -79,22 +79,41 @@ impl<'a> Readings<'a> {
     }
 }
 
-fn bytes_of(found: &Found) -> Option<Arc<[u8]>> {
+/// The bytes of a resource, and where they stand in what it is a part of.
+pub(super) struct Part {
+    bytes: Arc<[u8]>,
+    origins: Arc<[(usize, usize)]>,
+}
+
+impl Part {
+    pub(super) fn of(resource: &Resource) -> Self {
+        Self {
+            bytes: Arc::clone(&resource.bytes),
+            origins: Arc::clone(&resource.origins),
+        }
+    }
+
+    pub(super) fn document(&self) -> Result<Document<'_>, DocumentError> {
+        Document::parse_part(&self.bytes, &self.origins)
+    }
+}
+
+fn part_of(found: &Found) -> Option<Part> {
     match found {
-        Found::Changed(resource) => Some(Arc::clone(&resource.bytes)),
+        Found::Changed(resource) => Some(Part::of(resource)),
         _ => None,
     }
 }
 
 /// Reads one resource on a thread that may block.
-pub(super) async fn read_one(bytes: Arc<[u8]>, zone: Tz, now: DateTime<Utc>) -> Content {
-    let reading = tokio::task::spawn_blocking(move || content(&bytes, zone, now));
+pub(super) async fn read_one(part: Part, zone: Tz, now: DateTime<Utc>) -> Content {
+    let reading = tokio::task::spawn_blocking(move || content(&part, zone, now));
     reading.await.unwrap_or_else(|_| Content::broken())
 }
 
-/// What `bytes` hold. Recurrence may take milliseconds, and a panic on hostile bytes ends here.
-fn content(bytes: &[u8], zone: Tz, now: DateTime<Utc>) -> Content {
-    let reading = catch_unwind(AssertUnwindSafe(|| match Document::parse(bytes) {
+/// What a resource holds. Recurrence may take milliseconds, and a panic on hostile bytes ends here.
+fn content(part: &Part, zone: Tz, now: DateTime<Utc>) -> Content {
+    let reading = catch_unwind(AssertUnwindSafe(|| match part.document() {
         Ok(document) => {
             let reading = read::read(&document, zone, now);
             let told = |fault: Fault| format!("line {}: {}", fault.line, fault.what);

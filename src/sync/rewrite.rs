@@ -100,11 +100,18 @@ pub(super) fn finds_dial_in(
 /// The meeting as it is remembered until the dial-in that was found stands in its event: the next pass
 /// finds it again.
 pub(super) fn unwritten(record: &MeetingRecord) -> MeetingRecord {
-    let mut unwritten = record.clone();
-    unwritten.schedule = UNWRITTEN.to_owned();
+    let mut unwritten = to_be_updated(record.clone());
     unwritten.meeting.details = Details {
         dial_in: None,
         ..unwritten.meeting.details
     };
     unwritten
+}
+
+/// The meeting as one that is behind its event, whatever that is.
+pub(super) fn to_be_updated(record: MeetingRecord) -> MeetingRecord {
+    MeetingRecord {
+        schedule: UNWRITTEN.to_owned(),
+        ..record
+    }
 }

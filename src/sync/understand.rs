@@ -7,23 +7,19 @@ use chrono::{DateTime, Utc};
 use super::keeps::learn;
 use super::losses;
 use super::reading::{self, Content};
-use super::rewrite::Rewriting;
+use super::rewrite::{Rewriting, to_be_updated};
 use super::take_out::{Traces, stays_out};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
-use crate::ical::event::{Event, Place, Provider};
+use crate::ical::event::{Event, Place};
 use crate::ical::write;
 use crate::log;
 use crate::meeting::{Applied, Details, Meeting};
-use crate::model::{CalendarName, ExternalId, Generation, JoinUrl, ResourceId, Uid};
+use crate::model::{CalendarName, Generation, JoinUrl, ResourceId, Uid};
 use crate::plan::{
-    Ask, Decided, Decision, Standing, Style, Why, assumed_span, decide, key_of, marked_generation,
-    stamp, wants_out,
+    Ask, Decided, Decision, Standing, Style, Why, assumed_span, decide, key_of, stamp, wants_out,
 };
 use crate::state::{Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
-
-/// How many conference links of an event are looked up among the known meetings.
-const LOOKED_UP: usize = 8;
 
 /// How many faults of a resource are logged one by one: a hostile file has thousands.
 const LOGGED_FAULTS: usize = 10;
@@ -129,8 +125,8 @@ impl Bridge {
         resource: Resource,
         rewrite: Option<DateTime<Utc>>,
     ) -> Result<Understood, PassError> {
-        let bytes = resource.bytes.clone();
-        let content = reading::read_one(bytes, calendar.zone, self.clock.now()).await;
+        let part = reading::Part::of(&resource);
+        let content = reading::read_one(part, calendar.zone, self.clock.now()).await;
         let mut kept = self.state.calendar(&calendar.name)?.kept;
         Ok(self.decide_all(calendar, resource, content, rewrite, &mut kept)?)
     }
@@ -171,6 +167,7 @@ impl Bridge {
             // A version known for longer than its time says got that time from our own write.
             let since = changed.map_or(first_seen, |changed| changed.min(first_seen));
             let mut one = self.find(calendar, &resource.id, event, link, since)?;
+            one.recognize(&traces);
             one.uid = standing(calendar, &resource.id, remembered.as_ref(), now);
             let decided = remembered.as_ref().map(|known| &known.version);
             learn(calendar, &resource, decided, &one, kept);
@@ -194,41 +191,6 @@ impl Bridge {
         };
         understood.note_losses(calendar, links.into_values(), now);
         Ok(understood)
-    }
-
-    /// An event with its link and its meeting, as far as they are known. Not decided yet.
-    fn find(
-        &self,
-        calendar: &Watched,
-        resource: &ResourceId,
-        event: Event,
-        link: Option<Link>,
-        unchanged_since: DateTime<Utc>,
-    ) -> Result<Planned, StateError> {
-        let meeting = match &link {
-            Some(link) => self.meeting_of(calendar, &event, link)?,
-            None => match self.meeting_in(&event, None, |known| known.uid == event.uid)? {
-                Some(carried) => Some(carried),
-                None => {
-                    let generation = marked_generation(&event).unwrap_or(0);
-                    let external_id = ExternalId::of(&event.uid, generation);
-                    let organizer = calendar.organizer_of(&event);
-                    self.state.meeting(organizer, &external_id)?
-                }
-            },
-        };
-        let marked = || marked_generation(&event).unwrap_or(0);
-        Ok(Planned {
-            generation: link.as_ref().map_or_else(marked, |link| link.generation),
-            resource: resource.clone(),
-            event,
-            decided: Decided::default(),
-            link,
-            meeting,
-            adopted: false,
-            unchanged_since,
-            uid: Standing::Proven,
-        })
     }
 
     /// Decides one event. An event that carries our link while nothing is remembered of it is decided
@@ -276,13 +238,11 @@ impl Bridge {
                 closed: false,
             });
             if planned.meeting.is_none() {
-                planned.meeting = Some(found_meeting(
-                    &planned.event,
-                    join_url,
-                    &key,
-                    &calendar.style,
-                    now,
-                ));
+                let found = found_meeting(&planned.event, join_url, &key, &calendar.style, now);
+                planned.meeting = Some(match calendar.port.is_outgrown(resource) {
+                    true => to_be_updated(found),
+                    false => found,
+                });
             }
             planned.adopted = true;
             planned.generation = generation;
@@ -325,28 +285,6 @@ impl Bridge {
                 context.traces.any(ask.event, join_url, out, context.now)
             });
         Ask { traces, ..ask }
-    }
-
-    /// The first of the meetings whose join URLs are in the event, `own` apart, that `wanted` accepts.
-    fn meeting_in(
-        &self,
-        event: &Event,
-        own: Option<&JoinUrl>,
-        wanted: impl Fn(&MeetingRecord) -> bool,
-    ) -> Result<Option<MeetingRecord>, StateError> {
-        let links = event.components.iter().flat_map(|c| &c.links);
-        let is_own = |url: &str| own.is_some_and(|own| own.expose() == url);
-        for link in links
-            .filter(|l| l.provider == Provider::Teams && !is_own(&l.url))
-            .take(LOOKED_UP)
-        {
-            let url = JoinUrl::new(link.url.clone());
-            let known = self.state.meeting_with_url(&url)?;
-            if let Some(known) = known.filter(&wanted) {
-                return Ok(Some(known));
-            }
-        }
-        Ok(None)
     }
 
     /// Remembers what reading alone has shown: links found in events, links seen for the first time

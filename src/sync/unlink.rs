@@ -22,7 +22,7 @@ use super::{AT_ONCE, Bridge, PassError, Report, Watched};
 use crate::calendar::{Found, Known, Scope};
 use crate::ical::event::{Event, Provider};
 use crate::ical::write;
-use crate::model::{ExternalId, JoinUrl, MeetingKey, ResourceId};
+use crate::model::{ExternalId, JoinUrl, MeetingKey, OrganizerId, ResourceId};
 use crate::plan::{Decided, Decision, Out, Why, is_organized, marked_generation};
 use crate::state::{Frozen, Gone, Link, Phase, StateError};
 
@@ -55,8 +55,10 @@ pub struct Unlinked {
     pub ended: usize,
     /// Meetings that could not be deleted.
     pub not_ended: usize,
-    /// Meetings that stay because their events are linked in other calendars, too.
-    pub shared: usize,
+    /// The meetings that were asked to end, whether they did or not.
+    pub asked: BTreeSet<(OrganizerId, ExternalId)>,
+    /// The meetings that stay because their events were linked in other calendars, too.
+    pub shared: BTreeSet<(OrganizerId, ExternalId)>,
 }
 
 impl Unlink {
@@ -125,7 +127,7 @@ impl Bridge {
             }
             scope = Scope::Only(again);
         }
-        self.make_public(calendar, &mut done.report).await;
+        self.publish(calendar, false, &mut done.report).await;
         if end_meetings {
             self.end_unlinked(calendar, what, &mut done).await?;
         }
@@ -383,14 +385,18 @@ impl Bridge {
             };
             let others = self.state.links_of_event(&link.uid)?;
             if others.iter().any(|other| same(other) && other.is_live()) {
-                done.shared += 1;
+                done.shared.insert((link.organizer, link.external_id));
                 continue;
             }
+            done.asked
+                .insert((link.organizer.clone(), link.external_id.clone()));
             match self.end_now(calendar, &link, &meeting).await? {
                 End::Deleted => done.ended += 1,
                 End::Stays => done.not_ended += 1,
                 End::Stop => {
                     done.not_ended += 1 + links.len();
+                    let rest = links.map(|link| (link.organizer, link.external_id));
+                    done.asked.extend(rest);
                     break;
                 }
             }

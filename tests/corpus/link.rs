@@ -332,6 +332,7 @@ impl World {
                     .map_err(|error| error.to_string())?,
             )),
             in_flight: GraphSettings::IN_FLIGHT,
+            mirrors: false,
         };
         let windows = Arc::new(Windows::new(clock.clone(), Arc::new(Nowhere)));
         let graph = GraphMeetings::new(settings, client, windows, clock.clone(), Arc::new(Zero));
@@ -794,6 +795,7 @@ impl Calendar for Shelf {
             id,
             version,
             bytes: bytes.into(),
+            origins: Default::default(),
             modified,
         });
         let complete = Found::Complete {

@@ -592,3 +592,47 @@ fn a_client_certificate_that_ends_is_told_in_time() {
         }
     }
 }
+
+#[test]
+fn what_an_outlook_event_has_only_by_its_online_meeting_is_noted_once() {
+    let world = World::new();
+    let mirror = |name: &str, more: &str| {
+        format!(
+            "[[calendar.directory]]\nname = \"{name}\"\npath = \"ROOT/team-{name}\"\n\
+             api = \"calendar-event\"\n{more}\n"
+        )
+    };
+    for name in ["team-a", "team-b"] {
+        fs::create_dir(world.path(name)).unwrap();
+    }
+    let note = |what: &str| {
+        let what = format!(
+            "with api = \"calendar-event\", these take the online meeting behind it: {what}"
+        );
+        (Severity::Note, what)
+    };
+    let numbers = "show = [\"toll-numbers\", \"toll-free-numbers\"]";
+    for (a, b, expected) in [
+        (numbers, numbers, vec![]),
+        (
+            numbers,
+            "",
+            vec![note(
+                "show (dialin-url, meeting-id, passcode, video-device-id)",
+            )],
+        ),
+        (
+            "show = [\"chat\"]\nchat = \"limited\"",
+            "show = [\"options\"]\nlobby-dial-in-bypass = true",
+            vec![note("show (chat, options), chat, lobby")],
+        ),
+        (
+            "show = []\npresenters = \"organizer\"",
+            "enabled = false",
+            vec![note("presenters")],
+        ),
+    ] {
+        let more = [mirror("a", a), mirror("b", b)].concat();
+        assert_eq!(world.findings(&more), expected, "{more}");
+    }
+}

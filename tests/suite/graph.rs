@@ -684,6 +684,7 @@ async fn no_more_calls_are_under_way_than_allowed() {
     let graph = Arc::new(GraphMeetings::new(
         GraphSettings {
             in_flight: BOUND,
+            mirrors: false,
             ..world.settings()
         },
         client(),
@@ -811,6 +812,7 @@ impl World {
             authority_url: Url::parse(&self.simulator.authority_url()).unwrap(),
             sign_in: SignIn::Secret(SecretSource::File(self.secret.path().to_owned())),
             in_flight: GraphSettings::IN_FLIGHT,
+            mirrors: false,
         }
     }
 

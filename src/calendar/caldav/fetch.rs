@@ -386,6 +386,7 @@ fn whole(
         id: id.clone(),
         version: Stamp::read(&bytes, etag, schedule_tag).version(),
         bytes: bytes.into(),
+        origins: Default::default(),
         modified,
     })
 }

@@ -282,6 +282,7 @@ fn changed(id: ResourceId, stamp: Stamp, bytes: Vec<u8>) -> Found {
         id,
         version: stamp.version(),
         bytes: bytes.into(),
+        origins: Default::default(),
         modified: stamp.modified_at(),
     })
 }

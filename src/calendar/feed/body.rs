@@ -1,12 +1,14 @@
 //! The bytes of a calendar, kept in a file without a name: a feed may be large, and is looked at piece
-//! by piece. Disk.
+//! by piece, as is what is published of it. Disk.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
+use futures_util::stream::{self, Stream};
 use sha2::{Digest as _, Sha256};
 
 use crate::ical::document::MAX_BYTES;
@@ -28,18 +30,19 @@ pub(super) struct Spool {
     len: usize,
 }
 
-impl Spool {
-    /// One in this directory, or else where the system has its temporary files. Nothing of it stays when
-    /// the process ends.
-    pub(super) fn new(directory: &Path) -> io::Result<Self> {
-        let file = tempfile::tempfile_in(directory).or_else(|_| tempfile::tempfile())?;
-        Ok(Self { file, len: 0 })
-    }
+/// A file without a name in this directory, or else where the system has its temporary files. Nothing of
+/// it stays when the process ends.
+pub(super) fn unnamed(directory: &Path) -> io::Result<File> {
+    tempfile::tempfile_in(directory).or_else(|_| tempfile::tempfile())
+}
 
-    pub(super) fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.len += bytes.len();
-        Ok(())
+impl Spool {
+    /// One in this directory, as [`unnamed`] says.
+    pub(super) fn new(directory: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: unnamed(directory)?,
+            len: 0,
+        })
     }
 
     pub(super) fn finish(self) -> Body {
@@ -47,6 +50,18 @@ impl Spool {
             file: self.file,
             len: self.len,
         }
+    }
+}
+
+impl Write for Spool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.len += written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -100,6 +115,22 @@ impl Body {
             at += n;
         }
         Ok(true)
+    }
+
+    /// All of it from the beginning, block by block.
+    pub(super) fn stream(
+        self: &Arc<Self>,
+    ) -> impl Stream<Item = io::Result<Vec<u8>>> + Send + use<> {
+        stream::try_unfold((Arc::clone(self), 0), |(body, at)| async move {
+            let end = body.len.min(at + BLOCK);
+            if at == end {
+                return Ok(None);
+            }
+            let from = Arc::clone(&body);
+            let read = tokio::task::spawn_blocking(move || from.read(at..end)).await;
+            let block = read.map_err(io::Error::other).flatten()?;
+            Ok(Some((block, (body, end))))
+        })
     }
 
     /// Stands for all of it.

@@ -83,6 +83,8 @@ impl Doubts {
     /// Judges `new`: its UIDs after those of the fetch `before`, its length after what was `shown`, in
     /// this process or by what was published before it.
     ///
+    /// Whether it is believed although much of what was shown is gone.
+    ///
     /// # Errors
     /// That it is not believed yet.
     pub(super) fn judge(
@@ -91,11 +93,11 @@ impl Doubts {
         shown: Option<&Index>,
         new: &Index,
         now: DateTime<Utc>,
-    ) -> Result<(), Distrust> {
+    ) -> Result<bool, Distrust> {
         if let Some(before) = before {
             self.judge_uids(before, new, now)?;
         }
-        shown.map_or(Ok(()), |shown| self.judge_length(shown, new, now))
+        shown.map_or(Ok(false), |shown| self.judge_length(shown, new, now))
     }
 
     fn judge_uids(&self, before: &Index, new: &Index, now: DateTime<Utc>) -> Result<(), Distrust> {
@@ -118,16 +120,18 @@ impl Doubts {
         Err(Distrust::Minted { minted, of })
     }
 
-    fn judge_length(&self, shown: &Index, new: &Index, now: DateTime<Utc>) -> Result<(), Distrust> {
-        let of = shown.pieces.len();
-        let lost = shown.pieces.iter();
-        let lost = lost.filter(|old| new.find(&old.id).is_none()).count();
-        let emptied = of > 0 && new.pieces.is_empty();
+    fn judge_length(
+        &self,
+        shown: &Index,
+        new: &Index,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Distrust> {
         let noted = self.noted(&self.short);
-        if !emptied && (lost <= MOST || lost * SHARE <= of) {
+        let Some(lost) = shortage(shown, new) else {
             self.unchanged();
-            return Ok(());
-        }
+            return Ok(false);
+        };
+        let of = shown.pieces.len();
         let since = match noted {
             Some(since) if since <= now => since,
             _ => {
@@ -140,7 +144,7 @@ impl Doubts {
             return Err(Distrust::Shrunk { lost, of, until });
         }
         self.notes.store(&self.short, "");
-        Ok(())
+        Ok(true)
     }
 
     fn noted(&self, key: &str) -> Option<DateTime<Utc>> {
@@ -148,6 +152,15 @@ impl Doubts {
         let time = DateTime::parse_from_rfc3339(&text).ok()?;
         Some(time.to_utc())
     }
+}
+
+/// How many of the events are gone from `new`, if that is much at once.
+pub(super) fn shortage(before: &Index, new: &Index) -> Option<usize> {
+    let of = before.pieces.len();
+    let lost = before.pieces.iter();
+    let lost = lost.filter(|old| new.find(&old.id).is_none()).count();
+    let emptied = of > 0 && new.pieces.is_empty();
+    (emptied || (lost > MOST && lost * SHARE > of)).then_some(lost)
 }
 
 /// The events of `new` that stand in `before` under another UID, which is gone.

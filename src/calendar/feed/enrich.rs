@@ -1,57 +1,104 @@
 //! The events of a feed with their links, and the calendar that is published. Reads the feed from its
-//! file.
+//! file, and keeps the events with links in another.
 //!
 //! What is published is the feed byte for byte, with our lines in its VEVENTs.
 
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::split::{Digest, Index, Piece, Snapshot, digest, vevents};
+use super::shelf::{Shelf, Slot};
+use super::split::{Digest, Index, Piece, Shown, Snapshot, digest, vevents};
 use crate::ical::block;
 use crate::ical::document::Document;
 use crate::ical::event::{Event, Provider};
 use crate::ical::mark::{self, Mark};
 use crate::ical::read;
-use crate::ical::write::detach;
+use crate::ical::write::{self, detach};
 use crate::model::{ExternalId, JoinUrl, Version, hex};
 
 /// How many URLs of an event are tried for being our link.
 const TRIED: usize = 8;
 
-/// The VEVENTs of an event with its link.
-pub(super) struct Enriched {
-    /// Stands for the event in the feed that they are made of.
+/// So much may be kept of links that are none any more.
+const WASTE: u64 = 4 << 20;
+
+/// An event with its link.
+struct Enriched {
+    /// Stands for the event in the feed that it is made of.
     raw: Digest,
     version: Digest,
-    vevents: Vec<Arc<[u8]>>,
+    /// Its VEVENTs.
+    slots: Box<[Slot]>,
+    origin: Origin,
 }
 
-impl Enriched {
-    fn new(piece: &Piece, vevents: Vec<Arc<[u8]>>) -> Self {
-        let raw: &[u8] = &piece.raw;
-        let all = vevents.iter().map(|vevent| &**vevent);
-        Self {
-            raw: piece.raw,
-            version: digest(std::iter::once(raw).chain(all)),
-            vevents,
-        }
-    }
+/// Where the link of an event comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// It was written in this process.
+    Written,
+    /// It was found in what was published: perhaps nobody else knows of it.
+    Found,
+    /// The same, put into what became of the event since.
+    Carried,
 }
 
-/// The events with links, by identifier.
-#[derive(Default)]
-pub(super) struct Links(HashMap<Box<str>, Enriched>);
+/// Stands for what an event was when its link was published, where the feed has it otherwise.
+const EARLIER: Digest = [0; 16];
+
+/// The events with links.
+pub(super) struct Links {
+    directory: PathBuf,
+    /// By identifier.
+    all: HashMap<Box<str>, Enriched>,
+    /// Where their VEVENTs are, as soon as there is one.
+    shelf: Option<Shelf>,
+}
 
 impl Links {
+    /// None yet; what will be kept of them is kept in this directory.
+    pub(super) fn new(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            all: HashMap::new(),
+            shelf: None,
+        }
+    }
+
     /// The event's link, if it was made for the event as the feed has it.
     fn get(&self, piece: &Piece) -> Option<&Enriched> {
-        self.0
-            .get(&piece.id)
-            .filter(|enriched| enriched.raw == piece.raw)
+        let enriched = self.all.get(&piece.id);
+        enriched.filter(|enriched| enriched.raw == piece.raw)
+    }
+
+    /// Keeps the VEVENTs of an event with its link, made of the event as `raw` says.
+    fn keep(
+        &mut self,
+        piece: &Piece,
+        raw: Digest,
+        vevents: &[Vec<u8>],
+        origin: Origin,
+    ) -> io::Result<()> {
+        let shelf = match &mut self.shelf {
+            Some(shelf) => shelf,
+            none => none.insert(Shelf::new(&self.directory)?),
+        };
+        let slots = vevents.iter().map(|vevent| shelf.put(vevent));
+        let slots = slots.collect::<io::Result<_>>()?;
+        let all = vevents.iter().map(Vec::as_slice);
+        let enriched = Enriched {
+            raw,
+            version: digest(std::iter::once(&raw[..]).chain(all)),
+            slots,
+            origin,
+        };
+        self.all.insert(piece.id.clone(), enriched);
+        Ok(())
     }
 
     /// Stands for the event as it is shown.
@@ -61,11 +108,45 @@ impl Links {
     }
 
     /// The event as a calendar of its own, with its link if it has one.
-    pub(super) fn show(&self, snapshot: &Snapshot, piece: &Piece) -> io::Result<Vec<u8>> {
-        match self.get(piece) {
-            Some(own) => snapshot.show(piece, &own.vevents),
-            None => snapshot.show(piece, snapshot.parts(piece)?),
+    pub(super) fn show(&self, snapshot: &Snapshot, piece: &Piece) -> io::Result<Shown> {
+        match (self.get(piece), &self.shelf) {
+            (Some(own), Some(shelf)) => {
+                let vevents = own.slots.iter().map(|slot| shelf.get(slot));
+                snapshot.show(piece, vevents.collect::<io::Result<_>>()?, true)
+            }
+            _ => snapshot.show(piece, snapshot.parts(piece)?, false),
         }
+    }
+
+    /// Puts the link that was found published for an event into what the feed has of it by now, so that it
+    /// stays whether anybody remembers it or not. Where that cannot be, it is none any more.
+    pub(super) fn carry(
+        &mut self,
+        snapshot: &Snapshot,
+        piece: &Piece,
+        now: DateTime<Utc>,
+    ) -> io::Result<()> {
+        let earlier = self.all.get(&piece.id);
+        let earlier = earlier.filter(|old| old.raw != piece.raw && old.origin != Origin::Written);
+        let (Some(earlier), Some(shelf)) = (earlier, &self.shelf) else {
+            return Ok(());
+        };
+        let vevents = earlier.slots.iter().map(|slot| shelf.get(slot));
+        let earlier = snapshot.show(piece, vevents.collect::<io::Result<_>>()?, false)?;
+        let bare = snapshot.show(piece, snapshot.parts(piece)?, false)?;
+        match carried(&earlier.bytes, &bare.bytes, now) {
+            Some(vevents) => self.keep(piece, piece.raw, &vevents, Origin::Carried),
+            None => {
+                self.all.remove(&piece.id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the event's link was made for what it was before.
+    pub(super) fn is_carried(&self, id: &str) -> bool {
+        let enriched = self.all.get(id);
+        enriched.is_some_and(|enriched| enriched.origin == Origin::Carried)
     }
 
     /// Takes an event as it is to be from here on. `None` when it is not that event with a link.
@@ -79,42 +160,72 @@ impl Links {
         let Some(vevents) = vevents(shown).filter(|vevents| vevents.len() == bare.len()) else {
             return Ok(None);
         };
-        let is_bare = are_same(&bare, &vevents);
-        match is_bare {
-            true => self.0.remove(&piece.id),
-            false => self
-                .0
-                .insert(piece.id.clone(), Enriched::new(piece, vevents)),
-        };
+        if bare == vevents {
+            self.all.remove(&piece.id);
+        } else {
+            self.keep(piece, piece.raw, &vevents, Origin::Written)?;
+        }
         Ok(Some(self.version(piece)))
     }
 
     /// Forgets the links of events that the feed does not have, or has otherwise.
     pub(super) fn prune(&mut self, index: &Index) {
-        self.0.retain(|id, enriched| {
+        self.all.retain(|id, enriched| {
             let piece = index.find(id);
             piece.is_some_and(|piece| piece.raw == enriched.raw)
         });
+        let slots = self.all.values().flat_map(|one| &one.slots);
+        let used: u64 = slots.map(|slot| slot.end - slot.start).sum();
+        if self.kept().saturating_sub(used) > used.max(WASTE) {
+            // Where there is no room for another file, this one stays.
+            let _ = self.tidy();
+        }
+    }
+
+    /// How many bytes are kept of links, in use or not.
+    pub(super) fn kept(&self) -> u64 {
+        self.shelf.as_ref().map_or(0, Shelf::len)
+    }
+
+    /// Moves what is in use to another file.
+    fn tidy(&mut self) -> io::Result<()> {
+        let Some(old) = &self.shelf else {
+            return Ok(());
+        };
+        let mut new = Shelf::new(&self.directory)?;
+        let mut moved = Vec::with_capacity(self.all.len());
+        for enriched in self.all.values() {
+            let slots = enriched.slots.iter();
+            let slots = slots.map(|slot| new.put(&old.get(slot)?));
+            moved.push(slots.collect::<io::Result<Box<[Slot]>>>()?);
+        }
+        for (enriched, slots) in self.all.values_mut().zip(moved) {
+            enriched.slots = slots;
+        }
+        self.shelf = Some(new);
+        Ok(())
     }
 
     /// The calendar to be published.
     pub(super) fn compose(&self, snapshot: &Arc<Snapshot>) -> Composition {
         let index = snapshot.index();
-        let mut parts = Vec::new();
-        for (id, enriched) in &self.0 {
+        let mut parts = Vec::with_capacity(self.all.len());
+        for (id, enriched) in &self.all {
             let piece = index.find(id).filter(|piece| piece.raw == enriched.raw);
             let ranges = piece.into_iter().flat_map(|piece| snapshot.ranges(piece));
-            parts.extend(ranges.zip(enriched.vevents.iter().cloned()));
+            parts.extend(ranges.zip(enriched.slots.iter().cloned()));
         }
         parts.sort_unstable_by_key(|(range, _)| range.start);
         Composition {
             snapshot: Arc::clone(snapshot),
+            shelf: self.shelf.clone(),
             parts,
         }
     }
 
     /// Finds the links again in what was published. One counts that, taken out, leaves the event as the
-    /// feed has it: whatever somebody changed in what was published is no part of it.
+    /// feed has it: whatever somebody changed in what was published is no part of it. Any other is looked
+    /// at by [`Self::carry`].
     pub(super) fn recover(
         &mut self,
         snapshot: &Snapshot,
@@ -132,12 +243,13 @@ impl Links {
             let marked =
                 |part: &Vec<u8>| memchr::memmem::find(part, mark::PROPERTY.as_bytes()).is_some();
             if parts.iter().any(marked)
-                && let Ok(shown) = published.show(old, &parts)
-                && is_with_link(&snapshot.parts(piece)?, &shown, now)
+                && let Ok(shown) = published.show(old, parts.clone(), false)
             {
-                let vevents = parts.into_iter().map(Arc::from).collect();
-                self.0
-                    .insert(piece.id.clone(), Enriched::new(piece, vevents));
+                let raw = match is_with_link(&snapshot.parts(piece)?, &shown.bytes, now) {
+                    true => piece.raw,
+                    false => EARLIER,
+                };
+                self.keep(piece, raw, &parts, Origin::Found)?;
             }
         }
         Ok(())
@@ -147,16 +259,21 @@ impl Links {
 /// A calendar to be published: a feed, and what stands in place of parts of it.
 pub(super) struct Composition {
     snapshot: Arc<Snapshot>,
+    shelf: Option<Shelf>,
     /// By where they stand in the feed.
-    parts: Vec<(Range<usize>, Arc<[u8]>)>,
+    parts: Vec<(Range<usize>, Slot)>,
 }
 
 impl Composition {
     /// How many bytes it has.
-    pub(super) fn len(&self) -> usize {
-        let more: usize = self.parts.iter().map(|(_, vevent)| vevent.len()).sum();
+    pub(super) fn len(&self) -> u64 {
+        let more: u64 = self
+            .parts
+            .iter()
+            .map(|(_, slot)| slot.end - slot.start)
+            .sum();
         let less: usize = self.parts.iter().map(|(range, _)| range.len()).sum();
-        self.snapshot.body().len() + more - less
+        (self.snapshot.body().len() - less) as u64 + more
     }
 
     /// Shows it block by block, until `sink` has seen enough. Whether it saw all of it.
@@ -166,8 +283,8 @@ impl Composition {
     ) -> io::Result<bool> {
         let body = self.snapshot.body();
         let mut done = 0;
-        for (range, vevent) in &self.parts {
-            if !body.blocks(done..range.start, &mut sink)? || !sink(vevent)? {
+        for ((range, slot), shelf) in self.parts.iter().zip(self.shelf.iter().cycle()) {
+            if !body.blocks(done..range.start, &mut sink)? || !sink(&shelf.get(slot)?)? {
                 return Ok(false);
             }
             done = range.end;
@@ -181,31 +298,47 @@ fn is_with_link(bare: &[Vec<u8>], shown: &[u8], now: DateTime<Utc>) -> bool {
     let Ok(document) = Document::parse(shown) else {
         return false;
     };
-    let reading = read::read(&document, chrono_tz::Tz::UTC, now);
-    let Some(event) = reading.events.first() else {
+    let Some(event) = first_event(&document, now) else {
         return false;
     };
+    let is_ours = |url: &str| {
+        let edits = detach(&document, &event, &JoinUrl::new(url));
+        let before = edits.ok().map(|edits| edits.apply(shown));
+        let before = before.and_then(|before| vevents(&before));
+        before.is_some_and(|before| before == bare)
+    };
+    own_urls(&document, &event).any(is_ours)
+}
+
+/// The VEVENTs of an event as it is `bare`, with the link that an `earlier` form of it has.
+fn carried(earlier: &[u8], bare: &[u8], now: DateTime<Utc>) -> Option<Vec<Vec<u8>>> {
+    let (there, document) = (Document::parse(earlier).ok()?, Document::parse(bare).ok()?);
+    let (was, event) = (first_event(&there, now)?, first_event(&document, now)?);
+    if event.cancelled || event.uid != was.uid {
+        return None;
+    }
+    let url = JoinUrl::new(own_urls(&there, &was).next()?);
+    let edits = write::carry(&there, &was, &document, &event, &url).ok()?;
+    let after = edits.apply(bare);
+    let is_whole = write::verify(&document, &after);
+    vevents(&after).filter(|_| is_whole)
+}
+
+fn first_event(document: &Document<'_>, now: DateTime<Utc>) -> Option<Event> {
+    let reading = read::read(document, chrono_tz::Tz::UTC, now);
+    reading.events.into_iter().next()
+}
+
+/// The URLs in an event that its mark was written together with.
+fn own_urls<'e>(document: &'e Document<'_>, event: &'e Event) -> impl Iterator<Item = &'e str> {
     let links = event.components.iter().flat_map(|c| &c.links);
     let mut urls: Vec<&str> = links
         .filter(|link| link.provider == Provider::Teams)
         .map(|link| link.url.as_str())
         .collect();
     urls.dedup();
-    let is_ours = |url: &str| {
-        if !is_as_written(&document, event, url) {
-            return false;
-        }
-        let edits = detach(&document, event, &JoinUrl::new(url));
-        let before = edits.ok().map(|edits| edits.apply(shown));
-        let before = before.and_then(|before| vevents(&before));
-        before.is_some_and(|before| are_same(bare, &before))
-    };
-    urls.into_iter().take(TRIED).any(is_ours)
-}
-
-fn are_same(bare: &[Vec<u8>], vevents: &[Arc<[u8]>]) -> bool {
-    let vevents = vevents.iter().map(|vevent| &**vevent);
-    bare.iter().map(Vec::as_slice).eq(vevents)
+    let urls = urls.into_iter().take(TRIED);
+    urls.filter(|url| is_as_written(document, event, url))
 }
 
 /// Whether the mark was written together with this URL and all that is written beside it, as it stands.

@@ -5,15 +5,15 @@
 //! host and what to do: never the path or the query, which may be a secret.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
 };
 use reqwest::{Method, StatusCode};
 use url::Url;
@@ -136,7 +136,8 @@ impl FetchError {
 pub(super) struct Request {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+    /// Sent as it is read from its file, with its length and not in chunks; from its beginning each time.
+    pub(super) body: Option<Arc<Body>>,
     /// Whether the answer must not be compressed, for its entity tag's sake.
     pub(super) identity: bool,
 }
@@ -190,6 +191,16 @@ impl Place {
         self.login.reread();
     }
 
+    /// A body to be sent, kept where calendars are that were fetched.
+    pub(super) fn keep(
+        &self,
+        fill: impl FnOnce(&mut Spool) -> io::Result<()>,
+    ) -> io::Result<Arc<Body>> {
+        let mut spool = Spool::new(&self.directory)?;
+        fill(&mut spool)?;
+        Ok(Arc::new(spool.finish()))
+    }
+
     /// Its host, for messages.
     pub(super) fn host(&self) -> &str {
         &self.host
@@ -215,7 +226,7 @@ impl Place {
         let request = Request {
             method: Method::GET,
             headers,
-            body: Vec::new(),
+            body: None,
             identity,
         };
         let mut kept = None;
@@ -244,7 +255,7 @@ impl Place {
         let request = Request {
             method: Method::GET,
             headers: HeaderMap::new(),
-            body: Vec::new(),
+            body: None,
             identity: true,
         };
         let answer = self.send(&request).await?;
@@ -375,8 +386,9 @@ impl Place {
                 let identity = HeaderValue::from_static("identity");
                 out.headers_mut().insert(ACCEPT_ENCODING, identity);
             }
-            if !request.body.is_empty() {
-                *out.body_mut() = Some(request.body.clone().into());
+            if let Some(body) = &request.body {
+                out.headers_mut().insert(CONTENT_LENGTH, body.len().into());
+                *out.body_mut() = Some(reqwest::Body::wrap_stream(body.stream()));
             }
             self.windows
                 .pass(&self.scope)
@@ -435,7 +447,7 @@ impl Place {
         };
         let mut spool = Spool::new(&self.directory).map_err(fault)?;
         let mut failed = None;
-        let read = incoming.into(limit, |chunk| match spool.add(chunk) {
+        let read = incoming.into(limit, |chunk| match spool.write_all(chunk) {
             Ok(()) => true,
             Err(error) => {
                 failed = Some(error);

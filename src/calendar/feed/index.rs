@@ -47,21 +47,27 @@ pub(super) fn take_apart(body: Body, token: String) -> Result<Snapshot, Unread> 
 
 /// The way to read a feed of any size: never more of it at once than an event, or all that is no event.
 fn by_event(body: &Body, spans: &[Span], token: String) -> Result<Index, Unread> {
-    let (mut rest, mut origins, mut at) = (Vec::new(), Vec::new(), 0);
-    let ends = std::iter::once(body.len()..body.len());
-    for event in spans.iter().map(|span| span.range()).chain(ends) {
+    let (mut rest, mut origins, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut at, mut number) = (0, 1);
+    let events = spans
+        .iter()
+        .map(|span| (span.range(), span.line_behind as usize));
+    let ends = std::iter::once((body.len()..body.len(), 0));
+    for (event, line_behind) in events.chain(ends) {
         if at < event.start {
             origins.push((rest.len(), at));
+            numbers.push((rest.len(), number));
             rest.extend(body.read(at..event.start)?);
         }
-        at = event.end;
+        (at, number) = (event.end, line_behind);
     }
-    let rest = Document::parse(&rest)?;
+    let rest = Document::parse_part(&rest, &numbers)?;
     let mut splitting = Splitting::new(&rest, origins);
     splitting.found.reserve_exact(spans.len());
     for span in spans {
         let bytes = body.read(span.range())?;
-        let event = Document::parse(&bytes)?;
+        let numbers = [(0, span.line as usize)];
+        let event = Document::parse_part(&bytes, &numbers)?;
         splitting.vevent(&event, 0, compact(span.calendar), span.start);
     }
     Ok(splitting.finish(token))
@@ -151,7 +157,8 @@ impl<'d, 'b> Splitting<'d, 'b> {
             if line.is("X-WR-TIMEZONE") {
                 head.zone = Some(zone_name(&line.value()).to_owned());
             }
-            head.lines.push(self.in_body(&line.range()));
+            head.lines
+                .push((self.in_body(&line.range()), line.number()));
             lines.push(line.range());
         }
         head.digest = digest(lines.iter().map(|line| self.slice(line)));
@@ -177,6 +184,7 @@ impl<'d, 'b> Splitting<'d, 'b> {
             parent: component.parent,
             digest: digest(std::iter::once(self.slice(&component.range))),
             range: self.in_body(&component.range),
+            line: component.line,
         });
     }
 
@@ -270,6 +278,7 @@ impl<'d, 'b> Splitting<'d, 'b> {
         let part = Part {
             start: compact(origin + component.range.start),
             end: compact(origin + component.range.end),
+            line: compact(component.line),
             head,
         };
         let bytes = slice(component.range.clone());

@@ -1,10 +1,12 @@
 //! Taking in what was fetched: whether it is to be believed after what was there before, and which links
 //! it has, by what was published. Reads both from their files.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::body::Body;
-use super::doubt::{self, Distrust, Doubts};
+use super::doubt::{self, Distrust, Doubts, shortage};
 use super::enrich::Links;
 use super::index::{Unread, take_apart};
 use super::split::{Index, Snapshot};
@@ -53,28 +55,45 @@ impl Refusal {
     }
 }
 
+/// What was taken in.
+pub(super) struct TakenIn {
+    pub(super) snapshot: Snapshot,
+    /// The links that were found in what was published.
+    pub(super) links: Option<Links>,
+    /// What is published, where much of that is gone.
+    pub(super) short_of: Option<Arc<Index>>,
+}
+
 /// Takes a body apart, and sees whether it is to be believed after the one before it; finds the links
-/// in what was published, where that is given. `None` when it is the one before it.
+/// in what was published, where that is given with what they go into. `short_of` is what is published
+/// where much of it was gone already. `None` when it is the one before it.
 pub(super) fn take_in(
     body: Body,
-    before: Option<&Index>,
-    published: Option<Body>,
+    before: Option<Arc<Index>>,
+    short_of: Option<Arc<Index>>,
+    published: Option<(Body, Links)>,
     doubts: &Doubts,
     now: DateTime<Utc>,
-) -> Result<Option<(Snapshot, Option<Links>)>, Refusal> {
+) -> Result<Option<TakenIn>, Refusal> {
     let token = body.token().map_err(Unread::from)?;
-    if before.is_some_and(|before| before.token == token) {
+    if before.as_ref().is_some_and(|before| before.token == token) {
         doubts.unchanged();
         return Ok(None);
     }
     let snapshot = take_apart(body, token)?;
     // What is there may be anything.
-    let earlier = published.and_then(|body| take_apart(body, String::new()).ok());
-    let shown = before.or(earlier.as_ref().map(|earlier| &**earlier.index()));
-    doubts
-        .judge(before, shown, snapshot.index(), now)
+    let earlier =
+        published.and_then(|(body, links)| Some((take_apart(body, String::new()).ok()?, links)));
+    let earlier_index = earlier.as_ref().map(|(earlier, _)| earlier.index());
+    let shown = before.as_ref().or(earlier_index).cloned();
+    let is_short = doubts
+        .judge(before.as_deref(), shown.as_deref(), snapshot.index(), now)
         .map_err(Refusal::Distrust)?;
-    let snapshot = match before {
+    let short_of = match short_of {
+        Some(old) => Some(old).filter(|old| shortage(old, snapshot.index()).is_some()),
+        None => shown.filter(|_| is_short),
+    };
+    let snapshot = match &before {
         Some(before) => {
             let minted = doubt::minted(before, snapshot.index());
             let was = |id: &str| before.find(id).is_some_and(|piece| piece.minted);
@@ -83,8 +102,7 @@ pub(super) fn take_in(
         None => snapshot,
     };
     let links = match earlier {
-        Some(earlier) => {
-            let mut links = Links::default();
+        Some((earlier, mut links)) => {
             links
                 .recover(&snapshot, &earlier, now)
                 .map_err(Unread::from)?;
@@ -92,5 +110,9 @@ pub(super) fn take_in(
         }
         None => None,
     };
-    Ok(Some((snapshot, links)))
+    Ok(Some(TakenIn {
+        snapshot,
+        links,
+        short_of,
+    }))
 }

@@ -7,11 +7,13 @@
 //! - `fetch`: requests; `answer`: what an answer must be to be believed; `pace`: when they are made.
 //! - `body`: the bytes of a feed, which are kept on disk. `scan` finds the events in them, `index` takes
 //!   them apart, `split` shows each as a resource.
-//! - `enrich`: the events with their links, and the calendar that is published.
+//! - `enrich`: the events with their links, and the calendar that is published; `shelf`: where on the
+//!   disk they are.
 //! - `doubt`: what is not believed at once: a feed that shrinks, UIDs that are minted anew. Pure.
 //! - `intake`: all that becomes of a fetch.
 //! - `publish`: the file or the place that takes PUT.
 //! - `writable`: a feed that takes PUT at its own address.
+//! - `look`: what a check shows of it.
 
 mod answer;
 mod body;
@@ -20,15 +22,17 @@ mod enrich;
 mod fetch;
 mod index;
 mod intake;
+mod look;
 mod pace;
 mod publish;
 mod scan;
+mod shelf;
 mod split;
 #[cfg(test)]
 mod tests;
 mod writable;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +40,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 
 pub use self::fetch::PlaceSettings;
+pub use self::look::{Extent, Looked, look};
 
 use self::doubt::Doubts;
 use self::enrich::Links;
@@ -133,7 +138,8 @@ pub fn open(
         published,
         target: tokio::sync::Mutex::new(target),
         turn: tokio::sync::Mutex::new(()),
-        held: Mutex::new(Held::new(pace)),
+        held: Mutex::new(Held::new(pace, &settings.directory)),
+        directory: settings.directory,
         clock,
         random,
     }))
@@ -153,6 +159,8 @@ struct Feed {
     /// How long a UID must have been there.
     proof: Duration,
     doubts: Doubts,
+    /// Where what is published is kept while it is put together.
+    directory: PathBuf,
     target: tokio::sync::Mutex<Target>,
     /// Held by whoever fetches.
     turn: tokio::sync::Mutex<()>,
@@ -175,12 +183,14 @@ struct Held {
     /// Since when a listing as a whole is owed, for what has vanished.
     relist: Option<Duration>,
     links: Links,
+    /// What is published, where the feed as it was last believed lacks much of it.
+    short_of: Option<Arc<Index>>,
     /// It is perhaps not published as it is.
     dirty: bool,
 }
 
 impl Held {
-    fn new(pace: Pace) -> Self {
+    fn new(pace: Pace, directory: &Path) -> Self {
         Self {
             pace,
             validators: Validators::default(),
@@ -189,7 +199,8 @@ impl Held {
             fetched: None,
             fresh: false,
             relist: None,
-            links: Links::default(),
+            links: Links::new(directory),
+            short_of: None,
             dirty: true,
         }
     }
@@ -227,20 +238,23 @@ impl Feed {
             return Ok(());
         };
         let (now, doubts) = (self.clock.now(), self.doubts.clone());
+        let published = published.map(|body| (body, Links::new(&self.directory)));
         let old = before.map(|before| Arc::clone(before.index()));
+        let short_of = self.held().short_of.clone();
         let work = tokio::task::spawn_blocking(move || {
-            take_in(body, old.as_deref(), published, &doubts, now)
+            take_in(body, old, short_of, published, &doubts, now)
         });
         let taken = work.await.map_err(|_| Refusal::Broken).flatten();
         let taken = taken.map_err(|refusal| self.refused(&refusal))?;
         let mut held = self.held();
         held.validators = validators;
         held.fetched = Some(self.clock.elapsed());
-        if let Some((snapshot, recovered)) = taken {
-            held.current = Some(Arc::new(snapshot));
+        if let Some(taken) = taken {
+            held.current = Some(Arc::new(taken.snapshot));
+            held.short_of = taken.short_of;
             held.dirty = true;
-            if let Some(recovered) = recovered {
-                held.links = recovered;
+            if let Some(links) = taken.links {
+                held.links = links;
             }
         }
         let refresh = held.current.as_ref().and_then(|held| held.index().refresh);
@@ -259,24 +273,28 @@ impl Feed {
 
     fn resource(&self, snapshot: &Snapshot, id: &str) -> Option<Found> {
         let piece = snapshot.index().find(id)?;
-        let held = self.held();
+        let mut held = self.held();
         let id = ResourceId::new(id);
-        Some(match held.links.show(snapshot, piece) {
-            Ok(bytes) => Found::Changed(Resource {
-                id,
-                version: held.links.version(piece),
-                bytes: bytes.into(),
-                modified: None,
-            }),
-            Err(source) => Found::Unreadable(
-                id,
-                ReadError::Io {
-                    what: self.what.clone(),
-                    hint: UNREAD.to_owned(),
-                    source,
-                },
-            ),
-        })
+        let carried = held.links.carry(snapshot, piece, self.clock.now());
+        Some(
+            match carried.and_then(|()| held.links.show(snapshot, piece)) {
+                Ok(shown) => Found::Changed(Resource {
+                    id,
+                    version: held.links.version(piece),
+                    bytes: shown.bytes.into(),
+                    origins: shown.origins.into(),
+                    modified: None,
+                }),
+                Err(source) => Found::Unreadable(
+                    id,
+                    ReadError::Io {
+                        what: self.what.clone(),
+                        hint: UNREAD.to_owned(),
+                        source,
+                    },
+                ),
+            },
+        )
     }
 
     /// What is listed of `ids`, and that this is all.
@@ -445,13 +463,17 @@ impl Calendar for Feed {
         }
     }
 
-    async fn publish(&self) -> Result<bool, WriteRefusal> {
+    async fn publish(&self, frozen: bool) -> Result<bool, WriteRefusal> {
         let mut target = self.target.lock().await;
         let calendar = {
             let mut held = self.held();
             let Some(snapshot) = held.current.clone() else {
                 return Ok(false);
             };
+            // Neither does anything go that is not known to be gone for good.
+            if held.short_of.is_some() && (frozen || held.relist.is_some()) {
+                return Ok(false);
+            }
             if !held.dirty && !target.is_disturbed() {
                 return Ok(false);
             }
@@ -460,8 +482,10 @@ impl Calendar for Feed {
             held.links.compose(&snapshot)
         };
         let written = target.write(&self.name, calendar).await;
-        if written.is_err() {
-            let mut held = self.held();
+        let mut held = self.held();
+        if written.is_ok() {
+            held.short_of = None;
+        } else {
             held.dirty = true;
             held.pace.next = held.pace.next.min(self.clock.elapsed() + RETRY);
         }
@@ -490,6 +514,10 @@ impl Calendar for Feed {
     fn reread_secrets(&self) {
         self.source.reread_secrets();
         self.published.iter().for_each(|to| to.reread_secrets());
+    }
+
+    fn is_outgrown(&self, id: &ResourceId) -> bool {
+        self.held().links.is_carried(id.as_str())
     }
 
     fn proof(&self, id: &ResourceId) -> Option<Proof> {

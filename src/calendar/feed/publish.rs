@@ -23,6 +23,9 @@ const MODE: u32 = 0o644;
 /// What the names of temporary files end with.
 const TEMPORARY: &str = ".meetbridge-tmp";
 
+/// What is said when there is no room for what is to be put.
+pub(super) const UNKEPT: &str =
+    "it cannot be put together in the state's directory; make room there, it is tried again";
 /// How much is read and written at once.
 const BUFFER: usize = 64 << 10;
 
@@ -135,16 +138,15 @@ impl Target {
                     hint,
                     source,
                 };
-                let work = tokio::task::spawn_blocking(move || joined(&calendar)).await;
+                let to = Arc::clone(place);
+                let work = tokio::task::spawn_blocking(move || joined(&to, &calendar)).await;
                 let joined = work.map_err(io::Error::other).flatten();
-                let (bytes, token) = joined.map_err(|source| {
-                    let hint = "what was fetched cannot be read from the disk";
-                    refusal(hint.to_owned(), Some(source))
-                })?;
+                let (body, token) =
+                    joined.map_err(|source| refusal(UNKEPT.to_owned(), Some(source)))?;
                 if last.as_ref() == Some(&token) {
                     return Ok(false);
                 }
-                put(place, etag, bytes)
+                put(place, etag, body)
                     .await
                     .map_err(|error| refusal(error.to_string(), None))?;
                 *last = Some(token);
@@ -154,16 +156,16 @@ impl Target {
     }
 }
 
-/// Puts the bytes there, in place of what was last seen there, or of whatever came meanwhile.
+/// Puts the calendar there, in place of what was last seen there, or of whatever came meanwhile.
 async fn put(
     place: &Place,
     etag: &mut Option<HeaderValue>,
-    bytes: Vec<u8>,
+    body: Arc<Body>,
 ) -> Result<(), FetchError> {
     let mut request = Request {
         method: Method::PUT,
         headers: HeaderMap::new(),
-        body: bytes,
+        body: Some(body),
         identity: true,
     };
     for is_last in [false, true] {
@@ -266,15 +268,15 @@ fn read(path: &Path) -> io::Result<(Option<Body>, Option<Appearance>)> {
     Ok((Some(body), appearance))
 }
 
-/// All bytes of a calendar, and what stands for them as [`Body::token`] does.
-fn joined(calendar: &Composition) -> io::Result<(Vec<u8>, String)> {
-    let mut bytes = Vec::with_capacity(calendar.len());
-    calendar.blocks(|block| {
-        bytes.extend_from_slice(block);
-        Ok(true)
+/// A calendar in a file of its own, and what stands for it.
+fn joined(place: &Place, calendar: &Composition) -> io::Result<(Arc<Body>, String)> {
+    let body = place.keep(|spool| {
+        let mut out = BufWriter::with_capacity(BUFFER, spool);
+        calendar.blocks(|block| out.write_all(block).map(|()| true))?;
+        out.flush()
     })?;
-    let token = crate::model::hex(&crate::model::sha256([&bytes])[..16]);
-    Ok((bytes, token))
+    let token = body.token()?;
+    Ok((body, token))
 }
 
 /// Replaces the file by one with this calendar, at once and for good, unless it holds that.
@@ -284,7 +286,7 @@ fn replace(path: &Path, calendar: &Composition) -> io::Result<(bool, Option<Appe
     let mode = match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(found) => {
-            if found.len() == calendar.len() as u64 && holds(path, calendar)? {
+            if found.len() == calendar.len() && holds(path, calendar)? {
                 return Ok((false, appearance(path)?));
             }
             found.mode() & 0o777

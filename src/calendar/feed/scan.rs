@@ -20,11 +20,14 @@ const LOOKED_AT: usize = 80;
 const SIBLINGS: [&[u8]; 5] = [b"VEVENT", b"VTODO", b"VJOURNAL", b"VFREEBUSY", b"VTIMEZONE"];
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// A VEVENT: its bytes, and the how manieth VCALENDAR it stands in.
+/// A VEVENT: its bytes, the number of its first line and of the one behind it, and the how manieth
+/// VCALENDAR it stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) start: usize,
     pub(super) end: usize,
+    pub(super) line: u32,
+    pub(super) line_behind: u32,
     pub(super) calendar: usize,
 }
 
@@ -61,7 +64,7 @@ struct Scan {
     components: usize,
     open: Vec<Vec<u8>>,
     calendars: usize,
-    event: usize,
+    event: (usize, usize),
     found: Vec<Span>,
 }
 
@@ -148,7 +151,7 @@ impl Scan {
             self.calendars += 1;
         }
         if name == b"VEVENT" {
-            self.event = start;
+            self.event = (start, self.lines);
         }
         self.open.push(name.to_vec());
         (fits && is_in_place).then_some(())
@@ -161,8 +164,10 @@ impl Scan {
         }
         if name == b"VEVENT" {
             self.found.push(Span {
-                start: self.event,
+                start: self.event.0,
                 end,
+                line: u32::try_from(self.event.1).ok()?,
+                line_behind: u32::try_from(self.lines + 1).ok()?,
                 calendar: self.calendars.checked_sub(1)?,
             });
         }

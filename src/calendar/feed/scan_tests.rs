@@ -3,8 +3,9 @@ use super::*;
 use crate::ical::document::Document;
 
 fn body(text: &[u8]) -> Body {
+    use std::io::Write as _;
     let mut spool = Spool::new(&std::env::temp_dir()).unwrap();
-    spool.add(text).unwrap();
+    spool.write_all(text).unwrap();
     spool.finish()
 }
 

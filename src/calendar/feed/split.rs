@@ -54,11 +54,12 @@ pub(super) struct Piece {
     pub(super) set: u32,
 }
 
-/// One VEVENT: its bytes, and its VCALENDAR among the heads.
+/// One VEVENT: its bytes, the number of its first line, and its VCALENDAR among the heads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     pub(super) start: u32,
     pub(super) end: u32,
+    pub(super) line: u32,
     pub(super) head: u32,
 }
 
@@ -66,7 +67,8 @@ pub(super) struct Part {
 #[derive(Default)]
 pub(super) struct Head {
     pub(super) component: Option<usize>,
-    pub(super) lines: Vec<Range<usize>>,
+    /// Each with its number.
+    pub(super) lines: Vec<(Range<usize>, usize)>,
     pub(super) zone: Option<String>,
     pub(super) digest: Digest,
 }
@@ -74,7 +76,16 @@ pub(super) struct Head {
 pub(super) struct Zone {
     pub(super) parent: Option<usize>,
     pub(super) range: Range<usize>,
+    /// The number of its first line.
+    pub(super) line: usize,
     pub(super) digest: Digest,
+}
+
+/// A piece as a calendar of its own.
+pub(super) struct Shown {
+    pub(super) bytes: Vec<u8>,
+    /// Where it stands in the feed, as [`Document::parse_part`] takes it.
+    pub(super) origins: Vec<(usize, usize)>,
 }
 
 impl Part {
@@ -122,15 +133,16 @@ impl Snapshot {
         piece.parts.iter().map(|part| part.range())
     }
 
-    /// The piece as a calendar, with `parts` for its VEVENTs.
-    pub(super) fn show<P: AsRef<[u8]>>(
+    /// The piece as a calendar, with `parts` for its VEVENTs: they are `linked`, or as the feed has them.
+    pub(super) fn show(
         &self,
         piece: &Piece,
-        parts: impl IntoIterator<Item = P>,
-    ) -> io::Result<Vec<u8>> {
+        parts: Vec<Vec<u8>>,
+        linked: bool,
+    ) -> io::Result<Shown> {
         let index = &*self.index;
         let eol = index.eol;
-        let mut out = Vec::new();
+        let (mut out, mut origins) = (Vec::new(), Vec::new());
         let slice = |range: &Range<usize>| self.body.read(range.clone());
         let line = |out: &mut Vec<u8>, text: &[u8]| {
             out.extend_from_slice(text);
@@ -147,17 +159,53 @@ impl Snapshot {
                 open = Some(part.head);
                 line(&mut out, b"BEGIN:VCALENDAR");
                 let head = index.heads.get(part.head as usize);
-                for range in head.iter().flat_map(|head| &head.lines) {
+                for (range, number) in head.iter().flat_map(|head| &head.lines) {
+                    origins.push((out.len(), *number));
                     line(&mut out, &slice(range)?);
                 }
                 for zone in index.set(piece.set) {
+                    origins.push((out.len(), zone.line));
                     line(&mut out, &slice(&zone.range)?);
                 }
             }
-            line(&mut out, bytes.as_ref());
+            let number = part.line as usize;
+            if linked {
+                align(
+                    &slice(&part.range())?,
+                    &bytes,
+                    (out.len(), number),
+                    &mut origins,
+                );
+            } else {
+                origins.push((out.len(), number));
+            }
+            line(&mut out, &bytes);
         }
         line(&mut out, b"END:VCALENDAR");
-        Ok(out)
+        Ok(Shown {
+            bytes: out,
+            origins,
+        })
+    }
+}
+
+/// Tells for each line of a VEVENT with its link, which begins at a byte and in the feed at a line, where
+/// that stands in the feed. A line of the link, or one that it changed, stands where the next one does
+/// that is as it was.
+fn align(bare: &[u8], linked: &[u8], begin: (usize, usize), origins: &mut Vec<(usize, usize)>) {
+    let lines = |text| <[u8]>::split_inclusive(text, |byte: &u8| *byte == b'\n');
+    let (mut at, mut number) = begin;
+    let mut rest = lines(bare);
+    for text in lines(linked) {
+        if let Some(passed) = rest.clone().position(|line| line == text) {
+            number += passed;
+            origins.push((at, number));
+            number += 1;
+            rest.nth(passed);
+        } else {
+            origins.push((at, number));
+        }
+        at += text.len();
     }
 }
 
@@ -186,12 +234,12 @@ pub(super) fn id_of(uid: &str) -> ResourceId {
 }
 
 /// The bytes of the VEVENTs of a calendar that shows a piece.
-pub(super) fn vevents(shown: &[u8]) -> Option<Vec<Arc<[u8]>>> {
+pub(super) fn vevents(shown: &[u8]) -> Option<Vec<Vec<u8>>> {
     let document = Document::parse(shown).ok()?;
     let vevents = document.components().iter();
     let vevents = vevents.filter(|component| component.name == "VEVENT");
     vevents
-        .map(|component| Some(shown.get(component.range.clone())?.into()))
+        .map(|component| Some(shown.get(component.range.clone())?.to_vec()))
         .collect()
 }
 

@@ -9,14 +9,16 @@ use futures_util::StreamExt as _;
 use url::Url;
 
 use super::body::Spool;
+use super::enrich::{Composition, Links};
 use super::index::take_apart;
-use super::split::{Snapshot, id_of};
+use super::split::{Shown, Snapshot, id_of};
 use super::{FeedSettings, PlaceSettings, Publish, open};
 use crate::calendar::{Again, Calendar, Found, Known, Notes, ReadError, Scope, SyncToken};
 use crate::clock::Clock as _;
 use crate::http::testing::server::{Received, Server, answer};
 use crate::http::testing::{Numbers, Timeless};
 use crate::http::{ClientOptions, Credentials, WindowStore, Windows};
+use crate::ical::document::Document;
 use crate::secret::SecretSource;
 
 const EMPTY: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n";
@@ -378,8 +380,9 @@ async fn news_are_what_changed_and_what_vanished_needs_a_whole_listing() {
 }
 
 fn snapshot(text: &str) -> Snapshot {
+    use std::io::Write as _;
     let mut spool = Spool::new(&std::env::temp_dir()).unwrap();
-    spool.add(text.as_bytes()).unwrap();
+    spool.write_all(text.as_bytes()).unwrap();
     take_apart(spool.finish(), String::new()).unwrap()
 }
 
@@ -402,7 +405,7 @@ fn an_event_is_shown_with_the_zones_it_names_and_nothing_else() {
     let show = |id: &str| {
         let piece = index.find(id).unwrap();
         let parts = snapshot.parts(piece).unwrap();
-        String::from_utf8(snapshot.show(piece, parts).unwrap()).unwrap()
+        String::from_utf8(snapshot.show(piece, parts, false).unwrap().bytes).unwrap()
     };
     assert_eq!(
         show("a"),
@@ -443,9 +446,9 @@ fn a_feed_is_the_same_whether_it_is_read_by_event_or_as_a_whole() {
         let snapshot = snapshot(text);
         let index = Arc::clone(snapshot.index());
         let shown = index.pieces.iter().map(|piece| {
-            let shown = snapshot.show(piece, snapshot.parts(piece).unwrap());
+            let shown = snapshot.show(piece, snapshot.parts(piece).unwrap(), false);
             let ranges: Vec<_> = snapshot.ranges(piece).collect();
-            let shown = String::from_utf8(shown.unwrap()).unwrap();
+            let shown = String::from_utf8(shown.unwrap().bytes).unwrap();
             (piece.id.clone(), piece.raw, piece.bare, ranges, shown)
         });
         (shown.collect::<Vec<_>>(), index.refresh)
@@ -492,4 +495,122 @@ fn what_a_piece_stands_for_changes_with_what_bears_upon_it_only() {
     assert_ne!(raw(&base).0, raw(&zoned).0);
     let generated = base.replace("VERSION:2.0", "VERSION:2.0\r\nX-GENERATED:now");
     assert_eq!(raw(&base), raw(&generated));
+}
+
+#[test]
+fn links_that_are_none_any_more_give_their_room_back() {
+    let home = tempfile::tempdir().unwrap();
+    let mut links = Links::new(home.path());
+    let feed = |sequence: usize| {
+        let event = |n: usize| {
+            let changed = if n == 0 { 1 } else { sequence };
+            format!("BEGIN:VEVENT\nUID:{n}\nSEQUENCE:{changed}\nEND:VEVENT\n")
+        };
+        let events: String = (0..200).map(event).collect();
+        format!("BEGIN:VCALENDAR\n{events}END:VCALENDAR\n")
+    };
+    let text = |composition: &Composition| {
+        let mut all = Vec::new();
+        composition
+            .blocks(|block| {
+                all.extend_from_slice(block);
+                Ok(true)
+            })
+            .unwrap();
+        assert_eq!(all.len() as u64, composition.len());
+        all
+    };
+    let line = format!("X-LINK:{}\nEND:VEVENT", "x".repeat(2_000));
+    for sequence in 0..30 {
+        let feed = feed(sequence);
+        let snapshot = Arc::new(snapshot(&feed));
+        links.prune(snapshot.index());
+        for piece in &snapshot.index().pieces {
+            let bare = snapshot
+                .show(piece, snapshot.parts(piece).unwrap(), false)
+                .unwrap()
+                .bytes;
+            let linked = String::from_utf8(bare)
+                .unwrap()
+                .replace("END:VEVENT", &line);
+            let put = links.put(&snapshot, piece, linked.as_bytes());
+            assert!(put.unwrap().is_some());
+        }
+        let expected = feed.replace("END:VEVENT", &line);
+        assert_eq!(text(&links.compose(&snapshot)), expected.as_bytes());
+        // Twice what is in use, and some.
+        assert!(links.kept() < 6 << 20, "{}", links.kept());
+    }
+}
+
+#[test]
+fn a_line_of_an_event_has_the_number_that_it_has_in_the_feed() {
+    let event = |uid: &str, more: &str| {
+        format!("BEGIN:VEVENT\nUID:{uid}\nDESCRIPTION:of\n  {uid}\nX-OF:{uid}{more}\nEND:VEVENT\n")
+    };
+    let feed = format!(
+        "BEGIN:VCALENDAR\nVERSION:2.0\n{}X-BETWEEN:1\nMETHOD:PUBLISH\n\n\n{}\
+         BEGIN:VTIMEZONE\nTZID:One\nX-A:1\n  2\nEND:VTIMEZONE\n{}{}END:VCALENDAR\n\
+         BEGIN:VCALENDAR\n{}X-WR-TIMEZONE:One\nEND:VCALENDAR\n",
+        event("a", ""),
+        event("b", "\nDTSTART;TZID=One:20261101T100000"),
+        event("c", ""),
+        event("b", "\nRECURRENCE-ID;TZID=One:20261102T100000"),
+        event("d", ""),
+    );
+    let home = tempfile::tempdir().unwrap();
+    for feed in [
+        &feed,
+        &feed.replace('\n', "\r\n"),
+        &feed.replace("UID", "uid"),
+    ] {
+        let lines: Vec<&str> = feed.lines().collect();
+        let of_each_line = |shown: &Shown| {
+            let document = Document::parse_part(&shown.bytes, &shown.origins).unwrap();
+            let numbers = document.all_lines().map(|line| {
+                let text = String::from_utf8(shown.bytes[line.range()].to_vec()).unwrap();
+                (line.number(), text.lines().next().unwrap().to_owned())
+            });
+            numbers.collect::<Vec<_>>()
+        };
+        for whole in [false, true] {
+            // What is not written plainly is read as a whole.
+            let feed = match whole {
+                true => feed
+                    .replace("METHOD:", "method:")
+                    .replacen("BEGIN:VEV", "begin:VEV", 1),
+                false => feed.clone(),
+            };
+            let snapshot = snapshot(&feed);
+            let mut links = Links::new(home.path());
+            for piece in &snapshot.index().pieces {
+                let bare = links.show(&snapshot, piece).unwrap();
+                let bare_lines = of_each_line(&bare);
+                let text = String::from_utf8(bare.bytes).unwrap();
+                let linked = text
+                    .replace("DESCRIPTION:of", "DESCRIPTION:changed")
+                    .replace("END:VEVENT", "X-LINK:1\nX-LINK:2\nEND:VEVENT");
+                links.put(&snapshot, piece, linked.as_bytes()).unwrap();
+                let linked_lines = of_each_line(&links.show(&snapshot, piece).unwrap());
+                let mut compared = 0;
+                for (number, text) in bare_lines.iter().chain(&linked_lines) {
+                    let is_new = [
+                        "BEGIN:VCALENDAR",
+                        "END:VCALENDAR",
+                        "X-LINK",
+                        "DESCRIPTION:ch",
+                    ];
+                    if !is_new.iter().any(|new| text.starts_with(new)) {
+                        let there = lines[number - 1];
+                        assert!(
+                            there.eq_ignore_ascii_case(text),
+                            "{number}: {text}: {there}"
+                        );
+                        compared += 1;
+                    }
+                }
+                assert!(compared >= 9, "{compared}");
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! A feed that takes PUT at its own address: one resource, written with If-Match.
 
+use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,18 +9,25 @@ use futures_util::{StreamExt as _, stream};
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH};
 use reqwest::{Method, StatusCode};
 
+use super::UNREAD;
+use super::body::Body;
 use super::fetch::{FetchError, Fetched, Place, Request, Validators};
 use super::pace::Pace;
-use super::publish::{is_weak, refusal};
+use super::publish::{UNKEPT, is_weak, refusal};
 use crate::calendar::{
     Again, Attendees, Calendar, Finding, Found, Known, Proof, ReadError, Resource, Scope,
     SyncToken, WriteRefusal, Written,
 };
 use crate::clock::{Clock, Random};
-use crate::model::{ResourceId, Version, hex, sha256};
+use crate::model::{ResourceId, Version};
 
 /// The identifier of the one resource.
 const FEED: &str = "feed";
+
+/// What is said of a server whose writes nobody could make conditional.
+pub(super) const NO_ETAG: &str = "the server names no strong ETag, so that nobody could tell whether \
+                                  somebody else changed the calendar meanwhile; publish by \
+                                  `publish-file` or `publish-url` in place of `writable`";
 
 /// A feed that is written back.
 ///
@@ -37,8 +45,7 @@ struct Held {
     pace: Pace,
     validators: Validators,
     /// What the validators stand for.
-    version: Option<Version>,
-    bytes: Arc<[u8]>,
+    calendar: Option<(Version, Arc<Body>)>,
 }
 
 impl Writable {
@@ -55,8 +62,7 @@ impl Writable {
             held: Mutex::new(Held {
                 pace,
                 validators: Validators::default(),
-                version: None,
-                bytes: Arc::default(),
+                calendar: None,
             }),
             turn: tokio::sync::Mutex::new(()),
             clock,
@@ -83,19 +89,27 @@ impl Writable {
             fresh,
         } = fetched
         {
-            let bytes = body.all().map_err(|source| ReadError::Io {
-                what: self.what.clone(),
-                hint: "what was fetched cannot be read from the disk; it is fetched again"
-                    .to_owned(),
-                source,
-            })?;
+            let version = version_of(&body).map_err(|error| self.unread(error))?;
             let mut held = self.held();
             held.pace.asked([fresh, None]);
             held.validators = validators;
-            held.version = Some(version(&bytes));
-            held.bytes = bytes.into();
+            held.calendar = Some((version, Arc::new(body)));
         }
         Ok(())
+    }
+
+    /// The version of what is held.
+    fn version(&self) -> Option<Version> {
+        let held = self.held();
+        held.calendar.as_ref().map(|(version, _)| version.clone())
+    }
+
+    fn unread(&self, source: io::Error) -> ReadError {
+        ReadError::Io {
+            what: self.what.clone(),
+            hint: UNREAD.to_owned(),
+            source,
+        }
     }
 
     fn refuse(&self, hint: impl Into<String>) -> WriteRefusal {
@@ -107,17 +121,21 @@ impl Writable {
     }
 
     /// What an answer to a PUT says of it.
-    fn stored(&self, status: StatusCode, headers: &HeaderMap, bytes: &[u8]) -> Written {
+    fn stored(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        put: (Version, Arc<Body>),
+    ) -> Written {
         match status {
             status if status.is_success() => {
                 let mut held = self.held();
-                let version = version(bytes);
+                let version = put.0.clone();
                 held.validators = Validators {
                     etag: headers.get(ETAG).cloned(),
                     ..Validators::default()
                 };
-                held.version = Some(version.clone());
-                held.bytes = bytes.into();
+                held.calendar = Some(put);
                 Written::Stored(version)
             }
             StatusCode::PRECONDITION_FAILED => {
@@ -140,10 +158,9 @@ impl Writable {
 impl Calendar for Writable {
     async fn read(&self, scope: &Scope, known: Known) -> Result<Finding<'_>, ReadError> {
         let _turn = self.turn.lock().await;
-        let told = self.held().version.clone();
+        let told = self.version();
         self.refresh().await?;
-        let held = self.held();
-        let version = held.version.clone().ok_or(ReadError::Expired)?;
+        let (version, body) = self.held().calendar.clone().ok_or(ReadError::Expired)?;
         let (id, token) = (ResourceId::new(FEED), SyncToken::new(version.as_str()));
         let is_known = match scope {
             Scope::All => known.get(&id) == Some(&version),
@@ -160,7 +177,8 @@ impl Calendar for Writable {
             found.push(Found::Changed(Resource {
                 id,
                 version,
-                bytes: Arc::clone(&held.bytes),
+                origins: Default::default(),
+                bytes: body.all().map_err(|error| self.unread(error))?.into(),
                 modified: None,
             }));
         }
@@ -173,7 +191,7 @@ impl Calendar for Writable {
 
     async fn write(&self, _id: &ResourceId, version: &Version, bytes: &[u8]) -> Written {
         let _turn = self.turn.lock().await;
-        if self.held().version.as_ref() != Some(version) {
+        if self.version().as_ref() != Some(version) {
             return Written::Changed;
         }
         if self.held().validators.etag.is_none() {
@@ -181,30 +199,37 @@ impl Calendar for Writable {
             if let Err(error) = self.refresh().await {
                 return Written::Failed(self.refuse(error.to_string()));
             }
-            if self.held().version.as_ref() != Some(version) {
+            if self.version().as_ref() != Some(version) {
                 return Written::Changed;
             }
         }
         let etag = self.held().validators.etag.clone();
         let Some(etag) = etag.filter(|etag| !is_weak(etag)) else {
-            return Written::Refused(self.refuse(
-                "the server names no strong ETag, so that nobody could tell whether somebody else \
-                 changed the calendar meanwhile; publish by `publish-file` or `publish-url` in \
-                 place of `writable`",
-            ));
+            return Written::Refused(self.refuse(NO_ETAG));
         };
         let mut headers = HeaderMap::new();
         headers.insert(IF_MATCH, etag);
         let kind = HeaderValue::from_static("text/calendar; charset=utf-8");
         headers.insert(CONTENT_TYPE, kind);
+        let kept = self.place.keep(|spool| spool.write_all(bytes));
+        let kept = kept.and_then(|body| Ok((version_of(&body)?, body)));
+        let put = match kept {
+            Ok(put) => put,
+            Err(source) => {
+                return Written::Failed(WriteRefusal {
+                    source: Some(source),
+                    ..self.refuse(UNKEPT)
+                });
+            }
+        };
         let request = Request {
             method: Method::PUT,
             headers,
-            body: bytes.to_vec(),
+            body: Some(Arc::clone(&put.1)),
             identity: true,
         };
         match self.place.send(&request).await {
-            Ok(answer) => self.stored(answer.status, &answer.headers, bytes),
+            Ok(answer) => self.stored(answer.status, &answer.headers, put),
             Err(error) => {
                 let why = self.refuse(error.to_string());
                 self.held().validators = Validators::default();
@@ -252,6 +277,6 @@ impl Calendar for Writable {
     }
 }
 
-fn version(bytes: &[u8]) -> Version {
-    Version::new(hex(&sha256([bytes])[..16]))
+fn version_of(body: &Body) -> io::Result<Version> {
+    body.token().map(Version::new)
 }

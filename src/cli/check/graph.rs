@@ -1,7 +1,10 @@
 //! Entra and Graph: the token, the clock, and each organizer. Network.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 
+use super::mailboxes;
 use super::online::within;
 use super::report::Line;
 use crate::clock::Clock;
@@ -44,18 +47,31 @@ pub(super) async fn ask(
     clock: &dyn Clock,
 ) -> Vec<Line> {
     let organizers = organizers(config);
+    let mirrored = mailboxes::mirrored(config);
     let token = within(&[()], clock, |()| meetings.probe_token()).await;
     let mut lines = match token.into_iter().next().flatten() {
         Some(Ok(claims)) => {
             let asked = within(&organizers, clock, |organizer| {
                 about(meetings, state, organizer)
             });
-            let mut lines = token_lines(config, meetings, claims.as_ref());
-            lines.extend(organizer_lines(config, &organizers, asked.await));
+            let looked = within(&mirrored, clock, |one| mailboxes::about(meetings, one));
+            let (asked, looked) = tokio::join!(asked, looked);
+            let claims = claims.as_ref();
+            let mut lines = token_lines(config, meetings, claims);
+            if !organizers.is_empty() {
+                lines.extend(permission_line(meetings, claims));
+            }
+            if !mirrored.is_empty() {
+                lines.extend(mailboxes::permission(meetings, claims, &looked));
+            }
+            lines.extend(organizer_lines(config, &organizers, asked));
+            lines.extend(mailboxes::lines(meetings, claims, &mirrored, looked));
             lines
         }
         other => {
-            let n = organizers.len();
+            let all = organizers.iter().map(|one| &one.id);
+            let all: BTreeSet<_> = all.chain(mirrored.iter().map(|one| &one.id)).collect();
+            let n = all.len();
             let unasked = format!("without a token nothing is known of the organizers: {n}");
             let why = match other {
                 Some(Err(error)) => no_token(meetings, &error),
@@ -68,10 +84,10 @@ pub(super) async fn ask(
     lines
 }
 
-/// Each organizer of the enabled calendars once, in file order.
+/// Each organizer of online meetings of the enabled calendars once, in file order.
 fn organizers(config: &Config) -> Vec<Organizer> {
     let mut all: Vec<Organizer> = Vec::new();
-    for calendar in config.enabled() {
+    for calendar in config.enabled().filter(|one| !one.api.is_mirror()) {
         let wants = |show: &Show| {
             matches!(
                 show,
@@ -135,7 +151,6 @@ fn token_lines(config: &Config, meetings: &GraphMeetings, claims: Option<&Claims
     let access = meetings.access();
     let has = access.permissions(claims);
     let tenant = claims.tenant.as_deref().unwrap_or("not told");
-    let needed = access.permission();
     let mut lines = vec![Line::ok(format!(
         "token: Entra gives one; tenant: {tenant}; permissions: {}",
         match has {
@@ -143,10 +158,6 @@ fn token_lines(config: &Config, meetings: &GraphMeetings, claims: Option<&Claims
             has => has.join(", "),
         }
     ))];
-    if !has.iter().any(|name| name.eq_ignore_ascii_case(needed)) {
-        let what = format!("the token lacks the permission {needed}");
-        lines.push(consent(meetings, Line::error(what)));
-    }
     let configured = &config.graph.tenant;
     // A domain name may be of any tenant.
     let is_id = uuid::Uuid::try_parse(configured).is_ok();
@@ -162,14 +173,24 @@ fn token_lines(config: &Config, meetings: &GraphMeetings, claims: Option<&Claims
     lines
 }
 
-/// How the permission is given.
-fn consent(meetings: &GraphMeetings, line: Line) -> Line {
+/// That the token lacks the permission that online meetings take, if it does.
+fn permission_line(meetings: &GraphMeetings, claims: Option<&Claims>) -> Option<Line> {
     let access = meetings.access();
-    let kind = match access {
+    let mut has = access.permissions(claims?).iter();
+    let needed = access.permission();
+    let lacks = !has.any(|name| name.eq_ignore_ascii_case(needed));
+    lacks.then(|| {
+        let what = format!("the token lacks the permission {needed}");
+        consent(meetings, needed, Line::error(what))
+    })
+}
+
+/// How the permission `needed` is given.
+pub(super) fn consent(meetings: &GraphMeetings, needed: &str, line: Line) -> Line {
+    let kind = match meetings.access() {
         Access::Application => "Application",
         Access::Delegated => "Delegated",
     };
-    let needed = access.permission();
     line.hint(format!(
         "in the Entra admin center, open the app registration, then API permissions, Add a permission, \
          Microsoft Graph, {kind} permissions, {needed}; then an administrator presses Grant admin \
@@ -181,15 +202,17 @@ fn consent(meetings: &GraphMeetings, line: Line) -> Line {
 fn no_token(meetings: &GraphMeetings, error: &MeetingError) -> Line {
     let text = error.to_string();
     match error {
-        MeetingError::Credential(_) if text.contains(meetings.access().permission()) => {
-            consent(meetings, Line::failure(&text))
-        }
+        MeetingError::Credential(_) if text.contains(meetings.access().permission()) => consent(
+            meetings,
+            meetings.access().permission(),
+            Line::failure(&text),
+        ),
         _ => failure(error, ""),
     }
 }
 
 /// An error that does not concern one organizer alone; `of` says whom it concerns.
-fn failure(error: &MeetingError, of: &str) -> Line {
+pub(super) fn failure(error: &MeetingError, of: &str) -> Line {
     match error {
         MeetingError::Throttled { .. } => {
             Line::warning(format!("{error}{of}")).hint("check again after that")
@@ -201,7 +224,7 @@ fn failure(error: &MeetingError, of: &str) -> Line {
     }
 }
 
-fn silence(of: &str, what: &str) -> Line {
+pub(super) fn silence(of: &str, what: &str) -> Line {
     Line::error(format!("{of} did not answer in time, so {what}")).hint(SILENT)
 }
 
@@ -367,7 +390,7 @@ fn name(organizer: &Organizer) -> String {
 }
 
 /// The first names, and how many more there are.
-fn listed(names: &[String]) -> String {
+pub(super) fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMED).map(String::as_str);
     let shown = shown.collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {

@@ -1,10 +1,12 @@
 //! `meetbridge check`: configuration, files and permissions; `--online` asks the services, too.
 //!
 //! `report`: what is told, and how · `unit`: of the systemd unit · `online`: what is asked · `graph`,
-//! `accounts`: of whom.
+//! `mailboxes`, `accounts`, `feeds`: of whom.
 
 mod accounts;
+mod feeds;
 mod graph;
+mod mailboxes;
 mod online;
 mod report;
 mod unit;
@@ -26,6 +28,7 @@ pub(super) async fn check(context: &Context, online: bool) -> Exit {
     for finding in findings(&config, context.clock.now()) {
         let line = match finding.severity {
             Severity::Error => Line::error(finding.what),
+            Severity::Note => Line::note(finding.what),
             Severity::Warning => Line::warning(finding.what),
         };
         report.tell(line.hint(finding.hint));

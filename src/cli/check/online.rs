@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::report::{Line, Report};
-use super::{accounts, graph};
+use super::{accounts, feeds, graph};
 use crate::cli::{Context, Exit, assemble};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -39,8 +39,9 @@ pub(super) async fn online(
     };
     let asked = graph::ask(config, &reach.meetings, &state, context.clock.as_ref());
     let looked = accounts::look(config, &reach.shared);
-    let (asked, looked) = tokio::join!(asked, looked);
-    for line in asked.into_iter().chain(looked) {
+    let fetched = feeds::look(config, &reach.shared);
+    let (asked, looked, fetched) = tokio::join!(asked, looked, fetched);
+    for line in asked.into_iter().chain(looked).chain(fetched) {
         report.tell(line);
     }
     Ok(())

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::{Calendar, Config, Feed, Graph, Publish, Source};
+use super::{Behind, Calendar, Config, Feed, Graph, Publish, Source};
 use crate::http::Credentials;
 use crate::meeting::graph::{SignIn, who_signed_in};
 use crate::meeting::{LobbyScope, Setting};
@@ -22,6 +22,8 @@ use secrets::{caldav, readable_file, secret, sign_in};
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// It works, if something is there that is not looked at here.
+    Note,
     /// It works, but perhaps not as meant.
     Warning,
     /// It will not work.
@@ -72,6 +74,17 @@ pub fn check(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
         findings.warn(
             format!("lobby = \"{old}\" is an older name (of autoAdmittedUsers)"),
             format!("write lobby = \"{new}\", which means the same"),
+        );
+    }
+    let behind = Behind::of(config.enabled());
+    if !behind.is_empty() {
+        findings.add(
+            Severity::Note,
+            format!(
+                "with api = \"calendar-event\", these take the online meeting behind it: {behind}"
+            ),
+            "the permission and the access policy of online meetings let it be reached, as `check \
+             --online` tells; without them, these are left out",
         );
     }
     overlaps(config, &mut findings);

@@ -26,6 +26,8 @@ pub(in crate::ical) struct Labels {
     pub(in crate::ical) conference_phone: &'static str,
     /// LABEL of the CONFERENCE with the page of local numbers. Tells our lines from those of others.
     pub(in crate::ical) conference_numbers: &'static str,
+    /// What stands for the title of an event that is nobody else's business.
+    pub(super) private_title: &'static str,
 }
 
 impl Labels {
@@ -74,6 +76,7 @@ const ENGLISH: Labels = Labels {
     conference: "Join Microsoft Teams meeting",
     conference_phone: "Dial in to Microsoft Teams meeting",
     conference_numbers: "Find a local number for Microsoft Teams meeting",
+    private_title: "Private appointment",
 };
 
 /// All languages, English first. "pt" is Brazil's, "zh" is written in simplified characters.
@@ -94,6 +97,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "An Microsoft Teams-Besprechung teilnehmen",
         conference_phone: "In Microsoft Teams-Besprechung einwählen",
         conference_numbers: "Lokale Nummer für Microsoft Teams-Besprechung suchen",
+        private_title: "Privater Termin",
     },
     Labels {
         tags: &["fr"],
@@ -110,6 +114,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "Rejoindre la réunion Microsoft Teams",
         conference_phone: "Rejoindre la réunion Microsoft Teams par téléphone",
         conference_numbers: "Rechercher un numéro local pour la réunion Microsoft Teams",
+        private_title: "Rendez-vous privé",
     },
     Labels {
         tags: &["es"],
@@ -126,6 +131,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "Unirse a la reunión de Microsoft Teams",
         conference_phone: "Llamar a la reunión de Microsoft Teams",
         conference_numbers: "Buscar un número local para la reunión de Microsoft Teams",
+        private_title: "Cita privada",
     },
     Labels {
         tags: &["it"],
@@ -142,6 +148,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "Partecipa alla riunione di Microsoft Teams",
         conference_phone: "Partecipa per telefono alla riunione di Microsoft Teams",
         conference_numbers: "Trova un numero locale per la riunione di Microsoft Teams",
+        private_title: "Appuntamento privato",
     },
     Labels {
         tags: &["nl"],
@@ -158,6 +165,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "Deelnemen aan Microsoft Teams-vergadering",
         conference_phone: "Inbellen bij Microsoft Teams-vergadering",
         conference_numbers: "Lokaal nummer zoeken voor Microsoft Teams-vergadering",
+        private_title: "Privéafspraak",
     },
     Labels {
         tags: &["pl"],
@@ -174,6 +182,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "Dołącz do spotkania w aplikacji Microsoft Teams",
         conference_phone: "Zadzwoń na spotkanie w aplikacji Microsoft Teams",
         conference_numbers: "Znajdź numer lokalny spotkania w aplikacji Microsoft Teams",
+        private_title: "Prywatny termin",
     },
     Labels {
         tags: &["pt"],
@@ -190,6 +199,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "Ingressar na reunião do Microsoft Teams",
         conference_phone: "Discar para a reunião do Microsoft Teams",
         conference_numbers: "Localizar um número local para a reunião do Microsoft Teams",
+        private_title: "Compromisso particular",
     },
     Labels {
         tags: &["pt-pt"],
@@ -206,6 +216,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "Participar na reunião do Microsoft Teams",
         conference_phone: "Ligar para a reunião do Microsoft Teams",
         conference_numbers: "Procurar um número local para a reunião do Microsoft Teams",
+        private_title: "Compromisso privado",
     },
     Labels {
         tags: &["ru"],
@@ -222,6 +233,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "Присоединиться к собранию Microsoft Teams",
         conference_phone: "Подключиться по телефону к собранию Microsoft Teams",
         conference_numbers: "Найти местный номер для собрания Microsoft Teams",
+        private_title: "Частная встреча",
     },
     Labels {
         tags: &["uk"],
@@ -238,6 +250,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "Приєднатися до наради Microsoft Teams",
         conference_phone: "Підключитися по телефону до наради Microsoft Teams",
         conference_numbers: "Знайти місцевий номер для наради Microsoft Teams",
+        private_title: "Приватна зустріч",
     },
     Labels {
         tags: &["ja"],
@@ -254,6 +267,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "Microsoft Teams 会議に参加",
         conference_phone: "Microsoft Teams 会議に電話で参加",
         conference_numbers: "Microsoft Teams 会議の市内番号を検索",
+        private_title: "非公開の予定",
     },
     Labels {
         tags: &["zh"],
@@ -270,6 +284,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "加入 Microsoft Teams 会议",
         conference_phone: "电话拨入 Microsoft Teams 会议",
         conference_numbers: "查找 Microsoft Teams 会议的本地号码",
+        private_title: "私人约会",
     },
     Labels {
         tags: &["zh-hant", "zh-tw", "zh-hk", "zh-mo"],
@@ -286,6 +301,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference: "加入 Microsoft Teams 會議",
         conference_phone: "電話撥入 Microsoft Teams 會議",
         conference_numbers: "尋找 Microsoft Teams 會議的當地號碼",
+        private_title: "私人約會",
     },
 ];
 
@@ -343,7 +359,8 @@ mod tests {
                 labels.chat,
                 labels.options,
             ];
-            for label in own.iter().chain(&introducing).chain([&labels.title]) {
+            let alone = [labels.title, labels.private_title];
+            for label in own.iter().chain(&introducing).chain(&alone) {
                 let odd = |c: char| c.is_control() || ":;,\"\\/".contains(c);
                 assert!(!label.contains(odd), "{label}");
                 assert_eq!(label.trim_start(), *label);

@@ -63,6 +63,15 @@ impl Found {
             .is_some_and(|known| known.contains(url))
     }
 
+    /// Those that were found before.
+    pub(super) fn of(links: Vec<FoundLink>) -> Self {
+        let mut found = Self::default();
+        for link in links {
+            found.add(link.place, link.provider, &link.url);
+        }
+        found
+    }
+
     /// The links themselves.
     pub(super) fn into_links(self) -> Vec<FoundLink> {
         self.links
@@ -189,6 +198,11 @@ impl Search<'_> {
 pub(super) struct Vouched(Vec<JoinUrl>);
 
 impl Vouched {
+    /// This URL, which is known to be one of Teams.
+    pub(super) fn known(url: &JoinUrl) -> Self {
+        Self(vec![url.clone()])
+    }
+
     /// Takes the whole `text` of a property that holds a Teams link and nothing else, if it is a web
     /// address and not one of another provider.
     pub(super) fn add(&mut self, text: &str) {
@@ -228,6 +242,11 @@ impl Vouched {
             }
         }
     }
+}
+
+/// Whether the host of this URL is one of Teams, so that the URL is found wherever it stands.
+pub(super) fn is_listed(url: &JoinUrl) -> bool {
+    provider::of(url.expose()) == Some(Provider::Teams)
 }
 
 fn is_web(url: &str) -> bool {

@@ -32,7 +32,7 @@ use self::zone::{Zone, Zones};
 pub use super::document::Fault;
 use super::document::{Component, Document};
 use super::event::{Event, Next};
-use crate::model::{Span, Uid, hex, sha256};
+use crate::model::{JoinUrl, Span, Uid, hex, sha256};
 
 /// The longest span a meeting gets.
 const LONGEST: TimeDelta = TimeDelta::hours(24);
@@ -96,6 +96,19 @@ pub fn read(document: &Document<'_>, zone: Tz, now: DateTime<Utc>) -> Reading {
             .collect(),
         faults,
     }
+}
+
+/// Adds to the event's links what stands in it of `url`, which is known to be a Teams link, though neither its
+/// host nor what stands beside it need tell that.
+pub fn recognize(document: &Document<'_>, event: &mut Event, url: &JoinUrl) {
+    for component in &mut event.components {
+        vevent::recognize(document, component, url);
+    }
+}
+
+/// Whether its host tells that `url` is a Teams link: then it needs no [`recognize`].
+pub fn is_listed(url: &JoinUrl) -> bool {
+    conference::is_listed(url)
 }
 
 /// What a VCALENDAR says of all that is in it.

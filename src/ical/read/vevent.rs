@@ -14,7 +14,7 @@ use crate::ical::document::{self, ContentLine, Document, Fault, unescape_text};
 use crate::ical::event::{Class, Component, HtmlTwin, Place};
 use crate::ical::mark::Mark;
 use crate::ical::twin::Twin;
-use crate::model::Uid;
+use crate::model::{JoinUrl, Uid};
 
 /// One VEVENT.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl<'z> Vevent<'z> {
             vevent.take(&line, &mut pending);
         }
         vevent.component.cancelled |= cancels;
-        vevent.find_vouched(document, index);
+        find_vouched(document, index, &vevent.vouched, &mut vevent.found);
         vevent.component.links = std::mem::take(&mut vevent.found).into_links();
         vevent.resolve(pending, component.parent, zones);
         let only_cancels = vevent.component.is_override && vevent.component.cancelled;
@@ -297,37 +297,6 @@ impl<'z> Vevent<'z> {
         self.links(&text, written, place);
     }
 
-    /// Finds what is vouched for wherever its host, or the length of the text, has kept it unseen.
-    fn find_vouched(&mut self, document: &Document<'_>, index: usize) {
-        if self.vouched.is_empty() {
-            return;
-        }
-        let links = &mut self.found;
-        for line in document.lines(index) {
-            if let Some(place) = Twin::place_on(&line)
-                && !self.vouched.all_found(place, links)
-                && let Some(Ok(twin)) = Twin::of(&line)
-            {
-                self.vouched.find(&twin.html.text, place, links);
-            }
-            let known = [
-                ("DESCRIPTION", Place::Description),
-                ("LOCATION", Place::Location),
-                ("URL", Place::Url),
-                ("CONFERENCE", Place::Conference),
-                ("X-MICROSOFT-SKYPETEAMSMEETINGURL", Place::SkypeTeams),
-            ];
-            let place = known.into_iter().find(|(name, _)| line.is(name));
-            if let Some((_, place)) = place
-                && !self.vouched.all_found(place, links)
-            {
-                let uri = matches!(place, Place::Url | Place::Conference);
-                let text = if uri { line.value() } else { line.text() };
-                self.vouched.find(&text, place, links);
-            }
-        }
-    }
-
     fn links(&mut self, text: &str, written: Written, place: Place) {
         conference::find(text, written, place, &mut self.found);
     }
@@ -398,6 +367,44 @@ impl<'z> Vevent<'z> {
             self.blame(line, format!("it has two different {}", dated.name()));
         }
     }
+}
+
+/// Finds in the VEVENT with that index what is vouched for, wherever its host, or the length of the text, has
+/// kept it unseen.
+fn find_vouched(document: &Document<'_>, index: usize, vouched: &Vouched, links: &mut Found) {
+    if vouched.is_empty() {
+        return;
+    }
+    for line in document.lines(index) {
+        if let Some(place) = Twin::place_on(&line)
+            && !vouched.all_found(place, links)
+            && let Some(Ok(twin)) = Twin::of(&line)
+        {
+            vouched.find(&twin.html.text, place, links);
+        }
+        let known = [
+            ("DESCRIPTION", Place::Description),
+            ("LOCATION", Place::Location),
+            ("URL", Place::Url),
+            ("CONFERENCE", Place::Conference),
+            ("X-MICROSOFT-SKYPETEAMSMEETINGURL", Place::SkypeTeams),
+        ];
+        let place = known.into_iter().find(|(name, _)| line.is(name));
+        if let Some((_, place)) = place
+            && !vouched.all_found(place, links)
+        {
+            let uri = matches!(place, Place::Url | Place::Conference);
+            let text = if uri { line.value() } else { line.text() };
+            vouched.find(&text, place, links);
+        }
+    }
+}
+
+/// Finds `url` wherever it stands in the component: its host alone does not tell that it is one of Teams.
+pub(super) fn recognize(document: &Document<'_>, component: &mut Component, url: &JoinUrl) {
+    let mut found = Found::of(std::mem::take(&mut component.links));
+    find_vouched(document, component.index, &Vouched::known(url), &mut found);
+    component.links = found.into_links();
 }
 
 /// The parts of a list of TEXT values, unescaped, blank ones left out.

@@ -37,6 +37,22 @@ pub fn attach(
     put(document, event, attachment, replaces, stamp, |_| false)
 }
 
+/// Writes into the event the link with this URL as it stands in `was`, an earlier form of the event in
+/// another document: the same join block, the same lines, the same mark but for what was empty before.
+///
+/// # Errors
+/// As with [`attach`]; [`WriteFault::Stale`] when the link does not stand there.
+pub fn carry(
+    there: &Document<'_>,
+    was: &Event,
+    document: &Document<'_>,
+    event: &Event,
+    join_url: &JoinUrl,
+) -> Result<Edits, WriteFault> {
+    let link = Link::standing(document, there, was, join_url).ok_or(WriteFault::Stale)?;
+    write(document, event, &link, None, None, |_| false)
+}
+
 /// The same; in the components that `renews` names, what is there of the link makes room for it.
 pub(super) fn put(
     document: &Document<'_>,
@@ -46,13 +62,25 @@ pub(super) fn put(
     stamp: Option<DateTime<Utc>>,
     renews: impl Fn(&Component) -> bool,
 ) -> Result<Edits, WriteFault> {
-    if !is_writable(attachment.join_url) {
+    let link = Link::new(document, attachment);
+    write(document, event, &link, replaces, stamp, renews)
+}
+
+fn write(
+    document: &Document<'_>,
+    event: &Event,
+    link: &Link<'_>,
+    replaces: Option<&JoinUrl>,
+    stamp: Option<DateTime<Utc>>,
+    renews: impl Fn(&Component) -> bool,
+) -> Result<Edits, WriteFault> {
+    let join_url = link.join_url;
+    if !is_writable(join_url) {
         return Err(WriteFault::JoinUrl);
     }
-    let link = Link::new(document, attachment);
     let mut edits = Edits::new();
     for component in &event.components {
-        if !is_written(component, attachment.join_url, replaces) {
+        if !is_written(component, join_url, replaces) {
             continue;
         }
         let index = component.index;
@@ -60,14 +88,13 @@ pub(super) fn put(
         if document.is_vcalendar_1(index) {
             return Err(WriteFault::VCalendar1 { line: place.line });
         }
-        let join_url = attachment.join_url;
         let renews = renews(component);
         let removal = match replaces.filter(|replaced| *replaced != join_url) {
             Some(replaced) => Removal::of(document, index, replaced),
             None if renews => Removal::to_renew(document, index, join_url),
             None => Removal::default(),
         };
-        let mut writing = Writing::new(document, index, place.insert_at, &link, removal);
+        let mut writing = Writing::new(document, index, place.insert_at, link, removal);
         if renews {
             writing.renew(index);
         }
@@ -172,7 +199,7 @@ impl<'a, 'd> Writing<'a, 'd> {
             if Twin::place_on(line).is_none() {
                 continue;
             }
-            let (join_url, html) = (self.link.attachment.join_url, &self.link.html);
+            let (join_url, html) = (self.link.join_url, &self.link.html);
             let kept = self.kept(line);
             let renewed = self
                 .renews
@@ -200,7 +227,7 @@ impl<'a, 'd> Writing<'a, 'd> {
             self.put("DESCRIPTION", &block);
             return Ok(());
         };
-        let join_url = self.link.attachment.join_url;
+        let join_url = self.link.join_url;
         if self.renews && self.replace_within(&block) {
             return Ok(());
         }
@@ -235,7 +262,7 @@ impl<'a, 'd> Writing<'a, 'd> {
 
     /// Puts the block in the place of the one behind which a person's text stands, if there is one.
     fn replace_within(&mut self, block: &str) -> bool {
-        let join_url = self.link.attachment.join_url;
+        let join_url = self.link.join_url;
         let within = self.named("DESCRIPTION").find_map(|line| {
             let kept = self.kept(&line);
             let range = block_within(&ContentLine::new(&kept, 0..kept.len(), 0), join_url)?;
@@ -318,8 +345,7 @@ impl<'a, 'd> Writing<'a, 'd> {
     /// Adds the mark, in the place of one of ours that says something else. One that is not
     /// understood stays, alone. The event's own stays as long as what it says was empty before is so.
     fn mark(&mut self) {
-        let attachment = self.link.attachment;
-        let wanted = attachment.key.digest();
+        let (wanted, generation_wanted) = (self.link.key.clone(), self.link.generation);
         let mut unknown = false;
         let mut outdated = Vec::new();
         let marks: Vec<ContentLine<'d>> = self.named(mark::PROPERTY).collect();
@@ -330,7 +356,7 @@ impl<'a, 'd> Writing<'a, 'd> {
                     generation,
                     empty,
                     wrote,
-                } if key == wanted && generation == attachment.generation => {
+                } if key == wanted && generation == generation_wanted => {
                     let now_empty = self.found_empty(empty);
                     if now_empty != empty {
                         let mark = Mark::Link {
@@ -358,7 +384,7 @@ impl<'a, 'd> Writing<'a, 'd> {
             key: wanted,
             wrote: self.link.wrote(self.empty.location),
             empty: self.empty,
-            generation: attachment.generation,
+            generation: generation_wanted,
         };
         self.put(mark::PROPERTY, &mark.to_string());
     }

@@ -1,20 +1,27 @@
 //! What a link says in every component of an event.
 //!
-//! In: the document, what to write. Out: the texts that [`super::attach()`] puts into each component, and
+//! In: the document, what to write, or another document where it stands. Out: the texts that [`super::attach()`] puts into each component, and
 //! the digest over them that the mark bears.
 
 use super::twins::Html;
 use super::{Attachment, LOCATION_LABEL, Location};
 use crate::ical::block::{self, Labels};
 use crate::ical::document::Document;
+use crate::ical::event::Event;
 use crate::ical::mark::Mark;
+use crate::model::{ExternalId, Generation, JoinUrl};
 
 /// What is the same in all components of the event.
 pub(super) struct Link<'a> {
-    pub(super) attachment: &'a Attachment<'a>,
+    pub(super) join_url: &'a JoinUrl,
     pub(super) url: &'a str,
+    /// The digest of its meeting's key.
+    pub(super) key: String,
+    pub(super) generation: Generation,
+    external_id: ExternalId,
+    location: Location,
     /// What the CONFERENCE lines say: FEATURE, LABEL, URI.
-    pub(super) conferences: Vec<(&'static str, &'static str, String)>,
+    pub(super) conferences: Vec<(&'static str, String, String)>,
     pub(super) block: String,
     /// The join block in the HTML twins.
     pub(super) html: Html,
@@ -30,8 +37,12 @@ impl<'a> Link<'a> {
         let utf8 = document.is_utf8();
         let language = if utf8 { attachment.language } else { "en" };
         Self {
-            attachment,
+            join_url,
             url: join_url.expose(),
+            key: attachment.key.digest(),
+            generation: attachment.generation,
+            external_id: attachment.key.external_id.clone(),
+            location: attachment.location,
             conferences: conferences(attachment, Labels::of(language)),
             block: if utf8 {
                 said.clone()
@@ -43,9 +54,61 @@ impl<'a> Link<'a> {
         }
     }
 
+    /// The link with this URL as it stands in an event of another document, to be written into `document`.
+    pub(super) fn standing(
+        document: &Document<'_>,
+        there: &Document<'_>,
+        event: &Event,
+        join_url: &'a JoinUrl,
+    ) -> Option<Self> {
+        let components = event.components.iter();
+        let (index, key, generation, empty) = components
+            .filter_map(|component| match &component.mark {
+                Some(Mark::Link {
+                    key,
+                    generation,
+                    empty,
+                    ..
+                }) => Some((component.index, key, *generation, *empty)),
+                _ => None,
+            })
+            .next()?;
+        let named = |name| there.lines(index).find(move |line| line.is(name));
+        let text = named("DESCRIPTION")?.text();
+        let said = text.get(block::find(&text, join_url)?)?.to_owned();
+        let conferences = there.lines(index).filter(|line| line.is("CONFERENCE"));
+        let conferences = conferences.map(|line| {
+            let label = line.param("LABEL").unwrap_or_default();
+            let feature = match block::is_telephone_label(&label) {
+                true => "PHONE",
+                false => "AUDIO,VIDEO",
+            };
+            (feature, label, line.value().trim().to_owned())
+        });
+        let location = named("LOCATION").filter(|_| empty.location);
+        let location = location.map(|line| line.text().trim().to_owned());
+        let utf8 = document.is_utf8();
+        Some(Self {
+            join_url,
+            url: join_url.expose(),
+            key: key.clone(),
+            generation,
+            external_id: ExternalId::of(&event.uid, generation),
+            location: match location.as_deref() {
+                Some(LOCATION_LABEL) => Location::Label,
+                Some(text) if text == join_url.expose() => Location::Url,
+                _ => Location::Never,
+            },
+            conferences: conferences.collect(),
+            block: if utf8 { said.clone() } else { ascii(&said) },
+            html: Html::of_text(&said, utf8),
+            said,
+        })
+    }
+
     /// What goes into an empty LOCATION.
     pub(super) fn location(&self) -> Option<&'a str> {
-        match self.attachment.location {
+        match self.location {
             Location::Url => Some(self.url),
             Location::Label => Some(LOCATION_LABEL),
             Location::Never => None,
@@ -62,8 +125,7 @@ impl<'a> Link<'a> {
         if let Some(location) = self.location().filter(|_| has_location) {
             text += location;
         }
-        let attachment = self.attachment;
-        Mark::digest_of(&attachment.key.external_id, attachment.join_url, &text)
+        Mark::digest_of(&self.external_id, self.join_url, &text)
     }
 }
 
@@ -71,7 +133,7 @@ impl<'a> Link<'a> {
 fn conferences(
     attachment: &Attachment<'_>,
     labels: &'static Labels,
-) -> Vec<(&'static str, &'static str, String)> {
+) -> Vec<(&'static str, String, String)> {
     let dial_in = attachment.details.dial_in.as_ref();
     let join_url = attachment.join_url.expose().to_owned();
     let by_telephone = [
@@ -82,8 +144,9 @@ fn conferences(
         (labels.conference_phone, dial_in.and_then(block::tel_uri)),
     ];
     let by_telephone = by_telephone.into_iter();
-    let by_telephone = by_telephone.filter_map(|(label, uri)| Some(("PHONE", label, uri?)));
-    let all = ("AUDIO,VIDEO", labels.conference, join_url);
+    let by_telephone =
+        by_telephone.filter_map(|(label, uri)| Some(("PHONE", label.to_owned(), uri?)));
+    let all = ("AUDIO,VIDEO", labels.conference.to_owned(), join_url);
     std::iter::once(all).chain(by_telephone).collect()
 }
 

@@ -22,7 +22,7 @@ use super::mark::Mark;
 use crate::meeting::Details;
 use crate::model::{Generation, JoinUrl, MeetingKey};
 
-pub use attach::attach;
+pub use attach::{attach, carry};
 pub use detach::detach;
 pub use is_out::is_out;
 pub use ours::ours;
@@ -101,7 +101,7 @@ pub enum WriteFault {
     /// The join URL is none, so that writing it could break the file.
     #[error("the join URL is not a web address of at most {MAX_URL} printable ASCII characters")]
     JoinUrl,
-    /// The event was read from another document.
+    /// The event was read from another document, or does not have what was read in it.
     #[error("the event has a component that the document does not have; read it again")]
     Stale,
 }

@@ -30,6 +30,18 @@ impl Html {
             ascii,
         }
     }
+
+    /// The block that says the same as this one in plain text.
+    pub(super) fn of_text(block: &str, utf8: bool) -> Self {
+        let ascii = block::text_to_html(block, true);
+        Self {
+            plain: match utf8 {
+                true => block::text_to_html(block, false),
+                false => ascii.clone(),
+            },
+            ascii,
+        }
+    }
 }
 
 /// `content` with the block in its twin. `None`: it has no twin, or one that shows the link already or is

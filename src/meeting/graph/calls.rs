@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
 use super::auth::{Token, Tokens};
+use super::call::Call;
 use super::errors::{Caller, Fault, SHORT_PAUSE, classify};
-use super::online_meeting::Call;
 use super::pace::{Busy, Pace, pass, try_id};
 use super::probe::Dates;
 use super::settings::GraphSettings;
@@ -21,9 +21,11 @@ use crate::http::{Answer, Client, SendError, Windows};
 use crate::meeting::MeetingError;
 use crate::model::{Escaped, OrganizerId};
 
-/// The scope of Graph's Retry-After windows: its limits on onlineMeeting count per app, over all
+/// The scope of the Retry-After windows of online meetings: Graph's limits on them count per app, over all
 /// users (graph-api.md, section 12).
 const SCOPE: &str = "graph";
+/// The most requests to one mailbox of Outlook that are under way at once (graph-api.md, section 12).
+const TURNS_OF_A_MAILBOX: usize = 4;
 /// The largest answer of Graph, in bytes.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 
@@ -49,8 +51,11 @@ pub(super) struct Calls {
     pub(super) dates: Dates,
     /// The bound on requests under way.
     turns: Semaphore,
-    /// Organizer → what is wrong, and until when that is believed on the monotonic clock.
-    organizers: Mutex<HashMap<OrganizerId, (MeetingError, Duration)>>,
+    /// The same for each organizer's mailbox.
+    mailboxes: Mutex<HashMap<OrganizerId, Arc<Semaphore>>>,
+    /// Organizer, and whether it is about Outlook → what is wrong, and until when that is believed on
+    /// the monotonic clock.
+    organizers: Mutex<HashMap<(OrganizerId, bool), (MeetingError, Duration)>>,
 }
 
 impl Calls {
@@ -71,6 +76,7 @@ impl Calls {
             ),
             dates: Dates::default(),
             turns: Semaphore::new(settings.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            mailboxes: Mutex::default(),
             organizers: Mutex::default(),
             settings,
             client,
@@ -99,7 +105,7 @@ impl Calls {
         read: impl Fn(&[u8]) -> Option<T>,
         refused: impl Fn(&Answer) -> Option<E>,
     ) -> Result<Done<T>, E> {
-        let mut pace = Pace::new(SCOPE, &self.windows, &self.clock, &self.random);
+        let mut pace = Pace::new(&scope(call), &self.windows, &self.clock, &self.random);
         let mut repeated = false;
         let mut renewed = false;
         // Whether the server failed on it each time, and nothing else was wrong.
@@ -161,11 +167,11 @@ impl Calls {
                 Fault::Credential(text) => return Err(self.tokens.refuse(&text).into()),
                 Fault::Organizer { text, pause } => {
                     let error = MeetingError::Organizer(text);
-                    return Err(self.remember(&call.organizer, error, pause).into());
+                    return Err(self.remember(call, error, pause).into());
                 }
                 Fault::NoOrganizer(text) => {
                     let error = MeetingError::NoOrganizer(text);
-                    return Err(self.remember(&call.organizer, error, SHORT_PAUSE).into());
+                    return Err(self.remember(call, error, SHORT_PAUSE).into());
                 }
             }
         }
@@ -177,14 +183,20 @@ impl Calls {
         call: &Call,
         apart: bool,
     ) -> Result<(Token, Result<Answer, SendError>), MeetingError> {
+        let scope = scope(call);
+        let _turn_of_mailbox = match call.aim.is_outlook() {
+            true => {
+                let turn = self.turn_of_mailbox(&call.organizer).await?;
+                // Not below: one mailbox's window is nothing to others.
+                pass(&self.windows, &scope).await?;
+                Some(turn)
+            }
+            false => None,
+        };
         // Held until the answer is there; whatever a task waits for below, all others wait for too.
-        let _turn = self
-            .turns
-            .acquire()
-            .await
-            .map_err(|_| MeetingError::Transient("calls to Graph have ended".to_owned()))?;
-        self.check(&call.organizer)?;
-        pass(&self.windows, SCOPE).await?;
+        let _turn = self.turns.acquire().await.map_err(|_| ended())?;
+        self.check(call)?;
+        pass(&self.windows, &scope).await?;
         let token = self.tokens.get().await?;
         if let Some(user) = token.user.as_ref().filter(|user| **user != call.organizer) {
             return Err(MeetingError::Organizer(format!(
@@ -195,7 +207,7 @@ impl Calls {
                 call.organizer
             )));
         }
-        pass(&self.windows, SCOPE).await?;
+        pass(&self.windows, &scope).await?;
 
         let try_id = try_id(self.random.as_ref());
         let request = call.request(token.bearer.clone(), &try_id, token.user.is_some());
@@ -245,23 +257,41 @@ impl Calls {
         organizers.clear();
     }
 
+    /// Waits for one of the turns of the organizer's mailbox.
+    async fn turn_of_mailbox(
+        &self,
+        organizer: &OrganizerId,
+    ) -> Result<OwnedSemaphorePermit, MeetingError> {
+        let turns = {
+            let mut mailboxes = self
+                .mailboxes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let turns = mailboxes
+                .entry(organizer.clone())
+                .or_insert_with(|| Arc::new(Semaphore::new(TURNS_OF_A_MAILBOX)));
+            Arc::clone(turns)
+        };
+        turns.acquire_owned().await.map_err(|_| ended())
+    }
+
     /// Fails when the organizer is known to be at fault.
-    fn check(&self, organizer: &OrganizerId) -> Result<(), MeetingError> {
+    fn check(&self, call: &Call) -> Result<(), MeetingError> {
         let now = self.clock.elapsed();
         let organizers = self
             .organizers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        match organizers.get(organizer) {
+        match organizers.get(&(call.organizer.clone(), call.aim.is_outlook())) {
             Some((error, until)) if now < *until => Err(error.clone()),
             _ => Ok(()),
         }
     }
 
-    /// Believes it for so long: nothing is asked for the organizer meanwhile.
-    fn remember(
+    /// Believes it for so long: nothing like `call` is asked for the organizer meanwhile.
+    pub(super) fn remember(
         &self,
-        organizer: &OrganizerId,
+        call: &Call,
         error: MeetingError,
         pause: Duration,
     ) -> MeetingError {
@@ -271,9 +301,22 @@ impl Calls {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         organizers.retain(|_, (_, until)| now < *until);
-        organizers.insert(organizer.clone(), (error.clone(), now + pause));
+        let whose = (call.organizer.clone(), call.aim.is_outlook());
+        organizers.insert(whose, (error.clone(), now + pause));
         error
     }
+}
+
+/// The scope of the Retry-After windows that a call belongs to: Outlook's limits count per mailbox.
+fn scope(call: &Call) -> String {
+    match call.aim.is_outlook() {
+        true => format!("outlook-{}", call.organizer),
+        false => SCOPE.to_owned(),
+    }
+}
+
+fn ended() -> MeetingError {
+    MeetingError::Transient("calls to Graph have ended".to_owned())
 }
 
 /// Whether what stands at the other end of the connection is in trouble, and another one may lead to

@@ -18,7 +18,7 @@ const DEEPEST: usize = 8;
 /// How long nothing is asked for an organizer whose fault may be mended, and not have its effect yet
 /// (an access policy takes up to 30 minutes); how long for one whom a person has to see to.
 pub(super) const SHORT_PAUSE: Duration = Duration::from_secs(15 * 60);
-const LONG_PAUSE: Duration = Duration::from_secs(60 * 60);
+pub(super) const LONG_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// How long nothing is asked after an answer that some quota is used up (507, 509), unless it says.
 const QUOTA_PAUSE: Duration = Duration::from_secs(5 * 60);
@@ -32,6 +32,19 @@ pub(super) enum Aim {
     Meeting,
     /// What is set of a meeting, by its id: to forbid that is not to forbid the meeting.
     Settings,
+    /// The organizer's mailbox in Outlook.
+    Mailbox,
+    /// One of its calendars, by its id.
+    Calendar,
+    /// One of its events, by its id.
+    Event,
+}
+
+impl Aim {
+    /// Whether it is something of Outlook's.
+    pub(super) fn is_outlook(self) -> bool {
+        matches!(self, Self::Mailbox | Self::Calendar | Self::Event)
+    }
 }
 
 /// What to do about a refusal.
@@ -98,6 +111,9 @@ pub(super) fn classify(
     match status.as_u16() {
         401 => Fault::Unauthorized,
         402 | 403 if aim == Aim::Settings && !report.lacks_policy => Fault::Request(shown),
+        402 | 403 if aim.is_outlook() => {
+            organizers(LONG_PAUSE, outlook_forbids(organizer, &shown, caller))
+        }
         402 => organizers(
             LONG_PAUSE,
             format!(
@@ -139,7 +155,12 @@ pub(super) fn classify(
             "organizer {organizer}: Graph finds no such user ({shown}); `organizer` is the object \
              id of a user in this tenant, which `az ad user show --id NAME@DOMAIN --query id` prints"
         )),
-        404 | 410 if aim != Aim::Organizer => Fault::Gone,
+        404 if aim == Aim::Mailbox => Fault::NoOrganizer(format!(
+            "organizer {organizer}: Graph finds no such user, or no mailbox of theirs in Exchange \
+             Online ({shown}); `organizer` is the object id of a user in this tenant, which \
+             `az ad user show --id NAME@DOMAIN --query id` prints"
+        )),
+        404 | 410 if !matches!(aim, Aim::Organizer | Aim::Mailbox) => Fault::Gone,
         300..=399 => Fault::Credential(format!(
             "Graph answers with a redirect ({shown}), which is not followed; check `graph-url`"
         )),
@@ -158,6 +179,21 @@ pub(super) fn classify(
             true,
         ),
     }
+}
+
+/// What stands in the way of events in the organizer's Outlook calendar, and what to do.
+fn outlook_forbids(organizer: &OrganizerId, shown: &str, caller: Caller<'_>) -> String {
+    let cure = match caller {
+        Caller::Person => {
+            "see that the app registration has the delegated permission Calendars.ReadWrite, and sign \
+             in again by `meetbridge login`"
+        }
+        Caller::App(_) => {
+            "grant the app the application permission Calendars.ReadWrite with admin consent, and see \
+             that no policy or role scope of Exchange keeps it out of this mailbox"
+        }
+    };
+    format!("organizer {organizer}: Graph forbids events in the Outlook calendar ({shown}); {cure}")
 }
 
 /// What is used of an error's envelope.
@@ -192,6 +228,13 @@ impl Report {
             level = get(error, "innerError");
         }
         report
+    }
+
+    /// Whether this is its code.
+    pub(super) fn is(&self, code: &str) -> bool {
+        self.code
+            .as_ref()
+            .is_some_and(|own| own.eq_ignore_ascii_case(code))
     }
 
     /// Status and code, in words.

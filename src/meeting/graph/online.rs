@@ -2,8 +2,8 @@
 
 use reqwest::StatusCode;
 
+use super::call::Call;
 use super::calls::Calls;
-use super::online_meeting::Call;
 use super::settings::GraphSettings;
 use super::wire::{self, Change, Found};
 use crate::meeting::{Ensured, Meeting, MeetingError, Settings, Wanted};

@@ -32,7 +32,7 @@ pub(super) struct Busy {
 
 /// The tries of one request.
 pub(super) struct Pace {
-    scope: &'static str,
+    scope: String,
     windows: Arc<Windows>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -43,13 +43,13 @@ pub(super) struct Pace {
 impl Pace {
     /// Begins the tries of a request that belongs to the Retry-After windows of `scope`.
     pub(super) fn new(
-        scope: &'static str,
+        scope: &str,
         windows: &Arc<Windows>,
         clock: &Arc<dyn Clock>,
         random: &Arc<dyn Random>,
     ) -> Self {
         Self {
-            scope,
+            scope: scope.to_owned(),
             windows: Arc::clone(windows),
             clock: Arc::clone(clock),
             random: Arc::clone(random),
@@ -67,20 +67,20 @@ impl Pace {
         let elapsed = self.clock.elapsed().saturating_sub(self.began);
         let delay = self.delays.next(elapsed, self.random.as_ref());
         match busy.after {
-            Some(after) => self.windows.close(self.scope, after),
+            Some(after) => self.windows.close(&self.scope, after),
             None if busy.throttled => {
                 self.windows
-                    .close(self.scope, delay.unwrap_or(STILL_THROTTLED));
+                    .close(&self.scope, delay.unwrap_or(STILL_THROTTLED));
             }
             None => {}
         }
         let Some(delay) = delay else {
-            return Err(match self.windows.until(self.scope) {
+            return Err(match self.windows.until(&self.scope) {
                 Some(until) => MeetingError::Throttled { until },
                 None => MeetingError::Transient(busy.text),
             });
         };
-        pass(&self.windows, self.scope).await?;
+        pass(&self.windows, &self.scope).await?;
         // Also after a window, so that the tasks which it held up do not all come back at once.
         self.clock.sleep(delay).await;
         Ok(())

@@ -19,6 +19,8 @@ pub struct GraphSettings {
     pub sign_in: SignIn,
     /// The most calls to Graph under way at once, at least 1; [`GraphSettings::IN_FLIGHT`] as a rule.
     pub in_flight: usize,
+    /// Whether a meeting may be there as an event in the organizer's Outlook calendar.
+    pub mirrors: bool,
 }
 
 impl GraphSettings {

@@ -11,8 +11,8 @@ use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::call::Call;
 use super::errors::{Aim, Caller, Fault, classify};
-use super::online_meeting::Call;
 use super::pace::Busy;
 use super::wire::{self, Change, Found};
 use crate::meeting::{
@@ -23,7 +23,7 @@ use crate::model::{ExternalId, JoinUrl, MeetingId, OrganizerId, Span};
 const ID: &str = "MSphYWFhYWFhYS1iYmJiLWNjY2MtZGRkZC1lZWVlZWVlZWVlZWUqMCoqMTk6bWVldGluZ19SWGhoYlhCc1pVMWxaWFJwYm1kVWFISmxZV1F3TURBd01EQXdNREF4QHRocmVhZC52Mg==";
 
 /// The schemas and examples of Graph, which lie beside the project; says so where they do not.
-fn schemas() -> Option<PathBuf> {
+pub(super) fn schemas() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     let schemas = beside.join("shared/reference/graph-schema");
     if schemas.is_dir() {
@@ -34,26 +34,26 @@ fn schemas() -> Option<PathBuf> {
     None
 }
 
-fn example(schemas: &Path, name: &str) -> Vec<u8> {
+pub(super) fn example(schemas: &Path, name: &str) -> Vec<u8> {
     std::fs::read(schemas.join("examples").join(name)).unwrap()
 }
 
-fn time(text: &str) -> DateTime<Utc> {
+pub(super) fn time(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
 }
 
-fn span(start: &str, end: &str) -> Span {
+pub(super) fn span(start: &str, end: &str) -> Span {
     Span {
         start: time(start),
         end: time(end),
     }
 }
 
-fn organizer() -> OrganizerId {
+pub(super) fn organizer() -> OrganizerId {
     OrganizerId::new("aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee").unwrap()
 }
 
-fn wanted() -> Wanted {
+pub(super) fn wanted() -> Wanted {
     Wanted {
         organizer: organizer(),
         external_id: ExternalId::stored("event-uid-0001@example.org"),
@@ -857,7 +857,10 @@ fn every_example_of_an_error_has_its_class() {
 }
 
 /// Does something to every object in a JSON value, the innermost first.
-fn each_object(value: &mut Value, change: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
+pub(super) fn each_object(
+    value: &mut Value,
+    change: &mut impl FnMut(&mut serde_json::Map<String, Value>),
+) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, change)),
         Value::Object(members) => {

@@ -14,13 +14,13 @@ use crate::meeting::{
 use crate::model::{JoinUrl, MeetingId, Span};
 
 /// The longest URL that is taken from an answer, in bytes.
-const LONGEST_URL: usize = 8 * 1024;
+pub(super) const LONGEST_URL: usize = 8 * 1024;
 /// The longest meeting id that is taken from an answer, in bytes.
-const LONGEST_ID: usize = 2 * 1024;
+pub(super) const LONGEST_ID: usize = 2 * 1024;
 /// The longest of the other texts that are taken from an answer, in bytes.
-const LONGEST_TEXT: usize = 1024;
+pub(super) const LONGEST_TEXT: usize = 1024;
 /// The most telephone numbers of one kind that are taken from an answer.
-const MOST_NUMBERS: usize = 20;
+pub(super) const MOST_NUMBERS: usize = 20;
 /// The longest subject that is sent, in characters (Outlook's own bound).
 const LONGEST_SUBJECT: usize = 255;
 
@@ -234,7 +234,7 @@ pub(super) fn collection(body: &[u8]) -> Option<Option<Found>> {
     Some(first)
 }
 
-fn written(body: &impl Serialize) -> Vec<u8> {
+pub(super) fn written(body: &impl Serialize) -> Vec<u8> {
     // Texts alone cannot fail to become JSON; an empty body would be answered with 400.
     serde_json::to_vec(body).unwrap_or_default()
 }
@@ -244,7 +244,7 @@ fn instant(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn whole_seconds(span: Span) -> Span {
+pub(super) fn whole_seconds(span: Span) -> Span {
     Span {
         start: span.start.trunc_subsecs(0),
         end: span.end.trunc_subsecs(0),
@@ -259,11 +259,7 @@ fn found(meeting: &Map<String, Value>) -> Found {
         id: text(meeting, "id", LONGEST_ID).filter(|id| id.contains(|c| c != '.')),
         join_url: https(meeting, "joinWebUrl").map(JoinUrl::new),
         span: span(meeting),
-        subject: get(meeting, "subject").and_then(|subject| match subject {
-            Value::Null => Some(None),
-            Value::String(text) if text.len() <= LONGEST_TEXT => Some(Some(text.clone())),
-            _ => None,
-        }),
+        subject: stated(meeting, "subject"),
         expires: time(meeting, "expiryDateTime"),
         details: Details {
             meeting_id: join_ids.and_then(|ids| text(ids, "joinMeetingId", LONGEST_TEXT)),
@@ -274,6 +270,15 @@ fn found(meeting: &Map<String, Value>) -> Found {
             options_url: https(meeting, "meetingOptionsWebUrl"),
             language: None,
         },
+    }
+}
+
+/// A text that may be null, by which the service says that there is none; `None` where it says nothing.
+pub(super) fn stated(object: &Map<String, Value>, key: &str) -> Option<Option<String>> {
+    match get(object, key)? {
+        Value::Null => Some(None),
+        Value::String(text) if text.len() <= LONGEST_TEXT => Some(Some(text.clone())),
+        _ => None,
     }
 }
 
@@ -289,7 +294,7 @@ fn dial_in(audio: &Map<String, Value>) -> Option<DialIn> {
     (dial_in != DialIn::default()).then_some(dial_in)
 }
 
-fn numbers(audio: &Map<String, Value>, first: &str, others: &str) -> Vec<String> {
+pub(super) fn numbers(audio: &Map<String, Value>, first: &str, others: &str) -> Vec<String> {
     let others = get(audio, others).and_then(Value::as_array);
     let mut numbers: Vec<String> = Vec::new();
     for number in get(audio, first)
@@ -316,14 +321,14 @@ fn span(meeting: &Map<String, Value>) -> Option<Span> {
     (span.start <= span.end).then(|| whole_seconds(span))
 }
 
-fn time(object: &Map<String, Value>, key: &str) -> Option<DateTime<Utc>> {
+pub(super) fn time(object: &Map<String, Value>, key: &str) -> Option<DateTime<Utc>> {
     let time = DateTime::parse_from_rfc3339(get(object, key)?.as_str()?)
         .ok()?
         .to_utc();
     (time.year() > 1).then_some(time)
 }
 
-fn https(object: &Map<String, Value>, key: &str) -> Option<String> {
+pub(super) fn https(object: &Map<String, Value>, key: &str) -> Option<String> {
     text(object, key, LONGEST_URL).filter(|url| {
         url.get(..8)
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
@@ -332,11 +337,11 @@ fn https(object: &Map<String, Value>, key: &str) -> Option<String> {
     })
 }
 
-fn text(object: &Map<String, Value>, key: &str, longest: usize) -> Option<String> {
+pub(super) fn text(object: &Map<String, Value>, key: &str, longest: usize) -> Option<String> {
     usable(get(object, key)?, longest)
 }
 
-fn usable(value: &Value, longest: usize) -> Option<String> {
+pub(super) fn usable(value: &Value, longest: usize) -> Option<String> {
     let text = value.as_str()?;
     let fits = !text.trim().is_empty() && text.len() <= longest;
     (fits && !text.contains(char::is_control)).then(|| text.to_owned())

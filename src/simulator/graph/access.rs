@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::simulator::entra::{Grant, Holder};
 use crate::simulator::reply::Refusal;
-use crate::simulator::route::{Ask, Who};
+use crate::simulator::route::{Ask, Outlook, Who};
 use crate::simulator::settings::{Organizer, Policy, Refused, Settings};
 use crate::simulator::state::World;
 
@@ -84,6 +84,44 @@ pub(super) fn organizer<'a>(
     Ok(organizer)
 }
 
+/// The user whose mailbox is asked for, by id or UPN, if the token's holder may ask. No application
+/// access policy is needed.
+pub(super) fn mailbox<'a>(
+    settings: &'a Settings,
+    grant: &Grant,
+    who: &Who,
+    ask: &Outlook,
+) -> Result<&'a Organizer, Refusal> {
+    let denied = || {
+        let message = "Access is denied. Check credentials and try again.";
+        Refusal::new(403, "ErrorAccessDenied", message)
+    };
+    let name = match (&grant.holder, who) {
+        (Holder::App { .. }, Who::Me) => return Err(app_at_me()),
+        (_, Who::User(name)) => name,
+        (Holder::User { id, .. }, Who::Me) => id,
+    };
+    let needed: &[&str] = match ask {
+        Outlook::Create(_) | Outlook::Patch(..) | Outlook::Delete(..) => &["Calendars.ReadWrite"],
+        _ => &["Calendars.Read", "Calendars.ReadWrite"],
+    };
+    permitted(grant, needed).map_err(|_| denied())?;
+    let user = settings.user(&grant.tenant, name).ok_or_else(|| {
+        let message = format!("The requested user '{name}' is invalid.");
+        Refusal::new(404, "ErrorInvalidUser", message)
+    })?;
+    if let Holder::User { id, .. } = &grant.holder
+        && !id.eq_ignore_ascii_case(&user.id)
+    {
+        return Err(denied()); // nobody shares a calendar
+    }
+    if user.mailbox.is_none() {
+        let message = "The mailbox is either inactive, soft-deleted, or is hosted on-premise.";
+        return Err(Refusal::new(404, "MailboxNotEnabledForRESTAPI", message));
+    }
+    Ok(user)
+}
+
 /// An application asks for `/me`.
 pub(super) fn app_at_me() -> Refusal {
     Refusal::bad("/me request is only valid with delegated authentication flow.")
@@ -95,7 +133,8 @@ pub(super) fn permitted(grant: &Grant, needed: &[&str]) -> Result<(), String> {
         Holder::App { roles } => ("role", roles, ".All"),
         Holder::User { scopes, .. } => ("scope", scopes, ""),
     };
-    let full = |name: &&str| match name.ends_with(suffix) {
+    // Those of Exchange are named alike for applications and people.
+    let full = |name: &&str| match name.ends_with(suffix) || name.starts_with("Calendars.") {
         true => (*name).to_owned(),
         false => format!("{name}{suffix}"),
     };

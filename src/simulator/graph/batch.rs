@@ -16,6 +16,8 @@ const MOST: usize = 20;
 pub(crate) struct Part {
     id: String,
     pub(crate) target: Target,
+    /// With the version.
+    path: String,
     /// By name in lower case.
     headers: HashMap<String, String>,
     body: Option<Vec<u8>>,
@@ -24,10 +26,12 @@ pub(crate) struct Part {
 
 impl Part {
     /// Its own request, of which the envelope's token and time are part.
-    pub(crate) fn call<'a>(&'a self, envelope: &Call<'a>, serial: u64) -> Call<'a> {
+    pub(crate) fn call<'a>(&'a self, envelope: &Call<'a>, serial: u64, crowded: bool) -> Call<'a> {
         let header = |name: &str| self.headers.get(name).map(String::as_str);
         Call {
             serial,
+            crowded,
+            path: &self.path,
             content_type: header("content-type"),
             content_encoding: header("content-encoding"),
             accept_language: header("accept-language").unwrap_or_default(),
@@ -35,6 +39,11 @@ impl Part {
             body: Some(self.body.as_deref().unwrap_or_default()),
             ..*envelope
         }
+    }
+
+    /// Whether it waits for no other part.
+    pub(crate) fn is_first(&self) -> bool {
+        self.depends_on.is_empty()
     }
 
     /// Its own body.
@@ -179,7 +188,8 @@ fn part(request: Value) -> Result<Part, Refusal> {
         Some((path, query)) => (path, Some(query)),
         None => (url.as_str(), None),
     };
-    let target = match route(&method, &format!("/v1.0{path}"), query) {
+    let path = format!("/v1.0{path}");
+    let target = match route(&method, &path, query) {
         // No batch in a batch, and no token: that path is not Graph's.
         Target::Batch | Target::Token { .. } | Target::DeviceCode { .. } => Target::Nothing,
         target => target,
@@ -187,6 +197,7 @@ fn part(request: Value) -> Result<Part, Refusal> {
     Ok(Part {
         id,
         target,
+        path,
         headers,
         body,
         depends_on,

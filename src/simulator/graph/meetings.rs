@@ -175,6 +175,7 @@ impl Desk<'_> {
             seed: self.settings.seed,
             organizer: self.organizer,
             external_id: key.external_id.as_deref(),
+            event: None,
             earlier: world.made(key),
             born: world.serial(),
             start,

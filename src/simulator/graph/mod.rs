@@ -1,12 +1,14 @@
 //! Graph: each request is let in, let through, and carried out. Pure.
 //!
 //! `access`: tokens, permissions, access policies. `meetings`, `patch`, `filter`: onlineMeetings, in the
-//! types of `shape`, as `record` shows them, in the languages of `wording`. `users`, `batch`: the rest.
+//! types of `shape`, as `record` shows them, in the languages of `wording`. `outlook`: events and calendars.
+//! `users`, `batch`: the rest.
 
 mod access;
 pub(crate) mod batch;
 mod filter;
 mod meetings;
+mod outlook;
 mod patch;
 mod record;
 mod shape;
@@ -25,6 +27,8 @@ use super::state::World;
 use super::throttle::Scope;
 
 pub(crate) use access::bearer;
+pub use outlook::{Deed, Does};
+pub(crate) use outlook::{Mailboxes, wanted_key};
 pub(crate) use record::Record;
 
 /// A request to Graph, apart from its target.
@@ -37,6 +41,10 @@ pub(crate) struct Call<'a> {
     pub(crate) elapsed: Duration,
     /// The Graph root, for `@odata.context`.
     pub(crate) root: &'a str,
+    /// With the version, as it was sent.
+    pub(crate) path: &'a str,
+    /// Whether more requests to the mailbox are in flight than may be.
+    pub(crate) crowded: bool,
     pub(crate) authorization: Option<&'a str>,
     pub(crate) content_type: Option<&'a str>,
     pub(crate) content_encoding: Option<&'a str>,
@@ -68,6 +76,9 @@ impl Call<'_> {
     }
 }
 
+/// How long a mailbox with too many requests in flight is to be left alone; no figure is published.
+const CROWDED: Duration = Duration::from_secs(1);
+
 /// Whether the request's token is good: for a batch, whose parts are judged one by one.
 pub(crate) fn admit(world: &World, call: &Call<'_>) -> Result<(), Refusal> {
     access::grant(world, call.authorization, call.elapsed).map(|_| ())
@@ -81,9 +92,17 @@ pub(crate) fn answer(
     call: &Call<'_>,
 ) -> Result<Reply, Refusal> {
     let grant = access::grant(world, call.authorization, call.elapsed)?;
-    let scopes = world.scopes(target, call.authorization);
+    let mut scopes = world.scopes(settings, target, call.authorization);
+    let mailbox = |scope: &Scope| matches!(scope, Scope::Mailbox(_));
+    if let Target::Outlook(..) = target {
+        scopes.retain(mailbox); // the application's limit is that of online meetings
+    }
     let admitted = match target {
-        Target::Meetings(..) | Target::Outlook(_) => {
+        Target::Outlook(..) if call.crowded => match scopes.first() {
+            Some(scope) => Err((scope.clone(), CROWDED)),
+            None => Ok(()),
+        },
+        Target::Meetings(..) | Target::Outlook(..) => {
             world
                 .throttle
                 .admit(&scopes, &settings.limits, call.elapsed)
@@ -116,11 +135,16 @@ pub(crate) fn answer(
             desk.answer(world, ask)
         }
         Target::User(who, query) => users::answer(settings, &grant, who, query, call),
-        Target::Outlook(_) => Err(Refusal::new(
-            501,
-            "notSupported",
-            "The simulator has no Outlook calendar.",
-        )),
+        Target::Outlook(who, ask) => {
+            let organizer = access::mailbox(settings, &grant, who, ask)?;
+            let desk = Desk {
+                settings,
+                organizer,
+                delegated: *who == Who::Me,
+                call,
+            };
+            desk.outlook(world, ask)
+        }
         Target::WrongMethod => Err(Refusal::new(
             405,
             "BadRequest",
@@ -132,7 +156,7 @@ pub(crate) fn answer(
     }
 }
 
-/// One request for meetings, with the organizer it is for.
+/// One request for meetings or events, with the organizer it is for.
 struct Desk<'a> {
     settings: &'a Settings,
     organizer: &'a Organizer,

@@ -54,6 +54,8 @@ pub(super) struct New<'a> {
     pub(super) seed: u64,
     pub(super) organizer: &'a Organizer,
     pub(super) external_id: Option<&'a str>,
+    /// The immutable id of the Outlook event that it is behind.
+    pub(super) event: Option<&'a str>,
     /// How many meetings were made for this key (or, without one, at all) before.
     pub(super) earlier: u64,
     /// The number of the last request that has come in.
@@ -73,12 +75,17 @@ impl Record {
             let mut digest = Sha256::new();
             digest.update(new.seed.to_be_bytes());
             digest.update(new.earlier.to_be_bytes());
-            digest.update([u8::from(new.external_id.is_some())]);
+            let kind = match (new.external_id, new.event) {
+                (None, None) => 0,
+                (Some(_), _) => 1,
+                (None, Some(_)) => 2,
+            };
+            digest.update([kind]);
             for part in [
                 what,
                 &organizer.tenant,
                 &organizer.id,
-                new.external_id.unwrap_or(""),
+                new.external_id.or(new.event).unwrap_or(""),
             ] {
                 digest.update((part.len() as u64).to_be_bytes());
                 digest.update(part);
@@ -214,7 +221,7 @@ impl Record {
             options_url: &options_url,
             meeting_id: &self.join_meeting_id,
             passcode: self.passcode.as_deref(),
-            dial_in: self.dial_in_facts(view),
+            dial_in: self.dial_in_facts(view.organizer, view.now),
             video: self.video(view),
         };
         let body = json!({
@@ -264,7 +271,7 @@ impl Record {
 
     /// `audioConferencing`: `null` without a licence.
     fn dial_in(&self, view: &View<'_>) -> Value {
-        let Some(dial_in) = self.dial_in_facts(view) else {
+        let Some(dial_in) = self.dial_in_facts(view.organizer, view.now) else {
             return Value::Null;
         };
         let conference_id = match view.spelling {
@@ -282,9 +289,13 @@ impl Record {
     }
 
     /// What the dial-in consists of, with a licence that has spread, until the meeting expires.
-    fn dial_in_facts(&self, view: &View<'_>) -> Option<DialIn<'_>> {
-        let licensed = view.organizer.dial_in && view.organizer.dial_in_from <= view.now;
-        (licensed && view.now < self.expires).then(|| DialIn {
+    pub(super) fn dial_in_facts(
+        &self,
+        organizer: &Organizer,
+        now: DateTime<Utc>,
+    ) -> Option<DialIn<'_>> {
+        let licensed = organizer.dial_in && organizer.dial_in_from <= now;
+        (licensed && now < self.expires).then(|| DialIn {
             conference_id: &self.conference_id,
             toll: "+1 555-555-0100",
             toll_free: "+1 800-555-0199",

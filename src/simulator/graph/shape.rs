@@ -2,7 +2,7 @@
 //!
 //! Request bodies are closed: an unknown property or enum value is refused.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Map, Value};
 
 /// A property's type. `null` passes everywhere; what may not be null is for the endpoint to say.
@@ -10,6 +10,11 @@ pub(super) enum Shape {
     Text,
     Bool,
     Time,
+    /// A calendar date.
+    Date,
+    /// An Edm.Int32.
+    Int,
+    Number,
     Choice(&'static [&'static str]),
     List(&'static Shape),
     /// An object of these properties and no others.
@@ -21,7 +26,7 @@ pub(super) enum Shape {
 /// Property names and their types.
 pub(super) type Fields = &'static [(&'static str, Shape)];
 
-use Shape::{Bool, Choice, Closed, List, Open, Text, Time};
+use Shape::{Bool, Choice, Closed, Date, Int, List, Number, Open, Text, Time};
 
 const IDENTITY: Fields = &[("id", Text), ("displayName", Text)];
 const IDENTITY_SET: Fields = &[
@@ -172,6 +177,9 @@ pub(super) fn one(name: &str, shape: &Shape, value: &Value) -> Result<(), String
     let fits = match (shape, value) {
         (_, Value::Null) | (Text, Value::String(_)) | (Bool, Value::Bool(_)) => true,
         (Time, Value::String(text)) => time(text).is_some(),
+        (Date, Value::String(text)) => text.parse::<NaiveDate>().is_ok(),
+        (Int, Value::Number(number)) => number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+        (Number, Value::Number(_)) => true,
         (Choice(members), Value::String(text)) => members.contains(&text.as_str()),
         (List(shape), Value::Array(items)) => {
             for item in items {

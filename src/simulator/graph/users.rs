@@ -8,7 +8,7 @@ use super::access::{app_at_me, permitted};
 use crate::simulator::entra::{Grant, Holder};
 use crate::simulator::reply::{Refusal, Reply};
 use crate::simulator::route::Who;
-use crate::simulator::settings::{Organizer, Settings};
+use crate::simulator::settings::Settings;
 
 pub(super) fn answer(
     settings: &Settings,
@@ -29,12 +29,7 @@ pub(super) fn answer(
             "Insufficient privileges to complete the operation.",
         ));
     }
-    let is_meant = |user: &&Organizer| {
-        user.tenant == grant.tenant
-            && (user.id.eq_ignore_ascii_case(name) || user.upn.eq_ignore_ascii_case(name))
-    };
-    let user = settings.organizers.iter().find(is_meant);
-    let user = user.ok_or_else(|| {
+    let user = settings.user(&grant.tenant, name).ok_or_else(|| {
         let message = "Resource does not exist or one of its queried reference-property objects \
                        are not present.";
         Refusal::new(404, "Request_ResourceNotFound", message)

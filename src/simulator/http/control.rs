@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Hub;
 use crate::simulator::faults::Fault;
+use crate::simulator::graph::Deed;
 use crate::simulator::snapshot::Snapshot;
 
 pub(super) fn routes() -> Router<Arc<Hub>> {
@@ -20,6 +21,7 @@ pub(super) fn routes() -> Router<Arc<Hub>> {
         .route("/_simulator/faults", post(faults))
         .route("/_simulator/reset", post(reset))
         .route("/_simulator/sign-in", post(sign_in))
+        .route("/_simulator/outlook", post(outlook))
 }
 
 async fn state(State(hub): State<Arc<Hub>>) -> Json<Snapshot> {
@@ -68,6 +70,22 @@ async fn sign_in(State(hub): State<Arc<Hub>>, Json(answer): Json<Value>) -> Resp
         false => (
             StatusCode::NOT_FOUND,
             "no such user code waits, or no such user is in its tenant\n",
+        )
+            .into_response(),
+    }
+}
+
+async fn outlook(State(hub): State<Arc<Hub>>, Json(given): Json<Value>) -> Response {
+    let deed: Deed = match serde_json::from_value(given) {
+        Ok(deed) => deed,
+        Err(why) => return (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
+    };
+    let settings = hub.settings();
+    match hub.world().outlook_deed(&settings, &deed) {
+        true => StatusCode::NO_CONTENT.into_response(),
+        false => (
+            StatusCode::NOT_FOUND,
+            "no such event lies in a calendar, or this cannot be done to it\n",
         )
             .into_response(),
     }

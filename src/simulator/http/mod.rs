@@ -4,6 +4,7 @@ pub(super) mod connection;
 mod control;
 mod send;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,6 +30,7 @@ use super::route::{Endpoint, Target, route};
 use super::settings::Settings;
 use super::snapshot::Snapshot;
 use super::state::{Arrival, World};
+use super::throttle::Scope;
 use connection::{Connection, Loopback};
 use send::{bent, scripted, send};
 
@@ -152,11 +154,11 @@ pub(super) async fn exchange(
 }
 
 /// Takes a request out of the count of those in flight, also when its client went away.
-struct InFlight(Arc<Hub>);
+struct InFlight(Arc<Hub>, Vec<Scope>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.world().leave();
+        self.0.world().leave(&self.1);
     }
 }
 
@@ -173,14 +175,15 @@ async fn simulate(
         request.uri().query(),
     );
     let endpoint = target.endpoint();
-    let serial = {
+    let (serial, scopes, at_once) = {
         let mut world = hub.world();
-        let scopes = world.scopes(&target, text(request.headers(), "authorization"));
+        let scopes = world.scopes(&settings, &target, text(request.headers(), "authorization"));
         let (at, grace) = (settings.clock.elapsed(), settings.window_grace);
-        world.enter();
-        world.count_request(endpoint, &scopes, at, grace)
+        let at_once = world.enter(&scopes);
+        let serial = world.count_request(endpoint, &scopes, at, grace);
+        (serial, scopes, at_once)
     };
-    let _in_flight = InFlight(Arc::clone(&hub));
+    let _in_flight = InFlight(Arc::clone(&hub), scopes);
     let (parts, body) = request.into_parts();
     let body = match read(body).await {
         Ok(body) => body,
@@ -219,16 +222,22 @@ async fn simulate(
         marks: marks(&settings, serial, &parts.headers),
     };
     let headers = &parts.headers;
+    let prefer = preferences(headers);
     let call = Call {
         serial,
         now: settings.now(),
         elapsed: settings.clock.elapsed(),
         root: &hub.base,
+        path: parts.uri.path(),
+        crowded: settings
+            .limits
+            .mailbox_at_once
+            .is_some_and(|most| at_once > most),
         authorization: text(headers, "authorization"),
         content_type: text(headers, "content-type"),
         content_encoding: text(headers, "content-encoding"),
         accept_language: text(headers, "accept-language").unwrap_or_default(),
-        prefer: text(headers, "prefer").unwrap_or_default(),
+        prefer: &prefer,
         body: body.as_deref(),
     };
     let reply = at.reply(&target, &call, effect.as_ref());
@@ -301,10 +310,11 @@ impl Answerer<'_> {
             Err(refusal) => return self.or_refused(Err(refusal)),
         };
         let mut responses = Responses::default();
+        let mut at_once = HashMap::new();
         for part in &parts {
             let reply = match responses.forbid(part) {
                 true => self.or_refused(Err(batch::failed_dependency())),
-                false => self.part(part, call),
+                false => self.part(part, call, &mut at_once),
             };
             self.count(&reply);
             let wait = reply.retry_after.as_ref().map(|(_, wait)| *wait);
@@ -314,12 +324,13 @@ impl Answerer<'_> {
         responses.reply()
     }
 
-    fn part(&self, part: &Part, envelope: &Call<'_>) -> Reply {
+    /// `at_once`: how many parts that wait for no other there were for each mailbox.
+    fn part(&self, part: &Part, envelope: &Call<'_>, at_once: &mut HashMap<Scope, u64>) -> Reply {
         let (target, endpoint) = (&part.target, part.target.endpoint());
         let external_id = external_id(endpoint, part.body());
-        let (serial, effect) = {
+        let (serial, scopes, effect) = {
             let mut world = self.hub.world();
-            let scopes = world.scopes(target, envelope.authorization);
+            let scopes = world.scopes(self.settings, target, envelope.authorization);
             let grace = self.settings.window_grace;
             let serial = world.count_request(endpoint, &scopes, envelope.elapsed, grace);
             let effect = world.strike(Arrival {
@@ -328,14 +339,32 @@ impl Answerer<'_> {
                 external_id: external_id.as_deref(),
                 part: true,
             });
-            (serial, effect)
+            (serial, scopes, effect)
         };
+        let mut crowded = false;
+        if let Some(most) = self
+            .settings
+            .limits
+            .mailbox_at_once
+            .filter(|_| part.is_first())
+        {
+            let mailboxes = |scope: &Scope| matches!(scope, Scope::Mailbox(_));
+            for scope in scopes.into_iter().filter(mailboxes) {
+                let count = at_once.entry(scope).or_default();
+                *count += 1;
+                crowded |= *count > most;
+            }
+        }
         let meetings = matches!(target, Target::Meetings(..));
         if meetings && self.settings.manners.meetings_in_batch == Verdict::Refused {
             let message = "Online meetings are not supported in a batch.";
             return self.or_refused(Err(Refusal::new(501, "notSupported", message)));
         }
-        self.reply(target, &part.call(envelope, serial), effect.as_ref())
+        self.reply(
+            target,
+            &part.call(envelope, serial, crowded),
+            effect.as_ref(),
+        )
     }
 
     /// The reply, or Graph's error envelope.
@@ -380,16 +409,25 @@ async fn read(body: Body) -> Result<Option<Vec<u8>>, axum::Error> {
     Ok((length <= LARGEST_BODY).then_some(bytes))
 }
 
-/// The externalId that a createOrGet names, however broken the rest of its body is.
+/// The externalId that a createOrGet names, or the key of a new event, however broken the rest of its body is.
 fn external_id(endpoint: Endpoint, body: Option<&[u8]>) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Named {
         external_id: String,
     }
-    (endpoint == Endpoint::CreateOrGet).then_some(())?;
-    let named: Named = serde_json::from_slice(body?).ok()?;
-    Some(named.external_id)
+    match endpoint {
+        Endpoint::CreateOrGet => {
+            let named: Named = serde_json::from_slice(body?).ok()?;
+            Some(named.external_id)
+        }
+        Endpoint::EventCreate => {
+            let event: Value = serde_json::from_slice(body?).ok()?;
+            let key = event.pointer("/singleValueExtendedProperties/0/value")?;
+            key.as_str().map(str::to_owned)
+        }
+        _ => None,
+    }
 }
 
 fn marks(settings: &Settings, serial: u64, headers: &HeaderMap) -> Marks {
@@ -404,6 +442,13 @@ fn marks(settings: &Settings, serial: u64, headers: &HeaderMap) -> Marks {
         request_id,
         now: settings.now(),
     }
+}
+
+/// All `Prefer` headers as one.
+fn preferences(headers: &HeaderMap) -> String {
+    let all = headers.get_all("prefer").iter();
+    let all: Vec<&str> = all.filter_map(|value| value.to_str().ok()).collect();
+    all.join(", ")
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

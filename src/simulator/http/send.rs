@@ -42,7 +42,7 @@ pub(super) fn scripted(
     }
 }
 
-/// The reply as some faults bend it, wherever in it a meeting stands.
+/// The reply as some faults bend it, wherever in it a meeting or an event stands.
 pub(super) fn bent(mut reply: Reply, effect: Option<&Effect>) -> Reply {
     match effect {
         Some(Effect::Empty) => reply.body = Content::None,
@@ -59,7 +59,23 @@ pub(super) fn bent(mut reply: Reply, effect: Option<&Effect>) -> Reply {
         false => Some(body),
     };
     let meeting = meeting.and_then(Value::as_object_mut);
-    if let Some(meeting) = meeting.filter(|meeting| meeting.contains_key("joinWebUrl")) {
+    let Some(meeting) = meeting else {
+        return reply;
+    };
+    for name in ["start", "end"] {
+        let time = meeting.get_mut(name).and_then(Value::as_object_mut);
+        if let (Some(time), Some(Effect::YearOne)) = (time, effect) {
+            let year_one = "0001-01-01T00:00:00.0000000";
+            time.insert("dateTime".to_owned(), year_one.into());
+        }
+    }
+    let online = meeting
+        .get_mut("onlineMeeting")
+        .and_then(Value::as_object_mut);
+    if let (Some(online), Some(Effect::Partial)) = (online, effect) {
+        online.remove("joinUrl");
+    }
+    if meeting.contains_key("joinWebUrl") {
         match effect {
             Some(Effect::YearOne) => {
                 for name in ["startDateTime", "endDateTime"] {

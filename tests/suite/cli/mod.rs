@@ -15,6 +15,7 @@ mod kill;
 mod login;
 mod notify;
 mod online;
+mod outlook;
 mod reload;
 mod rewrite;
 mod secrets;

@@ -10,8 +10,9 @@ use meetbridge::simulator::{
 };
 use serde_json::json;
 
-use super::support::{Ended, Setup, TEAM, World, contents, single, wait_until};
+use super::support::{Ended, Setup, TEAM, World, calendar, contents, event, single, wait_until};
 use crate::caldav::fake::{Access, Act, Fake, Quirks};
+use crate::feed::web::{Seen, Web, answer};
 
 const UNKNOWN: &str = "aaaaaaaa-bbbb-4ccc-8ddd-00000000dead";
 
@@ -505,4 +506,77 @@ fn an_account_that_is_not_let_in_is_told_beside_the_rest() {
     check(&world)
         .says(1, &[])
         .shows(&["error: calendar alice: ", "502"]);
+}
+
+/// A configuration with a feed whose table has this line, too.
+fn with_feed(web: &Web, line: &str) -> World {
+    let world = World::new();
+    let rest = format!(
+        "[[calendar.feed]]\nname = \"events\"\nurl = \"{}\"\nlobby = \"organization\"\n{line}\n",
+        web.url()
+    );
+    world.configure(&Setup {
+        rest: &rest,
+        ..Setup::default()
+    });
+    world
+}
+
+#[test]
+fn a_feed_is_fetched_once_and_its_place_is_asked_and_nothing_is_written() {
+    let web = Web::start();
+    web.serve(calendar(&[event("one@x", 30), event("two@x", 40)]));
+    let target = Web::start();
+    let answers = |status, allow: &'static str| {
+        move |seen: &Seen| match seen.method.as_str() {
+            "OPTIONS" => Some(answer(200, &[allow], b"")),
+            "HEAD" => Some(answer(status, &[], b"")),
+            _ => None,
+        }
+    };
+    let publish = format!(
+        "publish-url = \"{}\"",
+        target.url().replace("?key=GEHEIM", "")
+    );
+    let fetched = "calendar events: fetched; a calendar of ";
+    let told = [
+        (
+            404,
+            "allow: OPTIONS, PUT",
+            "ok: calendar events: `publish-url`: reached, and takes PUT",
+        ),
+        (200, "x-other: y", "does not tell whether it takes PUT"),
+        (200, "allow: GET, HEAD", "takes no PUT there"),
+        (403, "allow: PUT", "the right to write"),
+    ];
+    for (status, allow, words) in told {
+        target.script(answers(status, allow));
+        let world = with_feed(&web, &publish);
+        let checked = check(&world);
+        checked.says(i32::from(!words.contains("takes PUT")), &[]);
+        checked.shows(&[fetched, "bytes, events: 2", words]);
+        assert!(!checked.out.contains("GEHEIM"), "{checked}");
+        assert!(target.take().iter().all(|seen| seen.method != "PUT"));
+        let gets = web.take();
+        assert_eq!(gets.len(), 1);
+        assert!(target.holds().is_none() && !world.path("state").exists());
+    }
+
+    // The feed's own address.
+    web.script(answers(200, "allow: GET, PUT"));
+    let world = with_feed(&web, "writable = true");
+    check(&world)
+        .says(0, &[])
+        .shows(&[fetched, "`writable`: reached, and takes PUT"]);
+    web.untagged();
+    check(&world).says(1, &[]).shows(&["no strong ETag"]);
+    // No calendar.
+    web.script(|_| Some(answer(200, &["content-type: text/html"], b"<html>Sign in")));
+    let world = with_feed(&web, "publish-file = \"HOME/out.ics\"");
+    check(&world).says(1, &[]).shows(&[
+        "error: calendar events at 127.0.0.1:",
+        "login page",
+        "hint: set `username`",
+    ]);
+    assert!(!world.path("out.ics").exists());
 }

@@ -237,7 +237,7 @@ fn what_all_calendars_share_takes_effect_and_what_cannot_is_named() {
 #[test]
 fn the_last_of_two_quick_reloads_is_in_force() {
     let world = world();
-    let mut daemon = ready(&world);
+    let daemon = ready(&world);
     for _ in 0..5 {
         calendars(&world, &[OTHER]);
         daemon.hang_up();

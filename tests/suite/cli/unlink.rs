@@ -1,6 +1,6 @@
 //! `unlink` and `plan --unlink`: links are taken out again, by the binary.
 
-use super::support::{World, calendar, event, single};
+use super::support::{Setup, TEAM, World, calendar, event, single};
 
 /// The text without stamps.
 fn bare(text: &str) -> String {
@@ -126,6 +126,40 @@ fn meetings_end_with_their_links_when_that_is_asked_for() {
         let snapshot = world.snapshot();
         assert_eq!(snapshot.meeting(uid).unwrap().calls.delete, 1, "{uid}");
     }
+}
+
+#[test]
+fn a_meeting_of_two_calendars_stays_only_for_one_that_keeps_its_link() {
+    let world = World::new();
+    std::fs::create_dir(world.path("second")).unwrap();
+    world.configure(&Setup {
+        rest: &format!("{TEAM}[[calendar.directory]]\nname = \"second\"\npath = \"HOME/second\"\n"),
+        ..Setup::default()
+    });
+    let uids = ["a@example.org", "b@example.org"];
+    for uid in uids {
+        world.put(&format!("{}.ics", &uid[..1]), &single(uid));
+        let path = format!("second/{}.ics", &uid[..1]);
+        std::fs::write(world.path(&path), single(uid)).unwrap();
+    }
+    world.sync();
+    world.sync();
+    let deleted = |uid: &str| world.snapshot().meeting(uid).unwrap().calls.delete;
+    // The other calendar is unlinked by the same command: nothing stays.
+    let both = world.run(&["unlink", uids[0], "--end-meetings"]);
+    both.says(0, &[]).shows(&[
+        "team: 1 read, 1 unlinked, 1 resources written, 0 meetings ended",
+        "second: 1 read, 1 unlinked, 1 resources written, 1 meetings ended",
+    ]);
+    assert!(!both.out.contains("stay:"), "{both}");
+    assert_eq!(deleted(uids[0]), 1);
+    // The other calendar keeps its link.
+    let one = ["unlink", uids[1], "--calendar", "team", "--end-meetings"];
+    world
+        .run(&one)
+        .says(0, &[])
+        .shows(&["team: 1 meetings stay: their events are linked in another calendar, too"]);
+    assert_eq!(deleted(uids[1]), 0);
 }
 
 #[test]

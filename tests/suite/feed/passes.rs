@@ -2,7 +2,9 @@
 
 use meetbridge::calendar::Scope;
 use meetbridge::calendar::feed::Publish;
+use meetbridge::clock::Clock as _;
 use meetbridge::ical::block::Show;
+use meetbridge::state::Frozen;
 use meetbridge::sync::PassError;
 
 use super::web::{Web, answer};
@@ -159,6 +161,65 @@ async fn a_lost_state_takes_the_links_from_what_was_published() {
 }
 
 #[tokio::test]
+async fn a_lost_state_keeps_the_link_of_an_event_that_changed_though_nobody_can_be_asked() {
+    let world = World::new();
+    let mut all = events(0..6);
+    world.web.serve(calendar(&all));
+    let daemon = world.daemon();
+    daemon.settle().await;
+    drop(daemon);
+    world.lose_state();
+    world.service.down(true);
+    all[0] = event("event-0@x", 15, "");
+    all[1] = event(
+        "event-1@x",
+        6,
+        "X-ALT-DESC;FMTTYPE=text/html:<p>Hi</p>\r\nDESCRIPTION:Hi\r\n",
+    );
+    all[2] = event("event-2@x", 7, "LOCATION:Hall\r\n");
+    all[3] = event("event-3@x", 8, "STATUS:CANCELLED\r\n");
+    all[4] = event("event-4@x", 9, "CATEGORIES:no-teams\r\n");
+    world.web.serve(calendar(&all));
+    let daemon = world.daemon();
+    let linked = [true, true, true, false, false, true];
+    let is_kept = |label: &str| {
+        for (n, linked) in linked.into_iter().enumerate() {
+            let uid = format!("event-{n}@x");
+            assert_eq!(
+                is_linked(&world.published(), &uid),
+                linked,
+                "{label}: {uid}"
+            );
+        }
+    };
+    assert_eq!(daemon.pass(Scope::All).await.unwrap().created, 0);
+    is_kept("at once");
+    // It changes again.
+    all[0] = event("event-0@x", 16, "");
+    all[5] = event("event-5@x", 11, "COMMENT:x\r\n");
+    world.web.serve(calendar(&all));
+    daemon.look().await.unwrap();
+    is_kept("again");
+    let published = world.published();
+    assert!(published.contains("DTSTART:20261117") && published.contains("COMMENT:x"));
+
+    // The meetings follow as soon as that can be.
+    let calls = world.service.calls();
+    world.service.down(false);
+    world.clock.pass(3600);
+    daemon.look().await.unwrap();
+    assert!(world.service.calls() > calls);
+    is_kept("at last");
+    assert_eq!(world.service.meetings(), 6, "no other was made");
+    let published = world.published();
+    drop(daemon);
+    world.lose_state();
+    world.service.down(true);
+    world.daemon().pass(Scope::All).await.unwrap();
+    assert_eq!(world.published(), published, "lost again");
+}
+
+#[tokio::test]
 async fn what_somebody_edits_in_the_published_calendar_does_not_count() {
     let world = World::new();
     world.web.serve(calendar(&events(0..3)));
@@ -286,6 +347,20 @@ async fn an_empty_or_much_shorter_feed_is_not_believed_at_once() {
         daemon.look().await.unwrap();
         let record = daemon.bridge.state.calendar(&daemon.calendar.name).unwrap();
         assert!(record.frozen.is_some(), "{label}");
+        // Nothing goes from what is published before an operator has looked, also from here on.
+        let is_held = |daemon: &str| {
+            assert!(world.published() == published, "{label}: {daemon}");
+        };
+        is_held("the one that saw it");
+        drop(daemon);
+        let daemon = world.daemon();
+        why(daemon.pass(Scope::All).await);
+        daemon.look().await.unwrap();
+        is_held("another one");
+        let (state, name) = (&daemon.bridge.state, &daemon.calendar.name);
+        state.resume(name, world.clock.now()).unwrap();
+        daemon.look().await.unwrap();
+        assert_eq!(without_links(&world.published()), short, "{label}");
         drop(daemon);
         world.lose_state();
         std::fs::remove_file(world.out()).unwrap();
@@ -502,7 +577,16 @@ async fn it_is_published_by_put_with_the_condition_of_what_was_there() {
     target.serve("edited");
     world.web.serve(calendar(&events(0..1)));
     daemon.look().await.unwrap();
-    assert!(is_linked(&target.holds().unwrap(), "event-0@x"));
+    let published = target.holds().unwrap();
+    assert!(is_linked(&published, "event-0@x"));
+    let again: Vec<_> = target.take();
+    let again: Vec<_> = again.iter().filter(|seen| seen.method == "PUT").collect();
+    assert_eq!(again.len(), 2);
+    for put in again {
+        // All of it each time, in one piece.
+        assert_eq!(put.body, published.as_bytes());
+        assert_eq!(put.header("transfer-encoding"), None);
+    }
     let calls = world.service.calls();
     drop(daemon);
     // A lost state reads it back, and writes nothing that is there.
@@ -601,13 +685,13 @@ async fn a_writable_feed_without_etag_is_refused_with_a_hint() {
 }
 
 #[tokio::test]
-async fn a_large_first_pass_waits_for_consent_and_publishes_nothing() {
+async fn a_large_first_pass_waits_for_consent_and_publishes_no_link() {
     let world = World::new();
     world.web.serve(calendar(&events(0..60)));
     let daemon = world.daemon();
     for _ in 0..2 {
         daemon.pass(Scope::All).await.unwrap();
-        assert!(!world.out().exists());
+        assert_eq!(world.published(), calendar(&events(0..60)));
         world.clock.pass(600);
     }
     let (state, name) = (&daemon.bridge.state, &daemon.calendar.name);
@@ -637,4 +721,43 @@ async fn some_new_uids_among_others_that_stay_wait_a_day() {
     world.clock.pass(86_400);
     daemon.look().await.unwrap();
     assert!(is_linked(&world.published(), "event-103@x"));
+}
+
+#[tokio::test]
+async fn a_frozen_feed_is_published_with_its_changes_and_the_links_it_has() {
+    let world = World::new();
+    let mut all = events(0..3);
+    world.web.serve(calendar(&all));
+    let daemon = world.daemon();
+    daemon.settle().await;
+    let (state, name) = (&daemon.bridge.state, &daemon.calendar.name);
+    let mut record = state.calendar(name).unwrap();
+    record.frozen = Some(Frozen {
+        since: world.clock.now(),
+        why: "much was gone".to_owned(),
+    });
+    state.put_calendar(name, &record).unwrap();
+    let calls = world.service.calls();
+
+    // One moves, one is new, one is opted out, one is gone.
+    all[0] = event("event-0@x", 15, "");
+    all[1] = event("event-1@x", 6, "CATEGORIES:no-teams\r\n");
+    all[2] = event("event-9@x", 8, "");
+    world.web.serve(calendar(&all));
+    for _ in 0..4 {
+        daemon.look().await.unwrap();
+    }
+    let published = world.published();
+    assert_eq!(without_links(&published), calendar(&all));
+    let linked = |uid| is_linked(&world.published(), uid);
+    assert!(linked("event-0@x") && !linked("event-1@x") && !linked("event-9@x"));
+    assert_eq!(world.service.calls(), calls);
+    // At rest it stays as it is.
+    daemon.look().await.unwrap();
+    assert_eq!(world.published(), published);
+
+    state.resume(name, world.clock.now()).unwrap();
+    daemon.pass(Scope::All).await.unwrap();
+    assert!(linked("event-0@x") && !linked("event-1@x") && linked("event-9@x"));
+    assert_eq!(without_links(&world.published()), calendar(&all));
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-use super::built::{FOREIGN_LATER, LEFTOVERS, OPT_OUT_MOVES, TAG_LATER, UNKNOWN_HOST_ALONE};
 use super::generate::Place;
 use super::text::{Line, Text, block, own, properties, unescaped, value, without_block};
 use super::world::{Known, World};
@@ -123,6 +122,7 @@ impl Model {
         let (_, origin) = origins.iter().rev().find(|(copy, _)| copy == uid)?;
         let mut all = self.events.iter().filter(|((_, other), _)| other == origin);
         let found = all.next().map(|(_, event)| event);
+        let found = found.or_else(|| self.past.get(origin));
         found.or_else(|| self.origin(origin, origins))
     }
 
@@ -184,9 +184,6 @@ impl Known1 {
         self.unmarked |= holding.any(|part| value(part, "X-MEETBRIDGE-MEETING").is_none());
         if features.shows {
             self.wish = features.shown();
-            if !UNKNOWN_HOST_ALONE && !is_vouched_for(&self.lines, uid, known) {
-                self.wish = Wish::Any;
-            }
             // What looks like a calendar that drops a part is not written again and again.
             if self.looks_written(&self.lines) && self.attempts >= 2 {
                 self.wish = Wish::Any;
@@ -216,12 +213,12 @@ impl Known1 {
         }
         // What it was before the link is not known where it has come to: it may be either.
         let was = self.before_it_moved.as_ref() == Some(&content);
-        if was || (moved && !OPT_OUT_MOVES) {
+        if was || (moved && !self.out) {
             self.wish = Wish::Any;
             return;
         }
         self.out = true;
-        self.wish = if LEFTOVERS && !features.cancelled && !features.all_day {
+        self.wish = if !features.cancelled && !features.all_day {
             Wish::Bare
         } else {
             Wish::Still
@@ -305,12 +302,12 @@ impl Features {
         } else if self.cancelled || self.all_day {
             Wish::Still
         } else if self.no_teams {
-            if TAG_LATER { Wish::Bare } else { Wish::Still }
+            Wish::Bare
         } else if self.copied > 0 {
             // The link of another event, as text: of which the design says nothing.
             Wish::Any
         } else if self.foreign {
-            if FOREIGN_LATER { Wish::Bare } else { Wish::Any }
+            Wish::Bare
         } else {
             Wish::Linked
         }
@@ -343,21 +340,6 @@ pub(super) fn shows(event: &[Vec<Line>], uid: &str, known: &Known) -> bool {
             .filter(|p| places.contains(&p.name.as_str()))
             .any(|p| unescaped(&p.value).contains(url))
     })
-}
-
-/// Whether the link's host, or what stands beside it, tells that it is one of Teams.
-fn is_vouched_for(event: &[Vec<Line>], uid: &str, known: &Known) -> bool {
-    let Some(url) = known.own(uid) else {
-        return false;
-    };
-    let tells = |p: &super::text::Property| match p.name.as_str() {
-        "X-MICROSOFT-SKYPETEAMSMEETINGURL" | "CONFERENCE" => p.value.trim() == url,
-        "DESCRIPTION" => block(&p.value, &[url]).is_some(),
-        _ => false,
-    };
-    // What stands in one VEVENT tells nothing of the others.
-    let mut parts = event.iter();
-    url.contains("teams.microsoft.com") || parts.all(|part| properties(part).iter().any(tells))
 }
 
 /// Whether others run a conference for it.

@@ -156,7 +156,7 @@ impl<'s> Play<'s> {
                 .iter()
                 .filter(|((other, _), _)| other == name);
             events.all(|((_, uid), event)| match event.wish {
-                Wish::Linked => self.lacking(&event.lines, uid, &known).is_none(),
+                Wish::Linked => self.lacking(&event.lines, uid, &known, false).is_none(),
                 Wish::Still => true,
                 Wish::Bare | Wish::Any => false,
             })
@@ -359,7 +359,7 @@ impl<'s> Play<'s> {
             }
             match event.wish {
                 Wish::Linked => {
-                    if let Some(what) = self.lacking(&lines, uid, &known) {
+                    if let Some(what) = self.lacking(&lines, uid, &known, event.unmarked) {
                         return failed(what);
                     }
                     self.in_step(uid, &lines).or_else(failed)?;
@@ -384,10 +384,17 @@ impl<'s> Play<'s> {
         Ok(())
     }
 
-    /// What a linked event lacks, or has too much of.
-    fn lacking(&self, event: &[Vec<Line>], uid: &str, known: &Known) -> Option<String> {
+    /// What a linked event lacks, or has too much of. Where the mark was dropped, a label in LOCATION was
+    /// nobody's: it may be empty since.
+    fn lacking(
+        &self,
+        event: &[Vec<Line>],
+        uid: &str,
+        known: &Known,
+        unmarked: bool,
+    ) -> Option<String> {
         let server = &self.world.server;
-        let own = known.own(uid);
+        let (own, place) = (known.own(uid), self.story.location);
         let Some(url) = own else {
             return Some("it has no meeting".into());
         };
@@ -420,7 +427,10 @@ impl<'s> Play<'s> {
             let found = [
                 ("a block", blocks >= 1 && block(&text, &[url]).is_some()),
                 ("one block", blocks <= 1),
-                ("LOCATION", located || self.story.location == Place::Never),
+                (
+                    "LOCATION",
+                    located || place == Place::Never || (unmarked && place == Place::Label),
+                ),
                 ("URL", value(part, "URL").is_some()),
                 (
                     "CONFERENCE",

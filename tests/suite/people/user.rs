@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::built::MENTIONS;
 use super::generate::uid;
 use super::rng::Rng;
 use super::text::{Line, Text, block, own, paragraphs, place, properties, value, without_block};
@@ -396,7 +395,7 @@ fn change(what: What, lines: &mut Vec<Line>, known: &Known, uid: &str, rng: &mut
                 }
             }
         }
-        What::Mention if first && MENTIONS => {
+        What::Mention if first => {
             let other = known.urls.iter().rev().find(|(_, key)| key != uid);
             if let Some((url, _)) = other {
                 let text = format!("see {url} for the rest\\n");

@@ -335,6 +335,7 @@ impl Calendar for Shelf {
                 id: ResourceId::new(name.clone()),
                 version: Version::new(stored.version.to_string()),
                 bytes: stored.bytes.clone().into(),
+                origins: Default::default(),
                 modified: Some(stored.modified),
             })
         };

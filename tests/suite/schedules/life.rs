@@ -287,6 +287,7 @@ fn start(story: &Story, world: &Arc<World>, state: &Arc<State>, changes: usize) 
         authority_url: root,
         sign_in: SignIn::Secret(SecretSource::File(secret())),
         in_flight: GraphSettings::IN_FLIGHT,
+        mirrors: false,
     };
     let meetings = GraphMeetings::new(
         graph,

@@ -172,6 +172,7 @@ impl Calendar for Shelf {
                         id,
                         version,
                         bytes: text.as_bytes().into(),
+                        origins: Default::default(),
                         modified: None,
                     }));
                 }

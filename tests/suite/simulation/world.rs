@@ -444,6 +444,7 @@ impl World {
                         Some((version, bytes)) => Found::Changed(Resource {
                             version: Version::new(version.to_string()),
                             bytes: bytes.into(),
+                            origins: Default::default(),
                             modified: world.stored(&id),
                             id,
                         }),

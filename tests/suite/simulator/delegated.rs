@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meetbridge::simulator::{
-    Effect, Endpoint, Fault, ORGANIZER, ORGANIZER_WITHOUT_POLICY, RefreshTokens, Settings,
-    Simulator, TENANT, Tenant,
+    Effect, Endpoint, Fault, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN, ORGANIZER_WITHOUT_POLICY,
+    RefreshTokens, Settings, Simulator, TENANT, Tenant,
 };
 use serde_json::json;
 
 use super::client::{Answer, Client, ManualClock, claims, clock, start, start_with};
+use super::events::{event, events, one_event};
 use super::{create_or_get, planning};
 
 const SCOPE: &str = "offline_access OnlineMeetings.ReadWrite User.Read";
@@ -32,8 +33,17 @@ async fn signed_in(
     who: &str,
     change: impl FnOnce(&mut Settings),
 ) -> (Simulator, Client, Answer) {
+    signed_in_for(clock, who, SCOPE, change).await
+}
+
+async fn signed_in_for(
+    clock: Arc<ManualClock>,
+    who: &str,
+    scope: &str,
+    change: impl FnOnce(&mut Settings),
+) -> (Simulator, Client, Answer) {
     let (simulator, client) = start_with(clock, change).await;
-    let begun = client.device_code("organizations", SCOPE).await.expect(200);
+    let begun = client.device_code("organizations", scope).await.expect(200);
     assert!(simulator.approve(begun.text("user_code"), who));
     let token = poll(&client, begun.text("device_code")).await.expect(200);
     let client = client.with_token(&token);
@@ -295,4 +305,31 @@ async fn a_sign_in_is_answered_over_http_too() {
     let right = json!({"userCode": user_code, "as": ORGANIZER});
     client.loose("POST", path, &right).await.expect(204);
     poll(&client, begun.text("device_code")).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_person_has_a_calendar_of_their_own_and_needs_its_permission() {
+    for (scope, read, write) in [
+        ("Calendars.ReadWrite", 200, 201),
+        ("Calendars.Read", 200, 403),
+        ("OnlineMeetings.ReadWrite", 403, 403),
+    ] {
+        let all = |settings: &mut Settings| settings.app.scopes.push("Calendars.Read".into());
+        let (simulator, client, _) = signed_in_for(clock(), ORGANIZER, scope, all).await;
+        client.get("/v1.0/me/calendar").await.expect(read);
+        client.get("/v1.0/me/events").await.expect(read);
+        client.get(&events(ORGANIZER)).await.expect(read);
+        client
+            .get(&events(ORGANIZER_WITHOUT_DIAL_IN))
+            .await
+            .expect(403);
+        let made = client.post("/v1.0/me/events", &event()).await.expect(write);
+        if write == 201 {
+            client
+                .get(&one_event("organizer@simulator.example", made.text("id")))
+                .await
+                .expect(200);
+            assert_eq!(simulator.snapshot().mailboxes[0].user, ORGANIZER);
+        }
+    }
 }

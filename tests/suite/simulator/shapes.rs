@@ -8,15 +8,18 @@
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use meetbridge::simulator::{
-    Effect, Endpoint, Fault, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN, Policy, Refused,
+    Effect, Endpoint, Fault, GoesOnline, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN, Policy, Rate,
+    Refused,
 };
 use reqwest::{Method, Request};
 use serde_json::{Map, Value, json};
 
 use super::client::{Answer, start};
+use super::events::{events, one_event};
 use super::{KEY, create_or_get, filter, meetings, one, planning};
 
 /// The schemas, where the shared reference lies beside the project.
@@ -33,6 +36,10 @@ struct Shared {
     device_code: SchemaIndex,
     batch: SchemaIndex,
     batch_answer: SchemaIndex,
+    event_create: SchemaIndex,
+    event_patch: SchemaIndex,
+    event: SchemaIndex,
+    calendar: SchemaIndex,
 }
 
 fn root() -> Option<PathBuf> {
@@ -83,7 +90,19 @@ fn load() -> Option<Shared> {
         compile("docs-derived/batch.request"),
         compile("docs-derived/batch.response"),
     );
+    let (event_create, event_patch) = (
+        compile("v1.0/event.create.request"),
+        compile("v1.0/event.patch.request"),
+    );
+    let (event, calendar) = (
+        compile("v1.0/event.response"),
+        compile("v1.0/calendar.response"),
+    );
     Some(Shared {
+        event_create,
+        event_patch,
+        event,
+        calendar,
         device_code,
         batch,
         batch_answer,
@@ -120,6 +139,25 @@ pub(super) fn check_exchange(request: &Request, answer: &Answer) {
             }
             (Some(shared.batch), Some(shared.batch_answer))
         }
+        Method::POST if path.ends_with("/events") => {
+            (Some(shared.event_create), Some(shared.event))
+        }
+        Method::PATCH if path.contains("/events/") => {
+            (Some(shared.event_patch), Some(shared.event))
+        }
+        Method::GET if path.contains("/events/") => (None, Some(shared.event)),
+        Method::GET if path.ends_with("/events") || path.ends_with("/calendars") => {
+            let all = answer.body["value"].as_array();
+            let schema = match path.ends_with("/events") {
+                true => shared.event,
+                false => shared.calendar,
+            };
+            for one in all.into_iter().flatten() {
+                fits(shared, schema, one, "entry of the answer");
+            }
+            (None, None)
+        }
+        Method::GET if path.contains("/calendar") => (None, Some(shared.calendar)),
         _ if !path.contains("/onlineMeetings") => (None, None),
         Method::POST if path.ends_with("createOrGet") => {
             (Some(shared.create_or_get), Some(shared.meeting))
@@ -157,6 +195,8 @@ fn check_parts(shared: &Shared, answer: &Value) {
         };
         if part["status"].as_u64().unwrap() >= 400 {
             fits(shared, shared.error, body, "error in the batch");
+        } else if body.get("iCalUId").is_some() {
+            fits(shared, shared.event, body, "event in the batch");
         } else if body.get("joinWebUrl").is_some() {
             fits(shared, shared.meeting, body, "meeting in the batch");
         }
@@ -375,6 +415,77 @@ async fn each_property_of_the_schemas_is_taken_where_the_shared_reference_is_pre
     }
 }
 
+#[tokio::test]
+#[cfg_attr(
+    not(graph_schema),
+    ignore = "../shared/reference/graph-schema is not there"
+)]
+async fn events_are_as_the_fixtures_and_schemas_say_where_the_shared_reference_is_present() {
+    let Some(request) = read("examples/event.create.request.json") else {
+        eprintln!("skipped: ../shared/reference/graph-schema is absent");
+        return;
+    };
+    let example = |name: &str| read(&format!("examples/{name}.json")).unwrap();
+    let (simulator, client) = start(|_| {}).await;
+    let path = events(ORGANIZER);
+    let made = client.post(&path, &request).await.expect(201);
+    same_shape("", &example("event.201"), &made.body);
+    let calendar = format!("/v1.0/users/{ORGANIZER}/calendar");
+    let calendar = client.get(&calendar).await.expect(200);
+    same_shape("", &example("calendar.200"), &calendar.body);
+    simulator.change(|settings| settings.outlook.online = GoesOnline::Never);
+    let mut other = request.clone();
+    other["transactionId"] = json!("other");
+    let refused = client.post(&path, &other).await.expect(201);
+    let fixture = example("event.201.teams-silently-refused");
+    same_shape("", &fixture, &refused.body);
+    for name in ["isOnlineMeeting", "onlineMeetingProvider", "onlineMeeting"] {
+        assert_eq!(refused.body[name], fixture[name], "{name}");
+    }
+    simulator.change(|settings| {
+        settings.limits.mailbox = Some(Rate::new(0, Duration::from_secs(1)));
+    });
+    let throttled = client.get(&path).await.expect(429);
+    let fixture = example("error.429.outlook");
+    same_shape("", &fixture, &throttled.body);
+    for part in ["code", "message"] {
+        assert_eq!(throttled.body["error"][part], fixture["error"][part]);
+    }
+
+    let (_simulator, client) = start(|_| {}).await;
+    let time = |day| json!({"dateTime": format!("2026-11-{day}T00:00:00"), "timeZone": "UTC"});
+    let plain = json!({"subject": "x", "start": time(10), "end": time(11)});
+    let schema = read("v1.0/event.create.request.schema.json").unwrap();
+    for (name, value, good) in samples(&schema) {
+        let mut body = plain.clone();
+        body[&name] = value;
+        let answer = client.post(&path, &body).await;
+        assert_eq!(answer.status < 300, good, "POST {body}: {}", answer.raw);
+    }
+    let made = client.post(&path, &plain).await.expect(201);
+    let path = one_event(ORGANIZER, made.text("id"));
+    let schema = read("v1.0/event.patch.request.schema.json").unwrap();
+    for (name, value, good) in samples(&schema) {
+        let mut body = match name.as_str() {
+            "isAllDay" => plain.clone(),
+            _ => json!({}),
+        };
+        // What is online stays online.
+        let online = name == "isOnlineMeeting" && good;
+        body[&name] = if online { json!(true) } else { value };
+        let answer = client.patch(&path, &body).await;
+        // Its provider is fixed then.
+        let fixed = name == "onlineMeetingProvider" && body[&name] != "teamsForBusiness";
+        let expected = good && !fixed;
+        assert_eq!(
+            answer.status < 300,
+            expected,
+            "PATCH {body}: {}",
+            answer.raw
+        );
+    }
+}
+
 /// For each property: values of its type, and one of another; whether each is to be accepted.
 fn samples(schema: &Value) -> Vec<(String, Value, bool)> {
     let mut samples = Vec::new();
@@ -384,11 +495,20 @@ fn samples(schema: &Value) -> Vec<(String, Value, bool)> {
             let value = match name.as_str() {
                 "participants" => json!({"attendees": [{"upn": "a@example.org", "role": "attendee",
                     "identity": {"user": {"id": "u", "displayName": null}}}]}),
+                "start" => json!({"dateTime": "2026-11-10T09:00:00", "timeZone": "UTC"}),
+                "end" => json!({"dateTime": "2026-11-10T10:00:00", "timeZone": "UTC"}),
+                "singleValueExtendedProperties" => {
+                    json!([{"id": "String 0x0070001f", "value": "x"}])
+                }
                 _ => value,
             };
             samples.push((name.clone(), value, true));
         }
-        samples.push((name.clone(), json!(1), false));
+        let other = match property["type"][0] == "integer" {
+            true => json!("1"),
+            false => json!(1),
+        };
+        samples.push((name.clone(), other, false));
         samples.push((format!("{name}X"), json!("x"), false));
     }
     samples
@@ -412,6 +532,8 @@ fn values(schema: &Value, property: &Value) -> Vec<Value> {
         kind => kind.as_str(),
     };
     match (kind, property.get("format").is_some()) {
+        (Some("string"), true) if property["format"] == "date" => vec![json!("2026-11-10")],
+        (Some("integer" | "number"), _) => vec![json!(1)],
         (Some("string"), true) => vec![json!("2026-11-10T10:30:00.5+01:00")],
         (Some("string"), false) => vec![json!("text")],
         (Some("boolean"), _) => vec![json!(true), json!(false)],

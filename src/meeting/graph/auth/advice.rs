@@ -140,8 +140,8 @@ fn to_person(code: u64) -> Option<&'static str> {
         }
         65_001 | 65_004 | 90_094 => {
             "nobody has consented to the application's delegated permission \
-             OnlineMeetings.ReadWrite; see that the app registration has it (API permissions, \
-             Microsoft Graph, Delegated permissions), have an administrator consent where users may \
+             OnlineMeetings.ReadWrite (or, for events in Outlook, Calendars.ReadWrite); see that the app \
+             registration has it (API permissions, Microsoft Graph, Delegated permissions), have an administrator consent where users may \
              not, and run `meetbridge login`"
         }
         70_000 | 70_008 | 700_082 | 70_043 | 50_173 | 50_089 | 54_005 => SIGN_IN_ANEW,

@@ -8,7 +8,7 @@ use url::Url;
 use crate::clock::Random;
 use crate::http::{Answer, Client, SendError};
 use crate::meeting::graph::GraphSettings;
-use crate::meeting::graph::online_meeting::{CLIENT_REQUEST_ID, below, segment};
+use crate::meeting::graph::call::{CLIENT_REQUEST_ID, below, segment};
 use crate::meeting::graph::pace::try_id;
 
 /// The largest answer of the token endpoint, in bytes.

@@ -122,7 +122,8 @@ impl DeviceLogin {
     pub async fn begin(&self) -> Result<Prompt, LoginError> {
         let url = endpoint(&self.settings, "devicecode");
         // `profile` puts the person's object id into the ID token that `openid` asks for.
-        let scope = self.settings.sign_in.scope(&self.settings.graph_url);
+        let sign_in = &self.settings.sign_in;
+        let scope = sign_in.scope(&self.settings.graph_url, self.settings.mirrors);
         let scope = format!("openid profile {scope}");
         let form = [
             ("client_id", self.settings.client_id.as_str()),

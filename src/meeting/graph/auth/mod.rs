@@ -469,9 +469,10 @@ impl Tokens {
 
     fn form(&self, credential: &[(&str, SecretString)]) -> String {
         let sign_in = &self.settings.sign_in;
+        let scope = sign_in.scope(&self.settings.graph_url, self.settings.mirrors);
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("client_id", &self.settings.client_id)
-            .append_pair("scope", &sign_in.scope(&self.settings.graph_url))
+            .append_pair("scope", &scope)
             .append_pair("grant_type", sign_in.grant_type());
         for (name, value) in credential {
             form.append_pair(name, value.expose_secret());

@@ -196,11 +196,17 @@ impl SignIn {
         matches!(self, Self::DeviceCode { .. })
     }
 
-    /// What is asked for, at the Graph with this root.
-    pub(super) fn scope(&self, graph: &Url) -> String {
+    /// What is asked for, at the Graph with this root; of a person also for events in Outlook where there
+    /// are `mirrors`.
+    pub(super) fn scope(&self, graph: &Url, mirrors: bool) -> String {
         let root = graph.as_str().trim_end_matches('/');
-        match self {
-            Self::DeviceCode { .. } => format!("offline_access {root}/OnlineMeetings.ReadWrite"),
+        match (self, mirrors) {
+            (Self::DeviceCode { .. }, false) => {
+                format!("offline_access {root}/OnlineMeetings.ReadWrite")
+            }
+            (Self::DeviceCode { .. }, true) => {
+                format!("offline_access {root}/OnlineMeetings.ReadWrite {root}/Calendars.ReadWrite")
+            }
             _ => format!("{root}/.default"),
         }
     }
@@ -281,4 +287,26 @@ fn fingerprint(secrets: &[SecretString]) -> String {
         digest.update([0]);
     }
     HEXLOWER.encode(&digest.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_asked_for_what_events_in_outlook_take() {
+        let graph = Url::parse("https://graph.example/").unwrap();
+        let person = SignIn::DeviceCode {
+            directory: "/tokens".into(),
+        };
+        let meetings = "offline_access https://graph.example/OnlineMeetings.ReadWrite";
+        assert_eq!(person.scope(&graph, false), meetings);
+        let both = format!("{meetings} https://graph.example/Calendars.ReadWrite");
+        assert_eq!(person.scope(&graph, true), both);
+        // What an application may do, an administrator has said before.
+        let app = SignIn::Secret(SecretSource::File("/secret".into()));
+        for mirrors in [false, true] {
+            assert_eq!(app.scope(&graph, mirrors), "https://graph.example/.default");
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! Questions to Entra and Graph that make and change nothing, for `check --online`. Network.
 //!
 //! In: an organizer. Out: what stands in the way, told apart so that each fault can have its cure.
-//! `claims`: what a token says of itself · `skew`: what answers say of this machine's clock.
+//! `claims`: what a token says of itself · `mailbox`: an Outlook calendar · `skew`: what answers say of
+//! this machine's clock.
 
 mod claims;
+mod mailbox;
 mod skew;
 
 use chrono::TimeDelta;
@@ -11,13 +13,17 @@ use reqwest::StatusCode;
 use url::Url;
 
 pub use self::claims::Claims;
+pub use self::mailbox::{Mailbox, MailboxFault};
 pub(super) use self::skew::Dates;
+use super::call::{Call, below, segment};
 use super::errors::Report;
-use super::online_meeting::{Call, below, segment};
 use super::{GraphMeetings, SignIn, wire};
 use crate::http::Answer;
 use crate::meeting::{Meeting, MeetingError};
 use crate::model::{JoinUrl, MeetingId, OrganizerId};
+
+/// The permission that events in Outlook take, of whichever kind (graph-api.md, section 3).
+pub const CALENDARS: &str = "Calendars.ReadWrite";
 
 /// In whose name Graph is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +45,7 @@ impl Access {
         }
     }
 
-    /// The permission that meetings take (graph-api.md, section 3).
+    /// The permission that online meetings take (graph-api.md, section 3).
     pub fn permission(self) -> &'static str {
         match self {
             Self::Application => "OnlineMeetings.ReadWrite.All",

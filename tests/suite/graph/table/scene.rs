@@ -190,6 +190,7 @@ impl Calendar for Page {
                 id,
                 version,
                 bytes: text.into_bytes().into(),
+                origins: Default::default(),
                 modified: None,
             })),
             None => found.extend(known.into_keys().map(Found::Vanished)),

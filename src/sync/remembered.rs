@@ -1,0 +1,121 @@
+//! What is remembered of an event that was read: its link, and its meeting.
+
+use chrono::{DateTime, Utc};
+
+use super::take_out::Traces;
+use super::understand::Planned;
+use super::{Bridge, Watched};
+use crate::ical::event::{Event, Provider};
+use crate::ical::{read, write};
+use crate::model::{ExternalId, JoinUrl, ResourceId};
+use crate::plan::{Decided, Standing, marked_generation};
+use crate::state::{Link, MeetingRecord, Phase, StateError};
+
+/// How many conference links of an event are looked up among the known meetings.
+const LOOKED_UP: usize = 8;
+
+impl Bridge {
+    /// An event with its link and its meeting, as far as they are known. Not decided yet.
+    pub(super) fn find(
+        &self,
+        calendar: &Watched,
+        resource: &ResourceId,
+        event: Event,
+        link: Option<Link>,
+        unchanged_since: DateTime<Utc>,
+    ) -> Result<Planned, StateError> {
+        let meeting = match &link {
+            Some(link) => self.meeting_of(calendar, &event, link)?,
+            None => match self.meeting_in(&event, None, |known| known.uid == event.uid)? {
+                Some(carried) => Some(carried),
+                None => {
+                    let generation = marked_generation(&event).unwrap_or(0);
+                    let external_id = ExternalId::of(&event.uid, generation);
+                    let organizer = calendar.organizer_of(&event);
+                    self.state.meeting(organizer, &external_id)?
+                }
+            },
+        };
+        let link = match (link, &meeting) {
+            (None, Some(known)) => self.followed(calendar, resource, &event, known)?,
+            (link, _) => link,
+        };
+        let marked = || marked_generation(&event).unwrap_or(0);
+        Ok(Planned {
+            generation: link.as_ref().map_or_else(marked, |link| link.generation),
+            resource: resource.clone(),
+            event,
+            decided: Decided::default(),
+            link,
+            meeting,
+            adopted: false,
+            unchanged_since,
+            uid: Standing::Proven,
+        })
+    }
+
+    /// The link of an event that has come from another resource, if it had been taken out there: it stays
+    /// out. One that shows it, or whose link is in its place elsewhere, is an event of this resource.
+    fn followed(
+        &self,
+        calendar: &Watched,
+        resource: &ResourceId,
+        event: &Event,
+        meeting: &MeetingRecord,
+    ) -> Result<Option<Link>, StateError> {
+        if write::shows(event, &meeting.meeting.join_url) {
+            return Ok(None);
+        }
+        let mut links = self.state.links_of_event(&event.uid)?;
+        links.retain(|link| {
+            link.organizer == meeting.organizer && link.external_id == meeting.external_id
+        });
+        if links.iter().any(|link| link.gone_since().is_none()) {
+            return Ok(None);
+        }
+        links.retain(|link| matches!(link.phase, Phase::Seen | Phase::OptedOut));
+        let last = links.into_iter().max_by_key(Link::gone_since);
+        Ok(last.map(|link| Link {
+            calendar: calendar.name.clone(),
+            resource: resource.clone(),
+            ..link
+        }))
+    }
+
+    /// The first of the meetings whose join URLs are in the event, `own` apart, that `wanted` accepts.
+    pub(super) fn meeting_in(
+        &self,
+        event: &Event,
+        own: Option<&JoinUrl>,
+        wanted: impl Fn(&MeetingRecord) -> bool,
+    ) -> Result<Option<MeetingRecord>, StateError> {
+        let links = event.components.iter().flat_map(|c| &c.links);
+        let is_own = |url: &str| own.is_some_and(|own| own.expose() == url);
+        for link in links
+            .filter(|l| l.provider == Provider::Teams && !is_own(&l.url))
+            .take(LOOKED_UP)
+        {
+            let url = JoinUrl::new(link.url.clone());
+            let known = self.state.meeting_with_url(&url)?;
+            if let Some(known) = known.filter(&wanted) {
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Planned {
+    /// Finds the URL of the event's own meeting in it where only what is remembered tells that it is one
+    /// of Teams.
+    pub(super) fn recognize(&mut self, traces: &Traces<'_>) {
+        let Some(known) = &self.meeting else { return };
+        let own = &known.meeting.join_url;
+        if read::is_listed(own) && write::shows(&self.event, own) {
+            return;
+        }
+        if let Some(document) = traces.document() {
+            read::recognize(document, &mut self.event, own);
+        }
+    }
+}
