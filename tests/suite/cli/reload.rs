@@ -209,7 +209,7 @@ fn secrets_are_read_anew_by_a_reload() {
 #[test]
 fn what_all_calendars_share_takes_effect_and_what_cannot_is_named() {
     let world = world();
-    let graph = world.simulator.graph_url().to_string();
+    let graph = world.simulator.graph_url();
     world.reconfigure(graph.trim_end_matches('/'), "http://127.0.0.1:1");
     let log = "\n[log]\nlevel = \"warn\"\n";
     let config = world.path("config.toml");
