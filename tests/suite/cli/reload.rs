@@ -1,7 +1,11 @@
 //! SIGHUP, SIGTERM and SIGINT: the configuration changes while the daemon runs, and the daemon ends.
 
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
+
+use meetbridge::daemon::clock::SystemClock;
+use meetbridge::simulator::{Settings, Simulator};
 
 use super::support::{Running, Setup, TEAM, World, single, wait_until};
 
@@ -209,7 +213,7 @@ fn secrets_are_read_anew_by_a_reload() {
 #[test]
 fn what_all_calendars_share_takes_effect_and_what_cannot_is_named() {
     let world = world();
-    let graph = world.simulator.graph_url().to_string();
+    let graph = world.simulator.graph_url();
     world.reconfigure(graph.trim_end_matches('/'), "http://127.0.0.1:1");
     let log = "\n[log]\nlevel = \"warn\"\n";
     let config = world.path("config.toml");
@@ -306,29 +310,14 @@ fn without_a_network_the_daemon_stays_and_links_once_it_comes() {
         .shows(&["team", "alice"]);
     assert!(!is_linked(&world, "team", "one.ics"));
 
-    let simulator = url.trim_start_matches("http://").trim_end_matches('/');
-    relay(TcpListener::bind(graph).unwrap(), simulator.to_owned());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut settings = Settings::new(Arc::new(SystemClock::new()));
+    settings.listen = graph;
+    let _simulator = runtime.block_on(Simulator::start(settings)).unwrap();
     // By itself it tries again after a minute.
     reload(&mut daemon, 1);
-    wait_until("the link", || world.is_linked("one.ics", "one@example.org"));
+    wait_until("the link", || is_linked(&world, "team", "one.ics"));
     daemon.terminate().says(0, &["graph.recovered"]);
-}
-
-/// Hands every connection on to another address.
-fn relay(from: TcpListener, to: String) {
-    let copy = |mut from: TcpStream, mut to: TcpStream| {
-        std::thread::spawn(move || {
-            let _ = std::io::copy(&mut from, &mut to);
-            let _ = to.shutdown(Shutdown::Write);
-        });
-    };
-    std::thread::spawn(move || {
-        for near in from.incoming().map_while(Result::ok) {
-            let far = TcpStream::connect(&to).unwrap();
-            copy(near.try_clone().unwrap(), far.try_clone().unwrap());
-            copy(far, near);
-        }
-    });
 }
 
 #[test]
