@@ -5,9 +5,9 @@
 # usage: real.sh PROGRAM          PROGRAM: a meetbridge with the simulator; as root
 # Needs systemd-nspawn (Debian: systemd-container), dbus, nsenter, overlayfs.
 set -euo pipefail
+program=$(realpath "${1:?usage: real.sh PROGRAM}")
 cd "$(dirname "$0")/../.."
 
-program=$(realpath "${1:?usage: real.sh PROGRAM}")
 [ "$(id -u)" = 0 ] || { echo "run it as root: it mounts and begins a container" >&2; exit 1; }
 for tool in systemd-nspawn nsenter dbus-daemon; do
     command -v "$tool" >/dev/null || {

@@ -5,12 +5,12 @@
 # usage: units.sh PROGRAM
 # PROGRAM stands for the meetbridge that ExecStart= names. Nothing is installed, no systemd need run.
 set -euo pipefail
+program=$(realpath "${1:?usage: units.sh PROGRAM}")
 cd "$(dirname "$0")/../../systemd"
 
 # The most that may be open, in tenths.
 most=15
 
-program=$(realpath "${1:?usage: units.sh PROGRAM}")
 if ! command -v systemd-analyze >/dev/null; then
     echo "systemd-analyze is not installed; install systemd (Debian: apt-get install systemd)" >&2
     exit 1
