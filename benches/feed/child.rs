@@ -73,14 +73,19 @@ fn forget_peak() -> Result<()> {
     Ok(std::fs::write("/proc/self/clear_refs", "5")?)
 }
 
-fn links(home: &Path) -> Result<usize> {
+/// How many lines of what is published begin like this.
+fn lines(home: &Path, like: &str) -> Result<usize> {
     use std::io::BufRead as _;
     let file = std::fs::File::open(home.join(PUBLISHED))?;
-    let mut links = 0;
+    let mut lines = 0;
     for line in std::io::BufReader::new(file).lines() {
-        links += usize::from(line?.starts_with("X-MEETBRIDGE-MEETING:"));
+        lines += usize::from(line?.starts_with(like));
     }
-    Ok(links)
+    Ok(lines)
+}
+
+fn links(home: &Path) -> Result<usize> {
+    lines(home, "X-MEETBRIDGE-MEETING:")
 }
 
 /// Gives the events their links.
@@ -128,14 +133,13 @@ async fn follow(home: &Path, all: usize) -> Result<Costs> {
     costs.quiet.cpu = percentile(&mut cpus, 0.5);
     ask(END_QUIET)?;
 
-    for _ in 0..CHANGES {
+    for change in 1..=CHANGES {
         ask(CHANGE)?;
         forget_peak()?;
         let cost = settle(&bridge, &calendar, Scope::News(None)).await?;
         expect("links after a change", links(home)?, all)?;
-        if cost.written < EVENTS / CHANGED {
-            return Err(format!("only {} events were written", cost.written).into());
-        }
+        let changed = lines(home, &format!("SEQUENCE:{}", change + 1))?;
+        expect("events that changed", changed, EVENTS / CHANGED)?;
         costs.changed.push(cost);
     }
     Ok(costs)

@@ -203,6 +203,7 @@ fn run(world: &World, case: Case, phase: &str, web: &Web) -> Result<(Costs, (usi
             text => {
                 let read: Costs = serde_json::from_str(text).map_err(|_| text.to_owned())?;
                 costs = Some(read);
+                continue;
             }
         }
         writeln!(input, "on")?;
