@@ -15,7 +15,7 @@ use super::*;
 /// An organizer of whom the simulator knows nothing.
 const NOBODY: &str = "99999999-9999-4999-8999-999999999999";
 
-fn form(calendar: Option<&str>) -> Form {
+pub(in super::super) fn form(calendar: Option<&str>) -> Form {
     Form::CalendarEvent(Arc::new(Mirror {
         origin: CalendarName::new("team <b>"),
         calendar: calendar.map(str::to_owned),
@@ -39,7 +39,7 @@ fn moved(key: &str) -> Wanted {
 }
 
 /// A process's start, where some calendar has mirrors.
-fn mirrored(world: &World) -> GraphMeetings {
+pub(in super::super) fn mirrored(world: &World) -> GraphMeetings {
     let settings = GraphSettings {
         mirrors: true,
         ..world.settings()
@@ -49,7 +49,7 @@ fn mirrored(world: &World) -> GraphMeetings {
 }
 
 /// What stands for a key in an event.
-fn digest(wanted: &Wanted) -> String {
+pub(in super::super) fn digest(wanted: &Wanted) -> String {
     let key = MeetingKey {
         tenant: TENANT.to_owned(),
         organizer: wanted.organizer.clone(),
