@@ -157,24 +157,36 @@ impl Mirrors<'_> {
         wanted: &Wanted,
         settings: &Settings,
     ) -> Result<(), MeetingError> {
-        let Some(id) = self.online_meeting_soon(meeting, wanted).await? else {
-            return Err(MeetingError::Request(
-                "the meeting of an event in Outlook is not to be had by its join URL; its settings \
-                 take the permission for online meetings and an application access policy beside that \
-                 for calendars"
-                    .to_owned(),
-            ));
-        };
-        let behind = Meeting {
-            id: Some(MeetingId::OnlineMeeting(id)),
-            ..meeting.clone()
-        };
-        match self.online.apply(&behind, wanted, settings).await {
-            Err(MeetingError::Organizer(why)) => Err(MeetingError::Request(why)),
-            Err(MeetingError::Gone) => Err(MeetingError::Request(
-                "the meeting behind the event in Outlook is not there".to_owned(),
-            )),
-            applied => applied,
+        let mut waits = WAITS.into_iter();
+        loop {
+            let (organizer, url) = (&wanted.organizer, &meeting.join_url);
+            let found = self.online_meeting_soon(organizer, url, None).await?;
+            let Some(id) = found.and_then(|found| found.id) else {
+                return Err(MeetingError::Request(
+                    "the meeting of an event in Outlook is not to be had by its join URL; its \
+                     settings take the permission for online meetings and an application access policy \
+                     beside that for calendars"
+                        .to_owned(),
+                ));
+            };
+            let behind = Meeting {
+                id: Some(MeetingId::OnlineMeeting(id)),
+                ..meeting.clone()
+            };
+            match (
+                self.online.apply(&behind, wanted, settings).await,
+                waits.next(),
+            ) {
+                (Err(MeetingError::Organizer(why)), _) => return Err(MeetingError::Request(why)),
+                // It was found a moment ago.
+                (Err(MeetingError::Gone), Some(wait)) => self.clock.sleep(wait).await,
+                (Err(MeetingError::Gone), None) => {
+                    return Err(MeetingError::Request(
+                        "the meeting behind the event in Outlook is not there".to_owned(),
+                    ));
+                }
+                (applied, _) => return applied,
+            }
         }
     }
 

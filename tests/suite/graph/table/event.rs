@@ -262,6 +262,34 @@ async fn a_link_that_an_update_drops_comes_back_and_is_kept() {
 }
 
 #[tokio::test]
+async fn the_meeting_behind_an_event_that_is_found_a_little_later_is_asked_for_again() {
+    let options = Options(vec![Setting::Presenters(Presenters::Organizer)]);
+    let world = World::new().await;
+    let graph = mirrored(&world);
+    let late = |endpoint| {
+        let fault = Fault::next(endpoint, Effect::status(404));
+        world.simulator.script(fault.times(Times::N(2)));
+    };
+    late(Endpoint::Filter);
+    let made = graph.ensure(&mirror("a")).await.unwrap().meeting;
+    let dial_in = made.details.dial_in.as_ref().unwrap();
+    assert!(dial_in.dialin_url.is_some() && made.details.meeting_id.is_some());
+    assert_eq!(world.requests(Endpoint::Filter), 3);
+
+    late(Endpoint::Patch);
+    graph.apply(&made, &mirror("a"), &options).await.unwrap();
+    let presenters = &held(&world, &mirror("a")).options["allowedPresenters"];
+    assert_eq!(presenters, "organizer");
+    let fault = Fault::next(Endpoint::Patch, Effect::status(404));
+    world.simulator.script(fault.times(Times::Forever));
+    let refused = graph.apply(&made, &mirror("a"), &options).await;
+    assert!(
+        matches!(refused, Err(MeetingError::Request(_))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
 async fn an_answer_that_is_lost_leads_to_one_event() {
     for effect in [
         Effect::LostBefore,
