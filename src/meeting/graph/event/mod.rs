@@ -38,6 +38,9 @@ const WAITS: [Duration; 3] = [
     Duration::from_secs(4),
 ];
 
+/// How often an update is repeated at most to bring the link back that it dropped.
+const MOST_RESTORES: usize = 3;
+
 /// What is known of mailboxes, apart from events.
 #[derive(Default)]
 pub(super) struct Memory {
@@ -311,13 +314,17 @@ impl Mirrors<'_> {
     ) -> Result<Event, MeetingError> {
         let call = self.mailbox(place.organizer).patch(id, change);
         self.calls.make(&call, |_| Some(())).await?;
-        let (event, _) = self.standing(place, id).await?;
-        if event.join_url.is_some() {
-            return Ok(event);
+        let (mut event, _) = self.standing(place, id).await?;
+        // An update of the times was seen to drop the link, and the next one to bring it back. One that
+        // is repeated since its answer was lost drops it again.
+        for _ in 0..MOST_RESTORES {
+            if event.join_url.is_some() {
+                break;
+            }
+            self.calls.make(&call, |_| Some(())).await?;
+            event = self.get(place.organizer, id).await?;
         }
-        // An update of the times was seen to drop the link, and the next one to bring it back.
-        self.calls.make(&call, |_| Some(())).await?;
-        self.get(place.organizer, id).await
+        Ok(event)
     }
 
     fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

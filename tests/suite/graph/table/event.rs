@@ -262,6 +262,28 @@ async fn a_link_that_an_update_drops_comes_back_and_is_kept() {
 }
 
 #[tokio::test]
+async fn a_link_comes_back_also_when_the_update_that_brings_it_is_repeated() {
+    let world = World::with(|settings| settings.outlook.time_update = TimeUpdate::DropsLink).await;
+    let graph = mirrored(&world);
+    let made = graph.ensure(&mirror("a")).await.unwrap().meeting;
+    // The second update brings the link back, and its repetition drops it again.
+    world.simulator.script(Fault {
+        on: Match {
+            endpoint: Some(Endpoint::EventPatch),
+            nth: Some(2),
+            ..Match::default()
+        },
+        effect: Effect::LostAfter,
+        times: Times::Once,
+    });
+    let updated = graph.update(&made, &moved("a")).await.unwrap();
+    assert_eq!(updated.join_url, made.join_url);
+    let shown = held(&world, &mirror("a")).join_url;
+    assert_eq!(shown.as_deref(), Some(made.join_url.expose()));
+    assert_eq!(world.requests(Endpoint::EventPatch), 4);
+}
+
+#[tokio::test]
 async fn the_meeting_behind_an_event_that_is_found_a_little_later_is_asked_for_again() {
     let options = Options(vec![Setting::Presenters(Presenters::Organizer)]);
     let world = World::new().await;
