@@ -306,7 +306,32 @@ impl Mirrors<'_> {
     }
 
     /// The event after a PATCH.
+    ///
+    /// # Errors
+    /// [`MeetingError::Gone`] only when it is in no calendar: where it is, another one would be made
+    /// beside it.
     async fn change(
+        &self,
+        place: &Place<'_>,
+        id: &str,
+        change: &Change,
+    ) -> Result<Event, MeetingError> {
+        match self.try_change(place, id, change).await {
+            Err(MeetingError::Gone) => {
+                let mut there = self.everywhere(place).await?.into_iter();
+                match there.any(|event| event.id == id) {
+                    true => Err(MeetingError::Transient(
+                        "Outlook does not find an event by its id that lies in a calendar"
+                            .to_owned(),
+                    )),
+                    false => Err(MeetingError::Gone),
+                }
+            }
+            changed => changed,
+        }
+    }
+
+    async fn try_change(
         &self,
         place: &Place<'_>,
         id: &str,

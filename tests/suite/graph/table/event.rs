@@ -284,6 +284,26 @@ async fn a_link_comes_back_also_when_the_update_that_brings_it_is_repeated() {
 }
 
 #[tokio::test]
+async fn an_event_that_lies_in_a_calendar_is_not_said_to_be_gone() {
+    for endpoint in [Endpoint::EventPatch, Endpoint::EventGet] {
+        let world = World::with(|settings| {
+            settings.outlook.transaction_memory = Some(Duration::from_secs(3600));
+        })
+        .await;
+        let graph = mirrored(&world);
+        let made = graph.ensure(&mirror("a")).await.unwrap().meeting;
+        person(&world, &mirror("a"), Does::MoveTo("Bridge".into()));
+        world.clock.pass(Duration::from_secs(7200));
+        world.script(endpoint, Effect::status(404));
+        let error = graph.update(&made, &moved("a")).await.unwrap_err();
+        assert!(matches!(error, MeetingError::Transient(_)), "{error:?}");
+        let updated = graph.update(&made, &moved("a")).await.unwrap();
+        assert_eq!(updated.join_url, made.join_url, "{endpoint:?}");
+        held(&world, &mirror("a"));
+    }
+}
+
+#[tokio::test]
 async fn the_meeting_behind_an_event_that_is_found_a_little_later_is_asked_for_again() {
     let options = Options(vec![Setting::Presenters(Presenters::Organizer)]);
     let world = World::new().await;
