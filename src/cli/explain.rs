@@ -94,6 +94,9 @@ fn show(context: &Context, calendar: &Watched, planned: &Planned) {
             Phase::OptedOut => "taken out for good",
         });
     output::print(&format!("  link: {link}"));
+    if planned.is_of_other_form(calendar) {
+        output::print(&format!("  meeting: {}", output::OTHER_API));
+    }
     for twin in planned.event.components.iter().flat_map(|c| &c.twins) {
         if let Some(note) = twin.note() {
             output::print(&format!("  HTML: line {}: {note}", twin.line));

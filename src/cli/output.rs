@@ -9,6 +9,10 @@ use crate::calendar::Attendees;
 use crate::daemon::control::Said;
 use crate::model::Escaped;
 
+/// What is told of a meeting that was made otherwise than its calendar says.
+pub(super) const OTHER_API: &str = "its meeting was made by another API than `api` says, which it keeps \
+                                    unless `sync --rewrite` replaces it";
+
 /// Prints a line of data to stdout. A closed pipe is no failure of ours.
 pub(super) fn print(line: &str) {
     let _ = writeln!(anstream::stdout(), "{line}");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::output::Voice;
+use super::output::{OTHER_API, Voice};
 use super::{Context, Exit, assemble, beside, output};
 use crate::calendar::Attendees;
 use crate::daemon::control::Command;
@@ -170,6 +170,14 @@ fn line(row: &Row) -> Option<usize> {
 }
 
 fn because(row: &Row) -> String {
+    let because = reason(row);
+    match (&row.decision, row.other_form) {
+        (Decision::Move { .. } | Decision::TakeOut(_), _) | (_, false) => because,
+        (_, true) => format!("{because}; {OTHER_API}"),
+    }
+}
+
+fn reason(row: &Row) -> String {
     match &row.decision {
         Decision::Leave(why) => why.to_string(),
         Decision::Link { replaces: None, .. } => "the rules select it".to_owned(),
@@ -179,6 +187,9 @@ fn because(row: &Row) -> String {
         Decision::Write { .. } => "a part of its link is missing".to_owned(),
         Decision::Rewrite { .. } => {
             "its link is not, or not known to be, as it would be written now".to_owned()
+        }
+        Decision::Move { .. } => {
+            "its meeting was made by another API than `api` says: it gets another one".to_owned()
         }
         Decision::Update { .. } => "its meeting's times or title are behind".to_owned(),
         Decision::Adopt { .. } => "it carries our link".to_owned(),
@@ -201,6 +212,7 @@ fn to_json(calendar: &Watched, preview: &Preview, titles: bool) -> serde_json::V
                 "reason": because(row),
                 "line": line(row),
                 "has-attendees": row.has_guests,
+                "other-api": row.other_form,
             });
             if titles {
                 event["title"] = json!(row.title);

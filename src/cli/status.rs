@@ -46,6 +46,8 @@ struct Line<'a> {
     endings: usize,
     /// How many links belong to organizers who are not configured any more.
     old_links: u32,
+    /// How many links have meetings that were made by another API than is configured.
+    other_api: u32,
 }
 
 /// Tells how every enabled calendar stands; the exit status says whether all is well.
@@ -119,6 +121,9 @@ fn collect<'a>(
             };
             let old_links = state.links_by_organizer(&name)?.into_iter();
             let old_links = old_links.filter(|(id, _)| !is_ours(id));
+            let form = calendar.api.form(&name);
+            let by_form = state.links_by_form(&name)?.into_iter();
+            let other_api = by_form.filter(|(meeting, _)| !form.is_of(meeting));
             let is_to_end = |link: &Link| {
                 let gone = link.gone.is_some() && calendar.on_delete == Fate::Delete;
                 gone || (link.cancelled.is_some() && calendar.on_cancel == Fate::Delete)
@@ -128,6 +133,7 @@ fn collect<'a>(
                 endings: endings.filter(is_to_end).count(),
                 orphans: state.orphans(&name, now)?,
                 old_links: old_links.map(|(_, n)| n).sum(),
+                other_api: other_api.map(|(_, n)| n).sum(),
                 organizer: &calendar.organizer,
                 overview,
                 today: state.created_on(&name, today)?,
@@ -227,6 +233,13 @@ async fn show(lines: &[Line<'_>], config: &Config, voice: &Voice) {
                 .print(&format!("{name}: {} {what}", line.old_links))
                 .await;
         }
+        if line.other_api > 0 {
+            let what = "links have meetings that were made by another API than `api` says; \
+                        `sync --rewrite` replaces them";
+            voice
+                .print(&format!("{name}: {} {what}", line.other_api))
+                .await;
+        }
         match failing_events(line) {
             0 => {}
             n => {
@@ -288,5 +301,6 @@ fn to_json(line: &Line<'_>, config: &Config) -> serde_json::Value {
         "orphans": line.orphans.iter().map(Uid::to_string).collect::<Vec<_>>(),
         "meetings-to-delete": line.endings,
         "links-of-former-organizers": line.old_links,
+        "links-of-other-api": line.other_api,
     })
 }

@@ -36,6 +36,10 @@ pub struct Ask<'a> {
     pub meeting: Option<&'a MeetingRecord>,
     /// A join URL in the event that is known to be another event's meeting.
     pub foreign_meeting: Option<&'a JoinUrl>,
+    /// A link in the event to a meeting that its own one has replaced.
+    pub former: Option<&'a JoinUrl>,
+    /// Its meeting is to give way to another one: that is asked for, or has begun.
+    pub moves: bool,
     /// A rewrite is asked for, and the link is not, or not known to be, as it would be written now.
     pub outdated: bool,
     /// There is something of the link in the event that can be taken out, should it be.

@@ -13,7 +13,7 @@ use super::select::{
 };
 use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
 use super::version::{ATTEMPTS, is_dropped, is_restored, is_same};
-use super::whose::{Whose, copied, marked, whose};
+use super::whose::{Whose, copied, marked, shows_any, whose};
 use super::why::Why;
 use crate::ical::event::Next;
 use crate::ical::write;
@@ -59,7 +59,9 @@ fn is_out_for_good(ask: &Ask<'_>) -> bool {
 /// An event without a link of its own: the rules say whether it gets one.
 fn make(ask: &Ask<'_>, replaces: Option<JoinUrl>) -> Decided {
     let own = ask.meeting.map(|m| &m.meeting.join_url);
-    let ours: Vec<&JoinUrl> = own.into_iter().chain(replaces.as_ref()).collect();
+    let ours = own.into_iter().chain(replaces.as_ref());
+    // A text of a person's may name another event's link.
+    let ours: Vec<&JoinUrl> = ours.chain(ask.foreign_meeting).collect();
     let verdicts = examine(
         ask.now,
         ask.event,
@@ -99,7 +101,7 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     if let Some(out) = wants_out(ask) {
         return take_out(ask, link, out);
     }
-    if !write::shows(event, join_url) {
+    if !shows_any(ask, join_url) {
         return if link.phase == Phase::Seen && !is_restored(event, link) {
             leave(Why::LinkRemoved)
         } else {
@@ -121,10 +123,21 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
     if is_opted_out(event) || has_opt_out_mark(event) {
         return leave(Why::OptedOut);
     }
-    let replaces = copied(ask, link, join_url);
     let lacking = lacking(event, join_url, ask.location, ask.drops);
-    if ask.outdated || replaces.is_some() || !lacking.is_empty() {
-        if !ask.outdated && is_dropped(event, link) {
+    // A former link beside one that is whole is a mention of it.
+    let is_whole = write::shows(event, join_url) && lacking.is_empty();
+    let former = ask.former.filter(|_| !is_whole).cloned();
+    let replaces = copied(ask, link, join_url).or(former);
+    if ask.moves
+        && let Some(end) = in_progress_until(meeting, ask.now)
+    {
+        return Decided {
+            what: Decision::Leave(Why::InProgress),
+            due: Some(end),
+        };
+    }
+    if ask.moves || ask.outdated || replaces.is_some() || !lacking.is_empty() {
+        if !ask.moves && !ask.outdated && is_dropped(event, link) {
             return leave(Why::DoesNotStick);
         }
         if skips(event, rules) {
@@ -140,6 +153,7 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
                 what: Decision::Leave(Why::Settling),
                 due: Some(at),
             },
+            _ if ask.moves => now(Decision::Move { span }),
             _ if ask.outdated && replaces.is_none() => now(Decision::Rewrite { span }),
             _ => now(Decision::Write { replaces }),
         };
@@ -152,7 +166,8 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
 fn attach_again(ask: &Ask<'_>, own: &JoinUrl) -> Decided {
     let event = ask.event;
     let replaces = marked(event).map(|(_, url)| url).filter(|url| url != own);
-    let ours: Vec<&JoinUrl> = std::iter::once(own).chain(&replaces).collect();
+    let ours = std::iter::once(own).chain(&replaces);
+    let ours: Vec<&JoinUrl> = ours.chain(ask.foreign_meeting).collect();
     if event.cancelled {
         return leave(Why::Cancelled);
     }
@@ -162,7 +177,10 @@ fn attach_again(ask: &Ask<'_>, own: &JoinUrl) -> Decided {
     if let Some(provider) = foreign_link(event, &ours) {
         return leave(Why::ForeignLink(provider));
     }
-    now(Decision::Write { replaces })
+    match event.next {
+        Next::At(span) if ask.moves => now(Decision::Move { span }),
+        _ => now(Decision::Write { replaces }),
+    }
 }
 
 /// A link that is to go: it does when the event has settled, unless its calendar puts it back.

@@ -36,6 +36,12 @@ pub enum Decision {
         /// When the meeting takes place.
         span: Span,
     },
+    /// The meeting is to give way to one as it is configured: get that, and write its link in the place
+    /// of the old one.
+    Move {
+        /// When the meeting takes place.
+        span: Span,
+    },
     /// The event shows the link; the meeting's times, title or settings are behind.
     Update {
         /// When the meeting takes place.
@@ -57,6 +63,7 @@ impl Decision {
             } => "link-copy",
             Self::Write { .. } => "write",
             Self::Rewrite { .. } => "rewrite",
+            Self::Move { .. } => "move",
             Self::Update { .. } => "update",
             Self::TakeOut(_) => "take-out",
         }
@@ -69,6 +76,7 @@ impl Decision {
             Self::Link { .. }
                 | Self::Write { .. }
                 | Self::Rewrite { .. }
+                | Self::Move { .. }
                 | Self::Update { .. }
                 | Self::TakeOut(_)
         )

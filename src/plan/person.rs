@@ -9,12 +9,11 @@ use super::ask::Ask;
 use super::select::not_organized;
 use super::tags::{has_opt_out_mark, is_opted_out, is_tagged};
 use super::version::is_restored;
-use super::whose::copied;
+use super::whose::{copied, shows_any};
 use super::why::Why;
 use crate::ical::event::{Component, Event, FoundLink, Next, Provider};
-use crate::ical::write;
 use crate::model::JoinUrl;
-use crate::state::Phase;
+use crate::state::{Link, Phase};
 
 /// Why a link is taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +107,7 @@ pub fn wants_out(ask: &Ask<'_>) -> Option<Out> {
     {
         return None;
     }
-    if !write::shows(event, own) {
+    if !shows_any(ask, own) {
         let removed =
             link.phase == Phase::Seen && !is_restored(event, link) && !has_opt_out_mark(event);
         return removed.then_some(Out::Removed);
@@ -120,14 +119,12 @@ pub fn wants_out(ask: &Ask<'_>) -> Option<Out> {
         return None;
     }
     let replaced = copied(ask, link, own);
-    let own_or_replaced = |found: &&FoundLink| {
-        replaced
-            .as_ref()
-            .is_none_or(|url| url.expose() != found.url)
-    };
+    let replaced = replaced.as_ref().or(ask.former);
+    let own_or_replaced = |found: &&FoundLink| replaced.is_none_or(|url| url.expose() != found.url);
     let whole = of_the_whole(event)
         .flat_map(|component| &component.links)
         .filter(own_or_replaced)
+        .filter(|found| !is_adopted_with(found, event, link))
         .find(|found| is_foreign(found, own, ask.foreign_meeting));
     if let Some(found) = whole {
         return Some(Out::Foreign(found.provider));
@@ -139,7 +136,8 @@ pub fn wants_out(ask: &Ask<'_>) -> Option<Out> {
     let mut overrides = event.components.iter().filter(has_ours);
     overrides
         .find_map(|component| foreign_in_override(component, own))
-        .filter(|_| replaced.is_none())
+        .filter(|found| replaced.is_none() && !is_adopted_with(found, event, link))
+        .map(|found| found.provider)
         .map(Out::ForeignInOverride)
 }
 
@@ -153,10 +151,15 @@ fn of_the_whole(event: &Event) -> impl Iterator<Item = &Component> {
 }
 
 /// The conference that an override has of its own.
-fn foreign_in_override(component: &Component, own: &JoinUrl) -> Option<Provider> {
+fn foreign_in_override<'e>(component: &'e Component, own: &JoinUrl) -> Option<&'e FoundLink> {
     let links = Some(&component.links).filter(|_| component.is_override && !component.cancelled)?;
-    let found = links.iter().find(|found| is_foreign(found, own, None))?;
-    Some(found.provider)
+    links.iter().find(|found| is_foreign(found, own, None))
+}
+
+/// Whether another Teams link stood beside ours already when nothing was remembered of either: as a mention
+/// of an event that was known then, or ours would have gone.
+fn is_adopted_with(found: &FoundLink, event: &Event, link: &Link) -> bool {
+    found.provider == Provider::Teams && link.attempts == 0 && link.before == event.content
 }
 
 /// Whether a person put in this link of another conference. Another event's link of ours is a mention of

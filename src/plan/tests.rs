@@ -137,6 +137,7 @@ fn link(phase: Phase) -> Link {
         gone: None,
         cancelled: None,
         closed: false,
+        former: false,
     }
 }
 
@@ -183,6 +184,8 @@ struct Case {
     copied: Option<JoinUrl>,
     since: DateTime<Utc>,
     drops: BTreeSet<Place>,
+    former: Option<JoinUrl>,
+    moves: bool,
     outdated: bool,
     uid: Standing,
     derived: bool,
@@ -202,6 +205,8 @@ impl Case {
             since: at(1, 0),
             style: Style::default(),
             drops: BTreeSet::new(),
+            former: None,
+            moves: false,
             outdated: false,
             uid: Standing::Proven,
             derived: false,
@@ -230,6 +235,8 @@ impl Case {
             link: self.link.as_ref(),
             meeting: self.meeting.as_ref(),
             foreign_meeting: self.copied.as_ref(),
+            former: self.former.as_ref(),
+            moves: self.moves,
             outdated: self.outdated,
             traces: self.traces,
             unchanged_since: self.since,
@@ -1154,6 +1161,88 @@ fn a_link_that_is_published_elsewhere_is_written_again_unless_something_keeps_it
     assert_eq!(bare(&|event| event.cancelled = true), no(Why::Cancelled));
     let tagged = |event: &mut Event| event.categories.push("no-teams".into());
     assert_eq!(bare(&tagged), no(Why::OptedOut));
+}
+
+#[test]
+fn a_meeting_gives_way_to_another_where_a_link_is_maintained_at_all() {
+    let Next::At(span) = event().next else {
+        panic!("it has a time");
+    };
+    let moves = Decision::Move { span };
+    assert_eq!(
+        (moves.name(), moves.acts(), moves.asks()),
+        ("move", true, true)
+    );
+    type Change = fn(&mut Case);
+    let cases: [(&str, Change, Decision); 9] = [
+        ("asked for", |_| {}, moves.clone()),
+        ("not asked for", |c| c.moves = false, no(Why::InStep)),
+        ("outdated as well", |c| c.outdated = true, moves.clone()),
+        (
+            "behind as well",
+            |c| c.event.schedule = "s2".into(),
+            moves.clone(),
+        ),
+        (
+            "published",
+            |c| {
+                c.derived = true;
+                c.event = event();
+            },
+            moves,
+        ),
+        ("in progress", |c| c.now = at(20, 9), no(Why::InProgress)),
+        ("settling", |c| c.since = c.now, no(Why::Settling)),
+        (
+            "cancelled",
+            |c| c.event.cancelled = true,
+            no(Why::Cancelled),
+        ),
+        ("over", |c| c.event.next = Next::Past, no(Why::Past)),
+    ];
+    for (name, change, expected) in cases {
+        let mut case = Case::remembered(linked(), Phase::Seen);
+        case.moves = true;
+        change(&mut case);
+        assert_eq!(case.decide().what, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_link_to_a_former_meeting_is_ours_and_gives_way() {
+    let with = |phase: Option<Phase>, change: &dyn Fn(&mut Event)| {
+        let mut event = event();
+        let url = (Place::Description, Provider::Teams, OTHER);
+        event.components = vec![component(vec![url])];
+        change(&mut event);
+        let mut case = Case::remembered(event, phase.unwrap_or(Phase::Seen));
+        if phase.is_none() {
+            case.link = None;
+        }
+        case.former = Some(JoinUrl::new(OTHER));
+        case.decide().what
+    };
+    let write = Decision::Write {
+        replaces: Some(JoinUrl::new(OTHER)),
+    };
+    for phase in [Phase::Intended, Phase::Written, Phase::Seen] {
+        assert_eq!(with(Some(phase), &|_| {}), write, "{phase:?}");
+        assert_eq!(
+            with(Some(phase), &|e| e.attendees.clear()),
+            write,
+            "{phase:?}"
+        );
+    }
+    assert_eq!(with(None, &|_| {}).name(), "adopt");
+    let over = with(Some(Phase::Seen), &|event| event.next = Next::Past);
+    assert_eq!(over, no(Why::Past));
+    // Beside the link that has replaced it, it is a mention.
+    let mention = with(Some(Phase::Seen), &|event| {
+        let mention = event.components[0].links[0].clone();
+        *event = linked();
+        event.components[0].links.push(mention);
+    });
+    assert_eq!(mention, no(Why::InStep));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::ask::{Ask, key_of};
 use crate::ical::event::{Event, Place, Provider};
 use crate::ical::mark::Mark;
+use crate::ical::write;
 use crate::model::{Generation, JoinUrl};
 use crate::state::{Link, Phase};
 
@@ -46,6 +47,12 @@ pub(super) fn whose(ask: &Ask<'_>) -> Whose {
             generation: generation.unwrap_or(0),
         };
     }
+    if let (Some(known), Some(_)) = (ask.meeting, ask.former) {
+        return Whose::Ours {
+            join_url: known.meeting.join_url.clone(),
+            generation: generation.unwrap_or(0),
+        };
+    }
     if let Some((generation, url)) = mark {
         return if is_own(ask, &generation) {
             Whose::Ours {
@@ -83,6 +90,11 @@ pub(super) fn copied(ask: &Ask<'_>, link: &Link, own: &JoinUrl) -> Option<JoinUr
         .map(|(_, url)| url)
         .or(by_url.cloned())
         .filter(|url| url != own)
+}
+
+/// Whether people see a link of the event's own meeting, or of one that it has replaced.
+pub(super) fn shows_any(ask: &Ask<'_>, own: &JoinUrl) -> bool {
+    write::shows(ask.event, own) || ask.former.is_some_and(|url| write::shows(ask.event, url))
 }
 
 /// Whether a mark of the event names the event's own key.

@@ -5,9 +5,10 @@ use rusqlite::OptionalExtension as _;
 
 use super::error::StateError;
 use super::records::{Ending, Link, Phase};
-use super::rows::{count, links, organizer, read_link, time};
+use super::rows::{count, links, organizer, read_link, read_meeting_text, time};
 use super::store::State;
 use super::tables::put;
+use crate::meeting::Meeting;
 use crate::model::{CalendarName, ExternalId, OrganizerId, Uid};
 
 type Result<T, E = StateError> = std::result::Result<T, E>;
@@ -73,6 +74,25 @@ impl State {
             )?
             .query_map([calendar.as_str()], |row| {
                 Ok((organizer(row, 0)?, count(row, 1)?))
+            })?
+            .collect()
+        })
+    }
+
+    /// How many live links of the calendar have a meeting with each kind of id, with one such meeting.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn links_by_form(&self, calendar: &CalendarName) -> Result<Vec<(Meeting, u32)>> {
+        self.read(|c| {
+            c.prepare_cached(
+                "SELECT MIN(m.meeting), COUNT(*) FROM links AS l JOIN meetings AS m
+                 ON m.organizer = l.organizer AND m.external_id = l.external_id
+                 WHERE l.calendar = ?1 AND l.gone IS NULL
+                 GROUP BY json_type(m.meeting, '$.id')",
+            )?
+            .query_map([calendar.as_str()], |row| {
+                Ok((read_meeting_text(row, 0)?, count(row, 1)?))
             })?
             .collect()
         })

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension as _, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::error::StateError;
 use super::records::{Link, MeetingRecord};
@@ -62,6 +62,7 @@ impl State {
                 link.gone.is_some_and(|gone| gone.confirmed),
                 link.cancelled.map(|t| t.timestamp_micros()),
                 link.closed,
+                link.former,
             )
         });
         self.write(|c| {
@@ -70,11 +71,12 @@ impl State {
                 "SELECT 1 FROM links WHERE calendar = ?1 AND resource = ?2 AND uid = ?3
                  AND organizer = ?4 AND external_id = ?5 AND generation = ?6 AND phase = ?7
                  AND before = ?8 AND attempts = ?9 AND written = ?10 AND ends IS ?11
-                 AND gone IS ?12 AND gone_confirmed = ?13 AND cancelled IS ?14 AND closed = ?15",
+                 AND gone IS ?12 AND gone_confirmed = ?13 AND cancelled IS ?14 AND closed = ?15
+                 AND former = ?16",
                 "INSERT OR REPLACE INTO links
                  (calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts, written, ends, gone, gone_confirmed, cancelled, closed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                 attempts, written, ends, gone, gone_confirmed, cancelled, closed, former)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
                 rows,
             )
         })
@@ -207,35 +209,51 @@ impl State {
     /// [`StateError`].
     pub fn put_meeting(&self, record: &MeetingRecord) -> Result<()> {
         self.write(|c| {
-            let meeting = serde_json::to_string(&record.meeting)
-                .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
-            let hash = url_hash(&record.meeting.join_url);
-            let row = (
-                record.organizer.as_str(),
-                record.external_id.as_str(),
-                record.uid.as_str(),
-                meeting.as_str(),
-                hash,
-                record.schedule.as_str(),
-                record.settings.as_str(),
-                record.created.timestamp_micros(),
-            );
-            put(
-                c,
-                "SELECT 1 FROM meetings WHERE organizer = ?1 AND external_id = ?2 AND uid = ?3
-                 AND meeting = ?4 AND url_sha256 = ?5 AND schedule = ?6 AND settings = ?7
-                 AND created = ?8",
-                "INSERT INTO meetings
-                 (organizer, external_id, uid, meeting, url_sha256, schedule, settings, created)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                 ON CONFLICT (organizer, external_id) DO UPDATE SET uid = ?3, meeting = ?4,
-                 url_sha256 = ?5, schedule = ?6, settings = ?7, created = ?8",
-                std::iter::once(row),
-            )
+            let same = c
+                .prepare_cached(
+                    "SELECT 1 FROM meetings WHERE organizer = ?1 AND external_id = ?2 AND uid = ?3
+                     AND meeting = ?4 AND url_sha256 = ?5 AND schedule = ?6 AND settings = ?7
+                     AND created = ?8",
+                )?
+                .exists(meeting_row(record)?)?;
+            if same { Ok(()) } else { put_meeting(c, record) }
         })
     }
 }
 
-fn url_hash(url: &JoinUrl) -> [u8; 32] {
+/// The columns of a meeting, as the statements number them.
+fn meeting_row(record: &MeetingRecord) -> rusqlite::Result<impl rusqlite::Params> {
+    Ok((
+        record.organizer.as_str(),
+        record.external_id.as_str(),
+        record.uid.as_str(),
+        meeting_text(record)?,
+        url_hash(&record.meeting.join_url),
+        record.schedule.as_str(),
+        record.settings.as_str(),
+        record.created.timestamp_micros(),
+    ))
+}
+
+/// Inserts or replaces one.
+pub(super) fn put_meeting(c: &Connection, record: &MeetingRecord) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "INSERT INTO meetings
+         (organizer, external_id, uid, meeting, url_sha256, schedule, settings, created)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (organizer, external_id) DO UPDATE SET uid = ?3, meeting = ?4,
+         url_sha256 = ?5, schedule = ?6, settings = ?7, created = ?8",
+    )?
+    .execute(meeting_row(record)?)
+    .map(drop)
+}
+
+/// What the service said of a meeting, as it is stored.
+pub(super) fn meeting_text(record: &MeetingRecord) -> rusqlite::Result<String> {
+    serde_json::to_string(&record.meeting)
+        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
+}
+
+pub(super) fn url_hash(url: &JoinUrl) -> [u8; 32] {
     sha256([url.expose().as_bytes()])
 }

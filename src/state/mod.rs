@@ -12,6 +12,7 @@ mod calendars;
 mod endings;
 mod error;
 mod file;
+mod former;
 mod links;
 mod lock;
 mod notes;
@@ -26,7 +27,7 @@ mod tests;
 pub use error::{OpenError, StateError};
 pub use lock::Announced;
 pub use records::{
-    CalendarRecord, Ending, Frozen, Gone, Kept, Link, MeetingRecord, Overview, Phase,
-    ResourceRecord,
+    CalendarRecord, Ending, Former, FormerFate, Frozen, Gone, Kept, Link, MeetingRecord, Overview,
+    Phase, ResourceRecord,
 };
 pub use store::State;

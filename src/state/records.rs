@@ -57,6 +57,8 @@ pub struct Link {
     pub cancelled: Option<DateTime<Utc>>,
     /// What becomes of the meeting of a link that is gone or cancelled is decided and done.
     pub closed: bool,
+    /// Its event shows, or may show, the link of a [`Former`] meeting.
+    pub former: bool,
 }
 
 /// Since when a link is gone.
@@ -94,6 +96,30 @@ pub struct Ending {
     pub begun: bool,
     /// Nothing is done about it before this time.
     pub due: DateTime<Utc>,
+}
+
+/// A meeting in whose place its key has another one, or is about to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// What is remembered of it: under the key, another meeting is, or will be.
+    pub record: MeetingRecord,
+    /// The calendar that asked for another one, and says what becomes of this one.
+    pub calendar: CalendarName,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// What became of it.
+    pub fate: FormerFate,
+}
+
+/// What became of a meeting that another one has replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormerFate {
+    /// Nothing yet; nothing is done about it before this time.
+    Open(DateTime<Utc>),
+    /// It may be deleted already; to be tried again at this time.
+    Begun(DateTime<Utc>),
+    /// It is deleted.
+    Ended,
 }
 
 /// A meeting, as it was last made or updated: one per (organizer, externalId).

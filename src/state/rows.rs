@@ -28,7 +28,7 @@ macro_rules! links {
     ($rest:literal) => {
         concat!(
             "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
-             attempts, written, ends, gone, gone_confirmed, cancelled, closed FROM links ",
+             attempts, written, ends, gone, gone_confirmed, cancelled, closed, former FROM links ",
             $rest
         )
     };
@@ -64,6 +64,7 @@ pub(super) fn read_link(row: &Row<'_>) -> rusqlite::Result<Link> {
         },
         cancelled: time_or_none(row, 13)?,
         closed: row.get(14)?,
+        former: row.get(15)?,
     })
 }
 
@@ -78,9 +79,7 @@ pub(super) fn phase_number(phase: Phase) -> u8 {
 }
 
 pub(super) fn read_meeting(row: &Row<'_>) -> rusqlite::Result<MeetingRecord> {
-    // The parser's own error may quote what it read, a join URL for example.
-    let meeting: Meeting = serde_json::from_str(row.get_ref(3)?.as_str()?)
-        .map_err(|_| unreadable(3, "not a meeting as this version writes it"))?;
+    let meeting = read_meeting_text(row, 3)?;
     Ok(MeetingRecord {
         organizer: organizer(row, 0)?,
         external_id: ExternalId::stored(row.get::<_, String>(1)?),
@@ -90,6 +89,13 @@ pub(super) fn read_meeting(row: &Row<'_>) -> rusqlite::Result<MeetingRecord> {
         settings: Applied::stored(row.get::<_, String>(5)?),
         created: time(row, 6)?,
     })
+}
+
+/// What the service said of a meeting.
+pub(super) fn read_meeting_text(row: &Row<'_>, column: usize) -> rusqlite::Result<Meeting> {
+    // The parser's own error may quote what it read, a join URL for example.
+    serde_json::from_str(row.get_ref(column)?.as_str()?)
+        .map_err(|_| unreadable(column, "not a meeting as this version writes it"))
 }
 
 pub(super) fn read_calendar(row: &Row<'_>) -> rusqlite::Result<(String, CalendarRecord)> {

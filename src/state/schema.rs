@@ -126,10 +126,35 @@ pub(super) const STEPS: &[&str] = &[
         PRIMARY KEY (organizer, external_id)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE links ADD COLUMN former INTEGER NOT NULL DEFAULT 0;
+
+    -- Meetings that others have replaced under their keys, or are about to. fate: 0 (open), 1 (its end
+    -- has begun), 2 (ended).
+    CREATE TABLE formers (
+        organizer TEXT NOT NULL,
+        external_id TEXT NOT NULL,
+        url_sha256 BLOB NOT NULL,
+        uid TEXT NOT NULL,
+        meeting TEXT NOT NULL,
+        schedule TEXT NOT NULL,
+        settings TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        calendar TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        fate INTEGER NOT NULL,
+        due INTEGER NOT NULL,
+        PRIMARY KEY (organizer, external_id, url_sha256)
+    ) STRICT;
+
+    CREATE INDEX formers_by_url ON formers (url_sha256);
+
+    CREATE INDEX formers_by_calendar ON formers (calendar, due) WHERE fate < 2;
+",
 ];
 
 /// Every table of the newest version.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "calendars",
     "resources",
     "links",
@@ -139,6 +164,7 @@ const TABLES: [&str; 9] = [
     "notes",
     "endings",
     "absences",
+    "formers",
 ];
 
 /// The schema version that this program writes.

@@ -58,6 +58,7 @@ fn every_record_comes_back_as_it_was_put() {
             }),
             cancelled: Some(at(10)),
             closed: true,
+            former: false,
         };
         state.put_links(std::slice::from_ref(&link)).unwrap();
         assert_eq!(state.links(&calendar, &link.resource).unwrap(), [link]);
@@ -1097,8 +1098,94 @@ fn a_file_of_version_1_is_brought_up_to_date_and_keeps_what_it_knows() {
     assert_eq!(meeting.settings.as_str(), "", "nothing was set of it");
     assert_eq!((links[0].ends, links[0].gone), (None, None));
     assert_eq!(record.rules, "", "every event is decided again");
+    assert!(!links[0].former);
+    let by_form = state.links_by_form(&team()).unwrap();
+    assert_eq!(by_form, [(meeting.meeting, 1)]);
+    let formers = state.formers(&links[0].organizer, &links[0].external_id);
+    assert_eq!(formers.unwrap(), []);
     drop(state);
     assert_eq!(home.open().links(&team(), &id).unwrap(), links);
+}
+
+#[test]
+fn a_meeting_that_is_replaced_is_known_by_its_link_and_what_shows_it_is_due() {
+    let home = Home::new();
+    let state = home.open();
+    let old = record_at("https://x/old");
+    let link = Link {
+        uid: old.uid.clone(),
+        organizer: old.organizer.clone(),
+        external_id: old.external_id.clone(),
+        attempts: 2,
+        ..link("one.ics", "u", Phase::Seen)
+    };
+    state.put_meeting(&old).unwrap();
+    state.put_links(std::slice::from_ref(&link)).unwrap();
+    let id = link.resource.as_str();
+    let settled = ResourceRecord {
+        due: None,
+        ..resource(id, "1")
+    };
+    state.put_resource(&link.calendar, &settled).unwrap();
+    let former = |record: &MeetingRecord| Former {
+        record: record.clone(),
+        calendar: link.calendar.clone(),
+        since: at(1),
+        fate: FormerFate::Open(at(5)),
+    };
+    let due = |now| state.due(&link.calendar, now).unwrap().len();
+
+    // Begun: its key still has the old one, and whoever looks again finds both.
+    state.begin_replacing(&former(&old), at(2)).unwrap();
+    assert_eq!((due(at(1)), due(at(2))), (0, 1));
+    let known = || {
+        state
+            .meeting(&old.organizer, &old.external_id)
+            .unwrap()
+            .unwrap()
+    };
+    let formers = || state.formers(&old.organizer, &old.external_id).unwrap();
+    assert_eq!((known(), formers()), (old.clone(), vec![former(&old)]));
+
+    let new = record_at("https://x/new");
+    state.replace_meeting(&former(&old), &new, at(3)).unwrap();
+    assert_eq!((known(), formers()), (new.clone(), vec![former(&old)]));
+    let url = &old.meeting.join_url;
+    assert_eq!(state.meeting_with_url(url).unwrap(), None);
+    assert_eq!(state.former_with_url(url).unwrap(), Some(former(&old)));
+    let links = state.links(&link.calendar, &link.resource).unwrap();
+    assert_eq!((links[0].former, links[0].attempts), (true, 0));
+
+    // Due at its time, and not when it has ended.
+    let open = |now| state.due_formers(&link.calendar, now).unwrap().len();
+    assert_eq!((open(at(4)), open(at(5))), (0, 1));
+    let ended = Former {
+        fate: FormerFate::Ended,
+        ..former(&old)
+    };
+    state.put_former(&ended).unwrap();
+    assert_eq!((open(at(9)), formers()), (0, vec![ended]));
+
+    // Back: the old one is the key's again, and no former one any more.
+    state.replace_meeting(&former(&new), &old, at(6)).unwrap();
+    assert_eq!((known(), formers()), (old.clone(), vec![former(&new)]));
+    state.forget_former(&new).unwrap();
+    assert_eq!(formers(), []);
+}
+
+fn record_at(url: &str) -> MeetingRecord {
+    MeetingRecord {
+        organizer: organizer(1),
+        external_id: ExternalId::stored("key"),
+        uid: Uid::new("u").unwrap(),
+        meeting: Meeting {
+            join_url: JoinUrl::new(url),
+            ..full_meeting("m")
+        },
+        schedule: String::new(),
+        settings: Applied::default(),
+        created: at(1),
+    }
 }
 
 #[test]
@@ -1451,6 +1538,7 @@ fn link(resource: &str, uid: &str, phase: Phase) -> Link {
         gone: None,
         cancelled: None,
         closed: false,
+        former: false,
     }
 }
 

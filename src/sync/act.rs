@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 
 use super::brakes::Allowed;
+use super::exchange::SOON;
 use super::halt::{Halt, RETRY_FAULT, RETRY_REQUEST};
 use super::job::Job;
 use super::obtain::Failure;
@@ -103,7 +104,7 @@ impl Bridge {
             tally(&mut record.outcome, "not-understood");
         }
 
-        let began = self.clock.elapsed();
+        let (began, now) = (self.clock.elapsed(), self.clock.now());
         let (mut ready, mut acted, mut postponed) = (Vec::new(), 0, false);
         let mut work = Vec::new();
         for planned in events {
@@ -120,7 +121,10 @@ impl Bridge {
                 let (uid, what) = (&planned.event.uid, Decision::Leave(why.clone()));
                 self.log_left(&calendar.name, &resource.id, uid, &what);
                 tally(&mut record.outcome, why.name());
-                record.due = sooner(record.due, due);
+                // Only a rewrite makes it wait: without one, the meeting that it has goes on.
+                let moves = matches!(decided.what, Decision::Move { .. });
+                let soon = due.filter(|_| moves).and(now.checked_add_signed(SOON));
+                record.due = sooner(record.due, sooner(due, soon));
             } else if let (Some(out), Some(meeting)) = (planned.out(), &planned.meeting) {
                 // No meeting is asked for, so nothing but the write is waited for.
                 let join_url = &meeting.meeting.join_url;
@@ -300,8 +304,16 @@ impl Bridge {
             Got::None(name, due) => return Ok(Acted::Done(name, due)),
         };
         let finds_dial_in = finds_dial_in(calendar, &planned, &meeting);
+        let former = planned.shown_former();
+        let former = former.map(|former| former.meeting.join_url.clone());
         let complete = |replaces: Option<JoinUrl>| Change::Complete {
-            replaces: replaces.or_else(|| replaced(&planned, &meeting)),
+            replaces: replaces
+                .or_else(|| {
+                    former
+                        .clone()
+                        .filter(|url| *url != meeting.meeting.join_url)
+                })
+                .or_else(|| replaced(&planned, &meeting)),
         };
         let change = match &planned.decided.what {
             Decision::Link { replaces, .. } | Decision::Write { replaces } => {

@@ -59,6 +59,8 @@ fn ready(bytes: &[u8]) -> Vec<Ready> {
             event,
             decided: Decided::default(),
             link: None,
+            former: None,
+            moving: false,
             generation: 0,
             meeting: Some(meeting.clone()),
             adopted: false,
@@ -91,6 +93,7 @@ fn edited(bytes: &[u8], ready: &[Ready]) -> Edited {
         gone: None,
         cancelled: None,
         closed: false,
+        former: false,
     };
     let document = Document::parse(bytes);
     edit_bytes(

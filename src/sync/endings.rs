@@ -12,10 +12,10 @@ use crate::model::{ExternalId, OrganizerId, Uid};
 use crate::state::{Ending, Link, MeetingRecord, StateError};
 
 /// How long an event may be gone or cancelled and find its meeting again.
-const GRACE: chrono::Duration = chrono::Duration::hours(24);
+pub(super) const GRACE: chrono::Duration = chrono::Duration::hours(24);
 
 /// How long a meeting is left alone that cannot be ended yet.
-const LATER: chrono::Duration = chrono::Duration::hours(1);
+pub(super) const LATER: chrono::Duration = chrono::Duration::hours(1);
 
 /// How many meetings are ended at once.
 const AT_MOST: usize = 200;
@@ -36,11 +36,12 @@ impl Bridge {
     /// # Errors
     /// [`StateError`].
     pub fn has_endings(&self, calendar: &Watched) -> Result<bool, StateError> {
-        Ok(!self.endings(calendar)?.is_empty())
+        Ok(!self.endings(calendar)?.is_empty() || !self.former_endings(calendar)?.is_empty())
     }
 
     /// Deletes the meetings whose events have been gone or cancelled for a day, where the calendar
-    /// says so; returns how many. Nothing is deleted while the calendar is frozen, while the event is
+    /// says so, and those that others have replaced and that no event has shown for a day; returns how
+    /// many. Nothing is deleted while the calendar is frozen, while the event is
     /// linked in any calendar, or before every watched calendar has been read as a whole since the event
     /// was last seen: it may have moved there.
     ///
@@ -54,7 +55,13 @@ impl Bridge {
             match self.end_meeting(calendar, link).await? {
                 End::Deleted => deleted += 1,
                 End::Stays => {}
-                End::Stop => break,
+                End::Stop => return Ok(deleted),
+            }
+        }
+        for former in self.former_endings(calendar)?.into_iter().take(AT_MOST) {
+            match self.end_former(calendar, former).await? {
+                Some(done) => deleted += usize::from(done),
+                None => break,
             }
         }
         Ok(deleted)
@@ -176,7 +183,7 @@ impl Bridge {
         unread.is_some()
     }
 
-    async fn delete(&self, record: &MeetingRecord) -> Result<(), MeetingError> {
+    pub(super) async fn delete(&self, record: &MeetingRecord) -> Result<(), MeetingError> {
         let (meeting, organizer, key) = (&record.meeting, &record.organizer, &record.external_id);
         self.meetings.delete(meeting, organizer, key).await?;
         self.troubles.meeting_made(organizer);
@@ -231,6 +238,6 @@ fn since(calendar: &Watched, link: &Link) -> Option<DateTime<Utc>> {
     super::sooner(gone.map(|gone| gone.since), cancelled).filter(|_| is_sure)
 }
 
-fn has_passed(since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+pub(super) fn has_passed(since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     now.signed_duration_since(since) >= GRACE
 }

@@ -38,6 +38,7 @@ impl Job {
     pub(super) fn new(calendar: &Watched, understood: Understood, room: &mut Room) -> Self {
         let makes = |p: &&Planned| match (&p.decided.what, &p.meeting, &p.link) {
             (Decision::Link { .. }, None, _) => true,
+            (Decision::Move { .. }, ..) => !p.moving,
             // Given up with its organizer: the event gets another one's.
             (what, Some(known), Some(link)) => {
                 what.asks()
@@ -50,7 +51,10 @@ impl Job {
             let Next::At(span) = p.event.next else {
                 return None;
             };
-            let organizer = calendar.organizer_of(&p.event).clone();
+            let organizer = match (&p.decided.what, &p.link) {
+                (Decision::Move { .. }, Some(link)) => link.organizer.clone(),
+                _ => calendar.organizer_of(&p.event).clone(),
+            };
             Some((span.start, p.event.uid.clone(), organizer))
         });
         let (id, wants) = (understood.resource.id.clone(), wants.collect());

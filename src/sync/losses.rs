@@ -104,12 +104,13 @@ impl Found {
     }
 }
 
-/// What a read of an event tells of its link beside what is done about it. `out`: it is to go all the
-/// same.
+/// What a read of an event tells of its link beside what is done about it. `former`: it is to a
+/// former meeting. `out`: it is to go all the same.
 pub(super) fn as_read(
     event: &Event,
     link: &Link,
     shown: bool,
+    former: bool,
     out: bool,
     now: DateTime<Utc>,
 ) -> Link {
@@ -122,6 +123,7 @@ pub(super) fn as_read(
         gone,
         cancelled,
         closed: link.closed && (gone.is_some() || cancelled.is_some()),
+        former,
         ..link.clone()
     }
 }

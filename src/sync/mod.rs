@@ -9,6 +9,7 @@ mod act;
 mod brakes;
 mod edit;
 mod endings;
+mod exchange;
 mod halt;
 mod job;
 mod keeps;
@@ -151,6 +152,13 @@ pub enum PassError {
 }
 
 impl Bridge {
+    /// Whether events are decided by `other` as they are by this one.
+    pub fn decides_like(&self, other: &Self) -> bool {
+        self.tenant == other.tenant
+            && self.first_pass_limit == other.first_pass_limit
+            && self.meetings_per_month == other.meetings_per_month
+    }
+
     /// Makes one pass over `calendar`.
     ///
     /// # Errors
@@ -319,13 +327,14 @@ impl Watched {
     /// decided again.
     fn fingerprint(&self, meetings_per_month: u32) -> String {
         let all = format!(
-            "{} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {} {}",
+            "{} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {} {}",
             env!("CARGO_PKG_VERSION"),
             self.rules,
             self.organizer,
             self.organizers,
             self.language,
             self.style,
+            self.form,
             self.zone,
             self.location,
             self.show,
@@ -351,6 +360,15 @@ impl Report {
         for (name, n) in part.outcome {
             *self.outcome.entry(name).or_default() += n;
         }
+    }
+
+    /// Whether there was nothing to read and nothing to do.
+    pub fn is_quiet(&self) -> bool {
+        let quiet = Self {
+            unchanged: self.unchanged,
+            ..Self::default()
+        };
+        *self == quiet
     }
 
     fn count(&mut self, name: &str) {

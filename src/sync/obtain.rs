@@ -34,6 +34,15 @@ impl Bridge {
         match planned.decided.what.clone() {
             Decision::Link { .. } | Decision::Write { .. } => match &planned.meeting {
                 Some(known) if current(known, planned) => Ok(Got::Meeting(Box::new(known.clone()))),
+                // Made anew, it might be another one.
+                Some(known)
+                    if known.meeting.id.is_none() || !calendar.form.is_of(&known.meeting) =>
+                {
+                    match planned.event.next {
+                        Next::At(span) => self.update(calendar, planned, span, report).await,
+                        _ => Ok(Got::None("past", None)),
+                    }
+                }
                 _ => self.anew(calendar, planned, report).await,
             },
             Decision::Update { span } => self.update(calendar, planned, span, report).await,
@@ -50,11 +59,17 @@ impl Bridge {
                 match got {
                     Got::Meeting(known) if !is_read(&known, &calendar.language) => {
                         let read = self.read(calendar, planned, span, *known).await?;
-                        Ok(Got::Meeting(Box::new(read)))
+                        if calendar.form.is_of(&read.meeting) {
+                            return Ok(Got::Meeting(Box::new(read)));
+                        }
+                        // That is known only now: the brakes have not counted it.
+                        report.again.insert(planned.resource.clone());
+                        Ok(Got::None("move", Some(now)))
                     }
                     got => Ok(got),
                 }
             }
+            Decision::Move { span } => self.exchange(calendar, planned, span, report).await,
             left @ (Decision::Leave(_) | Decision::Adopt { .. } | Decision::TakeOut(_)) => {
                 Ok(Got::None(left.name(), None))
             }
@@ -94,7 +109,9 @@ impl Bridge {
         }
         self.works(&wanted.organizer)?;
         let mut record = self.record_of(planned, &wanted, meeting);
-        if let Some(known) = &planned.meeting {
+        let known = planned.meeting.as_ref();
+        if let Some(known) = known.filter(|known| known.meeting.join_url == record.meeting.join_url)
+        {
             record.created = known.created;
         }
         if planned.link.is_none() {
@@ -102,7 +119,8 @@ impl Bridge {
             let link = intent(calendar, planned, &record, self.clock.now());
             self.state.put_links(&[link])?;
         }
-        self.state.put_meeting(&record)?;
+        let exchanged = matches!(planned.decided.what, Decision::Move { .. });
+        self.put_made(calendar, known, &record, exchanged)?;
         if created {
             report.created += 1;
             self.count_creation(calendar, &wanted.organizer)?;
@@ -158,7 +176,11 @@ impl Bridge {
             return Ok(Got::None("in-step", None));
         };
         let wanted = self.wanted(calendar, planned, span);
-        let behind = is_behind(&planned.event, known, &calendar.style, self.clock.now());
+        let links = matches!(
+            planned.decided.what,
+            Decision::Link { .. } | Decision::Write { .. }
+        );
+        let behind = links || is_behind(&planned.event, known, &calendar.style, self.clock.now());
         let updated = match behind {
             true => self.meetings.update(&known.meeting, &wanted).await,
             false => Ok(known.meeting.clone()),
@@ -194,11 +216,20 @@ impl Bridge {
                 log::event!(MEETING_UPDATED, calendar = %calendar.name, uid = %planned.event.uid);
                 match planned.decided.what {
                     Decision::Rewrite { .. } => Ok(Got::Meeting(Box::new(record))),
+                    _ if links => Ok(Got::Meeting(Box::new(record))),
                     _ if finds_dial_in => Ok(Got::Meeting(Box::new(record))),
                     _ => Ok(Got::None("in-step", roll_at(&planned.event, span))),
                 }
             }
-            Err(MeetingError::Gone) => self.get(calendar, planned, span, true, report).await,
+            Err(MeetingError::Gone) => {
+                // The one that is made anew is another one for sure: this one has to be dead.
+                if !calendar.form.is_of(&known.meeting)
+                    && let Some(again) = self.miss(&wanted.organizer, &wanted.external_id)?
+                {
+                    return Ok(Got::None("meeting-dead", Some(again)));
+                }
+                self.get(calendar, planned, span, true, report).await
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -40,6 +40,8 @@ pub struct Row {
     pub decision: Decision,
     /// Somebody but the organizer and the account is invited.
     pub has_guests: bool,
+    /// Its meeting was made otherwise than the calendar says: `sync --rewrite` would replace it.
+    pub other_form: bool,
 }
 
 impl Row {
@@ -55,6 +57,7 @@ impl Row {
             },
             decision: planned.decided.what.clone(),
             has_guests: has_guests(&planned.event, &calendar.rules),
+            other_form: planned.is_of_other_form(calendar),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::exchange::carried;
 use super::take_out::Traces;
 use super::understand::Planned;
 use super::{Bridge, Watched};
@@ -9,7 +10,7 @@ use crate::ical::event::{Event, Provider};
 use crate::ical::{read, write};
 use crate::model::{ExternalId, JoinUrl, ResourceId};
 use crate::plan::{Decided, Standing, marked_generation};
-use crate::state::{Link, MeetingRecord, Phase, StateError};
+use crate::state::{Former, Link, MeetingRecord, Phase, StateError};
 
 /// How many conference links of an event are looked up among the known meetings.
 const LOOKED_UP: usize = 8;
@@ -27,7 +28,7 @@ impl Bridge {
         let meeting = match &link {
             Some(link) => self.meeting_of(calendar, &event, link)?,
             None => match self.meeting_in(&event, None, |known| known.uid == event.uid)? {
-                Some(carried) => Some(carried),
+                Some((_, carried)) => Some(carried),
                 None => {
                     let generation = marked_generation(&event).unwrap_or(0);
                     let external_id = ExternalId::of(&event.uid, generation);
@@ -36,8 +37,20 @@ impl Bridge {
                 }
             },
         };
+        let (mut former, mut moving) = (None, false);
+        if let Some(known) = &meeting {
+            let formers = self.state.formers(&known.organizer, &known.external_id)?;
+            let own = &known.meeting.join_url;
+            let is_own = |former: &Former| former.record.meeting.join_url == *own;
+            moving = formers
+                .iter()
+                .any(|former| is_own(former) && former.calendar == calendar.name);
+            former = carried(&event, formers, own).map(Box::new);
+        }
         let link = match (link, &meeting) {
-            (None, Some(known)) => self.followed(calendar, resource, &event, known)?,
+            (None, Some(known)) if former.is_none() => {
+                self.followed(calendar, resource, &event, known)?
+            }
             (link, _) => link,
         };
         let marked = || marked_generation(&event).unwrap_or(0);
@@ -48,6 +61,8 @@ impl Bridge {
             decided: Decided::default(),
             link,
             meeting,
+            former,
+            moving,
             adopted: false,
             unchanged_since,
             uid: Standing::Proven,
@@ -73,8 +88,8 @@ impl Bridge {
         if links.iter().any(|link| link.gone_since().is_none()) {
             return Ok(None);
         }
-        links.retain(|link| matches!(link.phase, Phase::Seen | Phase::OptedOut));
         let last = links.into_iter().max_by_key(Link::gone_since);
+        let last = last.filter(|link| matches!(link.phase, Phase::Seen | Phase::OptedOut));
         Ok(last.map(|link| Link {
             calendar: calendar.name.clone(),
             resource: resource.clone(),
@@ -82,13 +97,14 @@ impl Bridge {
         }))
     }
 
-    /// The first of the meetings whose join URLs are in the event, `own` apart, that `wanted` accepts.
+    /// The first of the meetings whose join URLs are in the event, `own` apart, that `wanted` accepts, and
+    /// that URL: it is the meeting's own, or that of one which the meeting has replaced.
     pub(super) fn meeting_in(
         &self,
         event: &Event,
         own: Option<&JoinUrl>,
         wanted: impl Fn(&MeetingRecord) -> bool,
-    ) -> Result<Option<MeetingRecord>, StateError> {
+    ) -> Result<Option<(JoinUrl, MeetingRecord)>, StateError> {
         let links = event.components.iter().flat_map(|c| &c.links);
         let is_own = |url: &str| own.is_some_and(|own| own.expose() == url);
         for link in links
@@ -96,9 +112,14 @@ impl Bridge {
             .take(LOOKED_UP)
         {
             let url = JoinUrl::new(link.url.clone());
-            let known = self.state.meeting_with_url(&url)?;
+            let mut known = self.state.meeting_with_url(&url)?;
+            if known.is_none()
+                && let Some(Former { record, .. }) = self.state.former_with_url(&url)?
+            {
+                known = self.state.meeting(&record.organizer, &record.external_id)?;
+            }
             if let Some(known) = known.filter(&wanted) {
-                return Ok(Some(known));
+                return Ok(Some((url, known)));
             }
         }
         Ok(None)

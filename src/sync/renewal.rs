@@ -71,7 +71,7 @@ impl Bridge {
     }
 
     /// Notes that the service gives a meeting that it does not find; when to ask again, if it has to be.
-    fn miss(
+    pub(super) fn miss(
         &self,
         organizer: &OrganizerId,
         key: &ExternalId,

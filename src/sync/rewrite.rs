@@ -25,6 +25,11 @@ pub(super) struct Rewriting<'d> {
 }
 
 impl<'d> Rewriting<'d> {
+    /// When it was asked for.
+    pub(super) fn asked(&self) -> DateTime<Utc> {
+        self.asked
+    }
+
     /// A resource that cannot be read has no links.
     pub(super) fn of(asked: Option<DateTime<Utc>>, bytes: &'d [u8]) -> Option<Self> {
         let asked = asked?;

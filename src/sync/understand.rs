@@ -19,7 +19,7 @@ use crate::model::{CalendarName, Generation, JoinUrl, ResourceId, Uid};
 use crate::plan::{
     Ask, Decided, Decision, Standing, Style, Why, assumed_span, decide, key_of, stamp, wants_out,
 };
-use crate::state::{Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
+use crate::state::{Former, Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
 /// How many faults of a resource are logged one by one: a hostile file has thousands.
 const LOGGED_FAULTS: usize = 10;
@@ -51,6 +51,10 @@ pub struct Planned {
     pub link: Option<Link>,
     /// Its meeting, remembered or found in it.
     pub meeting: Option<MeetingRecord>,
+    /// A former meeting of its key, whose link it carries.
+    pub former: Option<Box<Former>>,
+    /// Its meeting is about to be replaced by another one, at this calendar's wish.
+    pub moving: bool,
     /// The generation of its meeting's key.
     pub generation: Generation,
     /// Link and meeting were found in the event and are not remembered yet.
@@ -205,7 +209,7 @@ impl Bridge {
         let (event, own) = (&planned.event, planned.meeting.as_ref());
         let own = own.map(|m| &m.meeting.join_url);
         let another = self.meeting_in(event, own, |known| known.uid != event.uid)?;
-        let foreign_meeting = another.map(|known| known.meeting.join_url);
+        let foreign_meeting = another.map(|(url, _)| url);
         planned.decided = {
             let ask = self.ask(context, planned, foreign_meeting.as_ref());
             decide(&ask)
@@ -215,12 +219,22 @@ impl Bridge {
             join_url,
         } = planned.decided.what.clone()
         {
+            let own = planned.meeting.as_ref().map(|m| &m.meeting.join_url);
+            if own.is_some_and(|own| *own != join_url) {
+                // Its key has another meeting in another resource; nothing tells which is the former one.
+                planned.decided = Decided::default();
+                return Ok(());
+            }
             let ask = self.ask(context, planned, None);
             let mut key = key_of(&ask, generation);
             if let Some(known) = &planned.meeting {
                 key.organizer = known.organizer.clone();
                 key.external_id = known.external_id.clone();
             }
+            // Tells what stood beside the link already; without the link, nothing is known from before it.
+            let shown = write::shows(&planned.event, &join_url);
+            let before = planned.event.content.clone();
+            let before = Some(before).filter(|_| shown).unwrap_or_default();
             planned.link = Some(Link {
                 calendar: calendar.name.clone(),
                 resource: resource.clone(),
@@ -229,13 +243,14 @@ impl Bridge {
                 external_id: key.external_id.clone(),
                 generation,
                 phase: Phase::Seen,
-                before: String::new(),
+                before,
                 attempts: 0,
                 written: stamp(&planned.event).unwrap_or(now),
                 ends: losses::ends(&planned.event, None, now),
                 gone: None,
                 cancelled: planned.event.cancelled.then_some(now),
                 closed: false,
+                former: false,
             });
             if planned.meeting.is_none() {
                 let found = found_meeting(&planned.event, join_url, &key, &calendar.style, now);
@@ -246,7 +261,13 @@ impl Bridge {
             }
             planned.adopted = true;
             planned.generation = generation;
-            planned.decided = decide(&self.ask(context, planned, None));
+            planned.decided = decide(&self.ask(context, planned, foreign_meeting.as_ref()));
+        }
+        if planned.out().is_some()
+            && let Some(former) = planned.shown_former()
+        {
+            // What goes is what is there.
+            planned.meeting = Some(former.clone());
         }
         Ok(())
     }
@@ -258,6 +279,7 @@ impl Bridge {
         foreign_meeting: Option<&'a JoinUrl>,
     ) -> Ask<'a> {
         let calendar = context.calendar;
+        let former = planned.former.as_ref();
         let is_outdated = |rewriting| self.is_outdated(calendar, planned, rewriting);
         let ask = Ask {
             now: context.now,
@@ -271,6 +293,8 @@ impl Bridge {
             link: planned.link.as_ref(),
             meeting: planned.meeting.as_ref(),
             foreign_meeting,
+            former: former.map(|former| &former.record.meeting.join_url),
+            moves: self.moves(calendar, planned, context.rewriting),
             outdated: context.rewriting.is_some_and(is_outdated),
             traces: false,
             unchanged_since: planned.unchanged_since,
@@ -279,7 +303,7 @@ impl Bridge {
         };
         // Looked for only when it matters: that costs another reading of the resource.
         let traces = wants_out(&ask)
-            .zip(ask.meeting)
+            .zip(planned.shown_former().or(ask.meeting))
             .is_some_and(|(out, known)| {
                 let join_url = &known.meeting.join_url;
                 context.traces.any(ask.event, join_url, out, context.now)
@@ -307,9 +331,16 @@ impl Bridge {
                 log::event!(LINK_ADOPTED, calendar = %calendar.name, uid = %planned.event.uid);
                 continue;
             }
+            if planned.moving && calendar.form.is_of(&meeting.meeting) {
+                self.calls_off(meeting)?;
+            }
             let shown = has_link(calendar, planned, meeting);
             let out = stays_out(planned, link);
-            let read = losses::as_read(&planned.event, link, shown, out, now);
+            let former = match calendar.port.is_derived() {
+                true => link.former,
+                false => planned.shown_former().is_some(),
+            };
+            let read = losses::as_read(&planned.event, link, shown, former, out, now);
             if read != *link {
                 links.push(read);
             }
@@ -399,7 +430,8 @@ pub(super) fn has_link(calendar: &Watched, planned: &Planned, meeting: &MeetingR
             planned.decided.what,
             Decision::Leave(Why::OptedOut | Why::ForeignLink(_))
         );
-    kept || write::shows(&planned.event, &meeting.meeting.join_url)
+    kept || planned.shown_former().is_some()
+        || write::shows(&planned.event, &meeting.meeting.join_url)
 }
 
 /// Whether the UIDs in a resource count as ones that stay: an earlier reading has shown them.

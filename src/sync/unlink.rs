@@ -448,5 +448,6 @@ fn new_link(
         gone: None,
         cancelled: None,
         closed: false,
+        former: false,
     }
 }

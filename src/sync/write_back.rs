@@ -272,7 +272,13 @@ pub(super) fn intent(
 ) -> Link {
     let (event, known) = (&planned.event, planned.link.as_ref());
     // What a read has shown stays seen while a part of it is restored.
-    let seen = write::shows(event, &meeting.meeting.join_url);
+    let exchanged = planned.meeting.as_ref().is_some_and(|known| {
+        known.external_id == meeting.external_id
+            && known.meeting.join_url != meeting.meeting.join_url
+    });
+    let former = exchanged || planned.former.is_some();
+    let was_seen = former && known.is_some_and(|link| link.phase == Phase::Seen);
+    let seen = was_seen || write::shows(event, &meeting.meeting.join_url);
     Link {
         calendar: calendar.name.clone(),
         resource: planned.resource.clone(),
@@ -283,13 +289,14 @@ pub(super) fn intent(
         phase: if seen { Phase::Seen } else { Phase::Intended },
         before: event.content.clone(),
         attempts: known
-            .filter(|link| is_same(event, link))
+            .filter(|link| is_same(event, link) && !exchanged)
             .map_or(0, |link| link.attempts),
         written: now,
         ends: ends(event, known, now),
         gone: None,
         cancelled: None,
         closed: false,
+        former,
     }
 }
 
@@ -301,6 +308,7 @@ fn landed(link: Link, causes: &HashMap<Uid, Cause>) -> Link {
     Link {
         phase: link.phase.max(Phase::Written),
         attempts: link.attempts + 1,
+        former: false,
         ..link
     }
 }

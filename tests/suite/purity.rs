@@ -195,6 +195,24 @@ fn the_simulator_shares_no_type_with_what_it_checks() {
     }
 }
 
+/// What a pass and its decisions carry is opaque: they never learn as what a meeting is made.
+#[test]
+fn no_decision_knows_as_what_a_meeting_is_made() {
+    let modules = modules();
+    for module in ["sync", "plan"] {
+        for (path, code) in &modules[module] {
+            for api in [
+                "CalendarEvent",
+                "Mirror",
+                "MeetingId::Event",
+                "meeting::graph",
+            ] {
+                assert!(!names(code, api), "{} names {api}", path.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn no_two_modules_need_each_other() {
     let modules = modules();

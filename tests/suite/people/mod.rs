@@ -3,7 +3,7 @@
 //! A story comes from one seed: a calendar ([`generate`]), how its store behaves ([`server`]), and what
 //! people do ([`user`]). It is played ([`run`]) against the bridge with everything outside in memory
 //! ([`world`]); after each act the calendar comes to rest, and [`model`] says what must stand there.
-//! Promises 1, 2, 6, 7, 12 and 13 are asked of each story, promise 8 of those in [`mass`].
+//! Promises 1, 2, 5, 6, 7, 12 and 13 are asked of each story, promise 8 of those in [`mass`].
 //!
 //! A story that fails is made smaller as far as it still fails, and printed with the command that plays
 //! it again:
@@ -91,6 +91,27 @@ fn a_link_that_was_taken_out_stays_out_where_its_event_is_moved() {
     plays(one(&[What::RemoveAll, What::Move]));
 }
 
+#[test]
+fn a_mention_of_another_event_outlives_the_state() {
+    plays(beside_another(one(&[What::Mention, What::LoseState])));
+}
+
+#[test]
+fn a_link_comes_back_though_another_event_is_mentioned_meanwhile() {
+    plays(beside_another(one(&[
+        What::Tag,
+        What::Mention,
+        What::Untag,
+    ])));
+}
+
+#[test]
+fn a_tag_that_took_a_link_out_keeps_none_out_when_it_goes_elsewhere() {
+    let mut story = one(&[What::Tag, What::Move, What::Move, What::Untag]);
+    story.acts[0].hasty = true;
+    plays(story);
+}
+
 /// A story of one event that says nothing of when it was changed.
 fn one(acts: &[What]) -> Story {
     let event = generate::Event {
@@ -113,6 +134,16 @@ fn one(acts: &[What]) -> Story {
         acts: acts.iter().map(act).collect(),
         ..Story::default()
     }
+}
+
+/// The same with another event in another resource, to which nothing is done.
+fn beside_another(mut story: Story) -> Story {
+    let other = generate::Event {
+        n: 2,
+        ..story.resources[0][0].clone()
+    };
+    story.resources.push(vec![other]);
+    story
 }
 
 /// The same, all of it between two passes.

@@ -46,6 +46,14 @@ pub(super) struct Known1 {
     pub(super) unmarked: bool,
     /// The versions that were taken for restored copies.
     restored: Vec<Vec<u8>>,
+    /// The state was lost since it was last judged.
+    forgotten: bool,
+    /// It shows its link without the mark, and the state that knew of it is lost: it counts as another's.
+    stranger: bool,
+    /// It was changed while the state was lost: its meeting is taken to be as the event is.
+    pub(super) missed: bool,
+    /// It is as it was when the state was lost, linked.
+    same: bool,
 }
 
 /// All that is known of the calendar.
@@ -56,6 +64,8 @@ pub(super) struct Model {
     past: BTreeMap<String, Known1>,
     /// The events that were to get a link at any time.
     pub(super) eligible: BTreeSet<String>,
+    /// A state was lost.
+    lost: bool,
 }
 
 impl Model {
@@ -69,8 +79,12 @@ impl Model {
             for uid in text.uids() {
                 let lines = text.event(&uid);
                 let here = self.events.get(&(name.clone(), uid.clone()));
-                if let Some(same) = here.filter(|here| here.lines == lines) {
-                    events.insert((name.clone(), uid), same.clone());
+                if let Some(same) = here.filter(|here| here.lines == lines && !here.forgotten) {
+                    let same = Known1 {
+                        same: false,
+                        ..same.clone()
+                    };
+                    events.insert((name.clone(), uid), same);
                     continue;
                 }
                 let elsewhere = || {
@@ -81,6 +95,7 @@ impl Model {
                         .or(self.past.get(&uid))
                 };
                 let moved = here.is_none();
+                let same = here.is_some_and(|here| here.lines == lines && here.forgotten);
                 let known_as = here.or_else(elsewhere);
                 let origin = self.origin(&uid, origins);
                 let mut event = Known1 {
@@ -101,8 +116,13 @@ impl Model {
                     restored: known_as
                         .map(|event| event.restored.clone())
                         .unwrap_or_default(),
+                    forgotten: known_as.is_some_and(|event| event.forgotten),
+                    stranger: known_as.is_some_and(|event| event.stranger),
+                    missed: known_as
+                        .is_some_and(|event| event.missed || (event.forgotten && !same)),
+                    same,
                 };
-                event.judge(&uid, &known, moved);
+                event.judge(&uid, &known, moved, self.lost);
                 if ended.contains(&uid) {
                     event.wish = Wish::Any;
                 }
@@ -115,6 +135,32 @@ impl Model {
         for ((_, uid), event) in std::mem::replace(&mut self.events, events) {
             self.past.insert(uid, event);
         }
+    }
+
+    /// The state is lost: what is known of an event is what stands in it.
+    pub(super) fn forget(&mut self) {
+        self.lost = true;
+        for event in self.events.values_mut().chain(self.past.values_mut()) {
+            event.forgotten = true;
+            (event.before, event.before_it_moved, event.wrote) = (None, None, None);
+            (event.attempts, event.restored) = (0, Vec::new());
+        }
+    }
+
+    /// The first of these keys that is of an event whose link was whole, and its event the same, when the
+    /// state was lost.
+    pub(super) fn whole_in_lost_state<'k>(
+        &self,
+        keys: &'k [String],
+        is_whole: impl Fn(&Known1, &str) -> bool,
+    ) -> Option<&'k String> {
+        let whole = |key: &str| {
+            let mut all = self.events.iter().filter(|((_, uid), _)| uid == key);
+            all.any(|(_, event)| {
+                event.same && event.wish == Wish::Linked && event.linked && is_whole(event, key)
+            })
+        };
+        keys.iter().find(|key| whole(key))
     }
 
     /// The event that this one was copied from, or from whose copy.
@@ -144,13 +190,16 @@ impl Model {
                     continue;
                 }
                 if let Some(event) = self.events.get_mut(&(write.name.clone(), uid)) {
-                    event.attempts = if event.looks_written(&old) {
+                    event.attempts = if event.looks_written(&old)
+                        || event.before_it_moved == Some(bytes(&old))
+                    {
                         event.attempts + 1
                     } else {
                         1
                     };
                     event.before = Some(bytes(&old));
                     event.wrote = Some(write.at);
+                    event.stranger = false;
                 }
             }
         }
@@ -162,7 +211,7 @@ impl Model {
             event.open = event.wish == Wish::Any && event.linked;
             // Taken out for a tag or another conference: it comes back when that goes.
             event.linked &= event.wish != Wish::Bare || event.out;
-            if shows(&event.lines, uid, &known) {
+            if shows(&event.lines, uid, &known) && !event.stranger {
                 event.linked = true;
                 event.open = false;
                 event.out = false;
@@ -173,8 +222,12 @@ impl Model {
 }
 
 impl Known1 {
-    fn judge(&mut self, uid: &str, known: &Known, moved: bool) {
+    fn judge(&mut self, uid: &str, known: &Known, moved: bool, lost: bool) {
         let features = Features::of(&self.lines, uid, known);
+        let met_again = std::mem::take(&mut self.forgotten);
+        if met_again {
+            self.meet_again(&features);
+        }
         let holds = |part: &Vec<Line>| {
             let mut all = properties(part).into_iter();
             all.any(|p| known.all().iter().any(|url| p.value.contains(url)))
@@ -182,8 +235,28 @@ impl Known1 {
         let mut holding = self.lines.iter().filter(|part| holds(part)).peekable();
         self.unmarked &= holding.peek().is_some();
         self.unmarked |= holding.any(|part| value(part, "X-MEETBRIDGE-MEETING").is_none());
+        // A link without a mark, of which the state that is lost knew whose it was.
+        if (self.stranger && features.shows) || (lost && features.copied > 0 && !features.link_mark)
+        {
+            self.wish = match self.same && features.copied == 0 && !moved {
+                true => Wish::Still,
+                false => Wish::Any,
+            };
+            return;
+        }
+        if std::mem::take(&mut self.stranger) {
+            self.wish = Wish::Any;
+            return;
+        }
         if features.shows {
             self.wish = features.shown();
+            if self.same && features.copied > 0 {
+                self.wish = Wish::Still;
+            }
+            // Whether another link was put in meanwhile, or known before, nobody knows.
+            if met_again && !self.same && features.foreign && !features.no_teams {
+                self.wish = Wish::Any;
+            }
             // What looks like a calendar that drops a part is not written again and again.
             if self.looks_written(&self.lines) && self.attempts >= 2 {
                 self.wish = Wish::Any;
@@ -227,6 +300,23 @@ impl Known1 {
 }
 
 impl Known1 {
+    /// What is known of it by what stands in it alone: its link by the mark, that it was taken out by the
+    /// mark that says so.
+    fn meet_again(&mut self, features: &Features) {
+        self.stranger = features.shows && !features.link_mark;
+        let was_out = std::mem::take(&mut self.out);
+        self.linked = features.shows && features.link_mark;
+        self.wrote = stamp(&self.lines);
+        self.open = false;
+        if features.shows {
+            return;
+        }
+        // What a person left of the link is less than an opt-out.
+        let left = was_out || features.link_mark || features.left;
+        self.open = left && !features.opt_out_mark;
+        self.linked = self.open;
+    }
+
     /// Whether this could be what the calendar made of the last write.
     fn looks_written(&self, lines: &[Vec<Line>]) -> bool {
         let stamped = stamp(lines).zip(self.wrote);
@@ -245,7 +335,9 @@ struct Features {
     kept_from: bool,
     no_teams: bool,
     opt_out_mark: bool,
-    any_mark: bool,
+    link_mark: bool,
+    /// Anything of its own link is left in it, in whatever form.
+    left: bool,
     selected: bool,
 }
 
@@ -290,7 +382,14 @@ impl Features {
             kept_from: !tagged && (is("TRANSP", &["TRANSPARENT"]) || is("CLASS", &["PRIVATE"])),
             no_teams: title.contains("#no-teams") || categories.iter().any(|c| c == "no-teams"),
             opt_out_mark: marks.contains(&"v1.opt-out"),
-            any_mark: !marks.is_empty(),
+            left: known.own(uid).is_some_and(|url| {
+                let name = url.split("%40").next().unwrap_or(url);
+                let name = name.rsplit('/').next().unwrap_or(name);
+                let name = name.rsplit("meeting_").next().unwrap_or(name);
+                let mut all = all.iter();
+                all.any(|p| p.value.contains(name) || p.head.contains(name))
+            }),
+            link_mark: marks.iter().any(|mark| *mark != "v1.opt-out"),
             selected: tagged || attendees,
         }
     }
@@ -321,7 +420,8 @@ impl Features {
             || self.no_teams
             || self.foreign
             || !self.selected;
-        match (refused, self.copied > 0 || self.any_mark) {
+        match (refused, self.copied > 0 || self.link_mark) {
+            (_, false) if self.opt_out_mark => Wish::Still,
             _ if self.opt_out_mark || self.copied > 1 => Wish::Any,
             (false, _) => Wish::Linked,
             (true, true) => Wish::Any,

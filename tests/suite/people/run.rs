@@ -13,13 +13,14 @@ use meetbridge::ical::{read, write};
 use meetbridge::model::{JoinUrl, ResourceId};
 use meetbridge::state::State;
 use meetbridge::sync::{Bridge, Watched};
+use tempfile::TempDir;
 
 use super::generate::{Place, Story, calendar};
 use super::model::{
     Known1, Model, Wish, bytes, difference, is_foreign, is_twin, purified, shows, without_empty,
 };
 use super::text::{Line, Text, block, properties, unescaped, value};
-use super::user::{Memory, act};
+use super::user::{Memory, What, act};
 use super::world::{Known, World, Write};
 
 /// How often a calendar may be passed over before it has to be at rest.
@@ -54,6 +55,8 @@ struct Play<'s> {
     seen: usize,
     /// How the events were decided when all of them were read again.
     decided: Mutex<String>,
+    /// Where the states are that took the place of lost ones.
+    homes: Vec<TempDir>,
 }
 
 impl<'s> Play<'s> {
@@ -70,6 +73,7 @@ impl<'s> Play<'s> {
             memory: Memory::default(),
             seen: 0,
             decided: Mutex::default(),
+            homes: Vec::new(),
         }
     }
 
@@ -90,6 +94,9 @@ impl<'s> Play<'s> {
             .map_err(|why| format!("at the beginning: {why}"))?;
         for (at, one) in self.story.acts.iter().enumerate() {
             self.world.clock.advance(TimeDelta::minutes(7));
+            if one.what == What::LoseState {
+                self.lose_state();
+            }
             act(one, &self.world, &mut self.memory, self.run);
             if one.hasty && at + 1 < self.story.acts.len() {
                 continue;
@@ -100,10 +107,19 @@ impl<'s> Play<'s> {
         Ok(())
     }
 
+    /// Promise 5: all that is remembered is gone.
+    fn lose_state(&mut self) {
+        let home = super::home();
+        self.bridge = self.world.bridge(&super::open(&home));
+        self.homes.push(home);
+        self.model.forget();
+    }
+
     /// Judges what people have done, passes until rest, and checks what came of it.
     async fn rest(&mut self) -> Result<(), String> {
         let (world, place) = (self.world.clone(), self.story.location);
         self.model.observe(&world, &self.memory.origins, place);
+        let asked = world.asked().len();
         let needless = self.needless();
         let calm = self.passes().await;
         let writes = world.writes(self.seen);
@@ -122,9 +138,11 @@ impl<'s> Play<'s> {
         }
         // A server that drops a part is found out by restoring it once; one whose versions prove nothing,
         // of an event that does not say when it was changed, by restoring it twice.
+        // What was learned is lost with the state, once more.
+        let lost = usize::from(!self.homes.is_empty());
         let most = match (self.world.server.remote, self.world.server.restless) {
-            (true, true) => 3,
-            (true, false) => 2,
+            (true, true) => 3 + lost,
+            (true, false) => 2 + lost,
             (false, _) => 1,
         };
         for name in world.names() {
@@ -135,6 +153,20 @@ impl<'s> Play<'s> {
             }
         }
         self.meetings()?;
+        // What it drops is found out by one link, of which nothing but the mark is known.
+        let server = &world.server;
+        let drops = server.drops_x || server.drops_conference || server.drops_altrep;
+        let asked = world.asked().split_off(asked);
+        let known = world.known();
+        let whole = |event: &Known1, uid: &str| {
+            let lacking = self.lacking(&event.lines, uid, &known, event.unmarked);
+            lacking.is_none()
+        };
+        if !drops && let Some(key) = self.model.whole_in_lost_state(&asked, whole) {
+            return Err(format!(
+                "promise 5: {key} is linked, and was asked for again"
+            ));
+        }
         self.events()?;
         self.model.rested(&world, &writes);
         self.reversible()
@@ -143,8 +175,10 @@ impl<'s> Play<'s> {
     /// The resources of which every event has what it should have.
     fn needless(&self) -> Vec<String> {
         let server = &self.world.server;
-        if server.restless && (server.drops_x || server.drops_conference) {
-            // Nothing proves that it drops a part: each change is worth another try.
+        let drops = server.drops_x || server.drops_conference || server.drops_altrep;
+        if drops && (server.restless || !self.homes.is_empty()) {
+            // Nothing proves that it drops a part, so that each change is worth another try; or what
+            // was learned of it is lost.
             return Vec::new();
         }
         let known = self.world.known();
@@ -362,7 +396,9 @@ impl<'s> Play<'s> {
                     if let Some(what) = self.lacking(&lines, uid, &known, event.unmarked) {
                         return failed(what);
                     }
-                    self.in_step(uid, &lines).or_else(failed)?;
+                    if !event.missed {
+                        self.in_step(uid, &lines).or_else(failed)?;
+                    }
                 }
                 Wish::Bare => {
                     if lines != event.pure && !ours(&lines, &known).is_empty() {

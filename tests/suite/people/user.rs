@@ -62,6 +62,8 @@ pub(super) enum What {
     Mention,
     /// A day and an hour pass.
     DayPasses,
+    /// The state is lost: the daemon begins anew.
+    LoseState,
 }
 
 impl What {
@@ -101,6 +103,7 @@ impl What {
             Self::Recreate,
             Self::Mention,
             Self::DayPasses,
+            Self::LoseState,
         ])
     }
 }
@@ -131,6 +134,7 @@ pub(super) fn act(act: &Act, world: &World, memory: &mut Memory, run: u64) {
     match act.what {
         What::DayPasses => return world.clock.advance(TimeDelta::hours(25)),
         What::Recreate => return recreate(world, memory),
+        What::LoseState => return,
         _ => {}
     }
     if events.is_empty() {

@@ -59,6 +59,8 @@ struct Inner {
     made: Vec<(String, String)>,
     ended: Vec<String>,
     calls: usize,
+    /// The keys for which meetings were asked, made or not.
+    asked: Vec<String>,
     hidden: BTreeSet<String>,
     breaks_off: bool,
 }
@@ -272,6 +274,11 @@ impl World {
         (made, inner.ended.clone())
     }
 
+    /// The keys for which meetings were asked, made or not, in order.
+    pub(super) fn asked(&self) -> Vec<String> {
+        self.inner.lock().unwrap().asked.clone()
+    }
+
     pub(super) fn meeting(&self, key: &str) -> Option<Meeting> {
         self.inner.lock().unwrap().meetings.get(key).cloned()
     }
@@ -446,6 +453,7 @@ impl Meetings for Service {
         let mut inner = self.0.inner.lock().unwrap();
         inner.calls += 1;
         let key = wanted.external_id.as_str().to_owned();
+        inner.asked.push(key.clone());
         let created = !inner.meetings.contains_key(&key);
         if created {
             let meeting = self.0.make(&key, inner.made.len());

@@ -31,13 +31,13 @@ impl Scene {
     }
 
     /// A while later, a pass, and what follows from it.
-    async fn after(&self, wait: Duration) -> usize {
+    pub(super) async fn after(&self, wait: Duration) -> usize {
         self.world.clock.advance(wait);
         self.pass().await;
         self.bridge.end_meetings(&self.calendar).await.unwrap()
     }
 
-    async fn a_day_later(&self) -> usize {
+    pub(super) async fn a_day_later(&self) -> usize {
         self.after(Duration::hours(24)).await
     }
 
@@ -58,7 +58,7 @@ impl Scene {
     }
 
     /// The event shows a meeting that is there.
-    fn assert_alive(&self, key: &str) {
+    pub(super) fn assert_alive(&self, key: &str) {
         let url = self.world.url(key);
         let text = self.text().replace("\r\n ", "");
         assert!(text.contains(&url), "{url} is not in {text}");

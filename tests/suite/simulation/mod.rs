@@ -8,6 +8,7 @@ mod people;
 mod rewrite;
 mod scenes;
 mod server;
+mod switch;
 mod user;
 mod world;
 

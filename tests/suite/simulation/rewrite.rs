@@ -29,7 +29,7 @@ const CHANGES: [(&str, Change, usize); 4] = [
 ];
 
 /// What the command does, which is run a minute later.
-async fn rewrite(world: &World, bridge: &Bridge, calendar: &Watched) -> Report {
+pub(super) async fn rewrite(world: &World, bridge: &Bridge, calendar: &Watched) -> Report {
     world.clock.advance(chrono::Duration::minutes(1));
     let asked = Some(world.clock.now());
     let mut report = Report::default();
@@ -48,11 +48,11 @@ async fn rewrite(world: &World, bridge: &Bridge, calendar: &Watched) -> Report {
 }
 
 impl Scene {
-    async fn rewrite(&self) -> Report {
+    pub(super) async fn rewrite(&self) -> Report {
         rewrite(&self.world, &self.bridge, &self.calendar).await
     }
 
-    async fn plan(&self) -> Vec<&'static str> {
+    pub(super) async fn plan(&self) -> Vec<&'static str> {
         let preview = self.bridge.preview_rewrite(&self.calendar).await.unwrap();
         preview.rows.iter().map(|row| row.decision.name()).collect()
     }

@@ -22,6 +22,9 @@ use super::user;
 
 const ORGANIZER: &str = "11111111-1111-1111-1111-111111111111";
 
+/// How the key begins of a meeting that is an event in Outlook.
+const EVENT: &str = "event/";
+
 /// What can happen at an await point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Happens {
@@ -477,7 +480,10 @@ impl World {
                 assert_eq!(shown.is_some(), wanted, "{label}: {name}: {uid}");
                 let Some(shown) = shown else { continue };
                 // Promise 1: its own meeting, the same everywhere.
-                let meeting = &inner.meetings[&uid];
+                let keys = [uid.clone(), format!("{EVENT}{uid}")];
+                let held = keys.iter().filter_map(|key| inner.meetings.get(key));
+                let meeting = held.min_by_key(|held| held.join_url.expose() != shown);
+                let meeting = meeting.unwrap();
                 assert_eq!(shown, meeting.join_url.expose(), "{label}: {name}: {uid}");
                 assert_eq!(of_uid.entry(uid).or_insert_with(|| shown.clone()), &shown);
                 let marks = event.matches("X-MEETBRIDGE-MEETING").count();
@@ -503,7 +509,7 @@ impl World {
         }
         for uid in inner.meetings.keys() {
             assert!(
-                user::KNOWN_UIDS.contains(&uid.as_str()),
+                user::KNOWN_UIDS.contains(&uid.trim_start_matches(EVENT)),
                 "{label}: a meeting for {uid}"
             );
         }
@@ -537,6 +543,15 @@ pub(super) fn watched(world: &Arc<World>) -> Watched {
         new_links_per_day: 500,
         form: Default::default(),
     }
+}
+
+/// Meetings as events in Outlook.
+pub(super) fn as_events() -> Form {
+    Form::CalendarEvent(Arc::new(Mirror {
+        origin: CalendarName::new("team"),
+        calendar: None,
+        show_as: ShowAs::Free,
+    }))
 }
 
 /// What is left of a calendar without the properties whose lines begin like one of `dropped`.
@@ -686,6 +701,10 @@ impl Meetings for Service {
             inner.calls += 1;
             let (keeps_times, gives_dead) = (inner.faults.keeps_times, inner.faults.gives_dead);
             let key = key(&wanted.organizer, &wanted.external_id);
+            let key = match wanted.form {
+                Form::OnlineMeeting => key,
+                Form::CalendarEvent(_) => format!("{EVENT}{key}"),
+            };
             if let (Some(dead), true) = (inner.dead.get(&key), gives_dead) {
                 Ensured {
                     meeting: dead.clone(),
@@ -769,11 +788,12 @@ impl Meetings for Service {
                 return Err(MeetingError::Transient("no answer".into()));
             }
             let key = key(organizer, external_id);
-            if inner
-                .meetings
-                .get(&key)
-                .is_some_and(|m| m.join_url == meeting.join_url)
-            {
+            let is_it = |key: &String| {
+                let held = inner.meetings.get(key);
+                held.is_some_and(|held| held.join_url == meeting.join_url)
+            };
+            let its = [key.clone(), format!("{EVENT}{key}")];
+            if let Some(key) = its.into_iter().find(is_it) {
                 let ended = inner.meetings.remove(&key).unwrap();
                 inner.dead.insert(key.clone(), ended);
                 inner.ended.push(key);
@@ -793,8 +813,14 @@ fn key(organizer: &OrganizerId, external_id: &ExternalId) -> String {
 }
 
 fn made(key: &str, join: &str, n: usize) -> Meeting {
+    let id = match key.strip_prefix(EVENT) {
+        Some(key) => MeetingId::Event {
+            event: format!("id-{key}"),
+        },
+        None => MeetingId::OnlineMeeting(format!("id-{key}")),
+    };
     Meeting {
-        id: Some(MeetingId::OnlineMeeting(format!("id-{key}"))),
+        id: Some(id),
         join_url: JoinUrl::new(format!("{join}{n}%40thread.v2/0")),
         span: None,
         subject: None,
