@@ -133,6 +133,8 @@ pub struct EventState {
     pub is_online_meeting: bool,
     /// The join URL that it shows at the moment.
     pub join_url: Option<String>,
+    /// The options that were set of its meeting.
+    pub options: Map<String, Value>,
     /// The requests that reached it.
     pub calls: EventCalls,
     /// Its other properties: `showAs`, `isReminderOn`, `sensitivity` and so on.

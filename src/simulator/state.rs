@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// What a request counts for.
+    /// What a request counts for, the widest first. Outlook counts for itself, each mailbox apart.
     pub(super) fn scopes(
         &self,
         settings: &Settings,
@@ -141,7 +141,10 @@ impl World {
         if target.endpoint().is_entra() {
             return vec![Scope::Entra];
         }
-        let mut scopes = vec![Scope::App];
+        let mut scopes = match target {
+            Target::Outlook(..) => Vec::new(),
+            _ => vec![Scope::App],
+        };
         let grant = || self.sessions.grant(bearer(authorization)?);
         let user = match (target.who(), target.who().and_then(|_| grant())) {
             (Some(Who::User(user)), _) => Some(user.to_ascii_lowercase()),

@@ -10,7 +10,7 @@ use super::manners::{Limits, Rate};
 pub(super) enum Scope {
     /// The token and device code endpoints.
     Entra,
-    /// Graph as a whole.
+    /// Graph but for Outlook.
     App,
     /// One organizer's meetings.
     Organizer(String),

@@ -34,67 +34,79 @@ use url::Url;
 
 #[tokio::test]
 async fn a_meeting_is_made_once_and_found_again() {
+    for api in Api::BOTH {
+        let world = World::new().await;
+        let (graph, wanted) = (api.graph(&world), api.form(wanted("a")));
+        let first = graph.ensure(&wanted).await.unwrap();
+        let again = graph.ensure(&wanted).await.unwrap();
+        assert!(first.created && !again.created, "{api:?}");
+        assert_eq!(first.meeting, again.meeting, "{api:?}");
+        assert_eq!(first.meeting.span, Some(wanted.span), "{api:?}");
+        assert_eq!(first.meeting.subject.as_deref(), Some("Planning"));
+        let dial_in = first.meeting.details.dial_in.unwrap();
+        assert!(dial_in.conference_id.is_some() && !dial_in.toll_numbers.is_empty());
+        assert_eq!(world.requests(Endpoint::Token), 1, "{api:?}");
+        assert_eq!(world.requests(api.patch()), 0, "{api:?}");
+        assert_eq!(api.made(&world, "a"), 1, "{api:?}");
+
+        let plain = Wanted {
+            organizer: organizer(ORGANIZER_WITHOUT_DIAL_IN),
+            ..wanted
+        };
+        let plain = graph.ensure(&plain).await.unwrap();
+        assert!(
+            plain.created,
+            "{api:?}: another organizer's meeting is another meeting"
+        );
+        assert_eq!(plain.meeting.details.dial_in, None, "{api:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_meeting_shows_the_url_that_the_service_holds() {
     let world = World::new().await;
     let graph = world.graph();
     let first = graph.ensure(&wanted("a")).await.unwrap();
-    let again = graph.ensure(&wanted("a")).await.unwrap();
-    assert!(first.created && !again.created);
-    assert_eq!(first.meeting, again.meeting);
-    assert_eq!(first.meeting.span, Some(wanted("a").span));
-    assert_eq!(first.meeting.subject.as_deref(), Some("Planning"));
-
+    graph.ensure(&wanted("a")).await.unwrap();
     let snapshot = world.simulator.snapshot();
     let held = snapshot.meeting("a").unwrap().current.as_ref().unwrap();
     assert_eq!(first.meeting.join_url.expose(), held.join_web_url);
-    let dial_in = first.meeting.details.dial_in.unwrap();
-    assert!(dial_in.conference_id.is_some() && !dial_in.toll_numbers.is_empty());
     assert_eq!(snapshot.requests(Endpoint::CreateOrGet), 2);
-    assert_eq!(snapshot.requests(Endpoint::Token), 1);
-    assert_eq!(snapshot.requests(Endpoint::Patch), 0);
-
-    let plain = Wanted {
-        organizer: organizer(ORGANIZER_WITHOUT_DIAL_IN),
-        ..wanted("a")
-    };
-    let plain = graph.ensure(&plain).await.unwrap();
-    assert!(
-        plain.created,
-        "another organizer's meeting is another meeting"
-    );
-    assert_eq!(plain.meeting.details.dial_in, None);
 }
 
 #[tokio::test]
 async fn an_existing_meeting_that_differs_is_patched_once() {
-    let world = World::new().await;
-    let graph = world.graph();
-    let first = graph.ensure(&wanted("a")).await.unwrap().meeting;
-    let moved = Wanted {
-        subject: Some("Moved".into()),
-        ..later("a")
-    };
-    for expected_patches in [1, 1] {
-        let ensured = graph.ensure(&moved).await.unwrap();
-        assert!(!ensured.created);
-        assert_eq!(ensured.meeting.span, Some(moved.span));
-        assert_eq!(ensured.meeting.subject.as_deref(), Some("Moved"));
-        assert_eq!(ensured.meeting.details, first.details);
-        assert_eq!(world.requests(Endpoint::Patch), expected_patches);
+    for api in Api::BOTH {
+        let world = World::new().await;
+        let graph = api.graph(&world);
+        let first = graph.ensure(&api.form(wanted("a"))).await.unwrap().meeting;
+        let moved = Wanted {
+            subject: Some("Moved".into()),
+            ..api.form(later("a"))
+        };
+        for expected_patches in [1, 1] {
+            let ensured = graph.ensure(&moved).await.unwrap();
+            assert!(!ensured.created, "{api:?}");
+            assert_eq!(ensured.meeting.span, Some(moved.span), "{api:?}");
+            assert_eq!(ensured.meeting.subject.as_deref(), Some("Moved"));
+            assert_eq!(ensured.meeting.details, first.details, "{api:?}");
+            assert_eq!(world.requests(api.patch()), expected_patches, "{api:?}");
+        }
+        assert_eq!(api.subject(&world, "a").as_deref(), Some("Moved"));
     }
-    let snapshot = world.simulator.snapshot();
-    let held = snapshot.meeting("a").unwrap().current.clone().unwrap();
-    assert_eq!(held.subject.as_deref(), Some("Moved"));
 }
 
 #[tokio::test]
 async fn a_meeting_that_refuses_the_times_keeps_its_link_and_says_what_it_has() {
-    let world = World::new().await;
-    let graph = world.graph();
-    let first = graph.ensure(&wanted("a")).await.unwrap().meeting;
-    world.script(Endpoint::Patch, Effect::status(400));
-    let ensured = graph.ensure(&later("a")).await.unwrap();
-    assert_eq!(ensured.meeting.join_url, first.join_url);
-    assert_eq!(ensured.meeting.span, Some(wanted("a").span));
+    for api in Api::BOTH {
+        let world = World::new().await;
+        let graph = api.graph(&world);
+        let first = graph.ensure(&api.form(wanted("a"))).await.unwrap().meeting;
+        world.script(api.patch(), Effect::status(400));
+        let ensured = graph.ensure(&api.form(later("a"))).await.unwrap();
+        assert_eq!(ensured.meeting.join_url, first.join_url, "{api:?}");
+        assert_eq!(ensured.meeting.span, Some(wanted("a").span), "{api:?}");
+    }
 }
 
 #[tokio::test]
@@ -243,17 +255,47 @@ async fn settings_are_applied_alone_and_their_refusal_concerns_nothing_else() {
 
 #[tokio::test]
 async fn a_meeting_that_is_not_there_is_gone() {
-    let world = World::new().await;
-    let graph = world.graph();
-    let made = graph.ensure(&wanted("a")).await.unwrap().meeting;
-    world.simulator.reset();
-    let unknown = Meeting {
-        id: None,
-        ..made.clone()
-    };
-    for meeting in [made, unknown] {
-        let error = graph.update(&meeting, &later("a")).await.unwrap_err();
-        assert!(matches!(error, MeetingError::Gone), "{error:?}");
+    for api in Api::BOTH {
+        let world = World::new().await;
+        let graph = api.graph(&world);
+        let made = graph.ensure(&api.form(wanted("a"))).await.unwrap().meeting;
+        world.simulator.reset();
+        let unknown = Meeting {
+            id: None,
+            ..made.clone()
+        };
+        for meeting in [made, unknown] {
+            let moved = api.form(later("a"));
+            let error = graph.update(&meeting, &moved).await.unwrap_err();
+            assert!(matches!(error, MeetingError::Gone), "{api:?}: {error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_meeting_is_found_by_its_link_after_a_lost_state() {
+    for api in Api::BOTH {
+        let world = World::new().await;
+        let made = api.graph(&world).ensure(&api.form(wanted("a"))).await;
+        let made = made.unwrap().meeting;
+        let link = Meeting {
+            id: None,
+            span: None,
+            subject: None,
+            details: Default::default(),
+            ..made.clone()
+        };
+        let graph = api.graph(&world);
+        let read = graph.read(&link, &api.form(wanted("a"))).await.unwrap();
+        assert_eq!((&read.id, &read.details), (&made.id, &made.details));
+        let moved = graph.update(&link, &api.form(later("a"))).await.unwrap();
+        assert_eq!((&moved.id, &moved.join_url), (&made.id, &made.join_url));
+        let (owner, key) = (&wanted("a").organizer, &wanted("a").external_id);
+        for _ in 0..2 {
+            graph.delete(&link, owner, key).await.unwrap();
+        }
+        assert_eq!(api.subject(&world, "a"), None, "{api:?}: it is deleted");
+        assert_eq!(api.made(&world, "a"), 1, "{api:?}");
     }
 }
 
@@ -327,15 +369,20 @@ async fn a_url_that_finds_nothing_is_a_meeting_that_is_gone() {
 
 #[tokio::test]
 async fn only_a_meeting_that_was_made_counts_as_made() {
-    for existing in [Existing::Ignore, Existing::Apply] {
+    for (api, existing) in [
+        (Api::OnlineMeeting, Existing::Ignore),
+        (Api::OnlineMeeting, Existing::Apply),
+        (Api::CalendarEvent, Existing::Ignore),
+    ] {
         let world = World::with(|settings| settings.manners.existing = existing).await;
-        let graph = world.graph();
+        let graph = api.graph(&world);
         let mut made = 0;
         for key in ["a", "b", "a", "a"] {
-            made += usize::from(graph.ensure(&wanted(key)).await.unwrap().created);
-            made += usize::from(graph.ensure(&later(key)).await.unwrap().created);
+            for wanted in [wanted(key), later(key)] {
+                made += usize::from(graph.ensure(&api.form(wanted)).await.unwrap().created);
+            }
         }
-        assert_eq!(made, 2);
+        assert_eq!(made, 2, "{api:?}");
     }
 }
 
@@ -522,14 +569,24 @@ async fn throttling_of_the_token_endpoint_is_obeyed() {
 
 #[tokio::test]
 async fn an_answer_lost_after_the_effect_leads_to_one_meeting() {
-    for effect in [Effect::LostAfter, Effect::Truncated, Effect::Partial] {
+    for (api, effect) in [
+        (Api::OnlineMeeting, Effect::LostAfter),
+        (Api::OnlineMeeting, Effect::Truncated),
+        (Api::OnlineMeeting, Effect::Partial),
+        (Api::CalendarEvent, Effect::LostAfter),
+        (Api::CalendarEvent, Effect::Truncated),
+        (Api::CalendarEvent, Effect::Empty),
+    ] {
         let world = World::new().await;
-        world.script(Endpoint::CreateOrGet, effect.clone());
-        let ensured = world.graph().ensure(&wanted("a")).await.unwrap();
-        assert!(ensured.created, "{effect:?}: it counts against the budgets");
-        let snapshot = world.simulator.snapshot();
-        assert_eq!(snapshot.meeting("a").unwrap().made, 1, "{effect:?}");
-        assert_eq!(snapshot.requests(Endpoint::CreateOrGet), 2, "{effect:?}");
+        world.script(api.creation(), effect.clone());
+        let ensured = api.graph(&world).ensure(&api.form(wanted("a"))).await;
+        let ensured = ensured.unwrap();
+        assert!(
+            ensured.created,
+            "{api:?} {effect:?}: it counts against the budgets"
+        );
+        assert_eq!(api.made(&world, "a"), 1, "{api:?} {effect:?}");
+        assert_eq!(world.requests(api.creation()), 2, "{api:?} {effect:?}");
     }
 }
 
@@ -545,23 +602,27 @@ async fn a_partial_answer_that_stays_is_no_meeting() {
 
 #[tokio::test]
 async fn trouble_is_retried_a_few_times() {
-    for (status, transient) in [
+    let troubles = [
         (500, false),
         (502, true),
         (503, true),
         (408, true),
         (423, true),
-    ] {
+    ];
+    for (api, (status, transient)) in Api::BOTH
+        .into_iter()
+        .flat_map(|api| troubles.map(|trouble| (api, trouble)))
+    {
         let world = World::new().await;
-        let graph = world.graph();
-        let fault = Fault::next(Endpoint::CreateOrGet, Effect::status(status));
+        let graph = api.graph(&world);
+        let fault = Fault::next(api.creation(), Effect::status(status));
         world.simulator.script(fault.clone().times(Times::N(3)));
         graph
-            .ensure(&wanted("a"))
+            .ensure(&api.form(wanted("a")))
             .await
             .expect("the fourth try succeeds");
         world.simulator.script(fault.times(Times::Forever));
-        let error = graph.ensure(&wanted("b")).await.unwrap_err();
+        let error = graph.ensure(&api.form(wanted("b"))).await.unwrap_err();
         assert_eq!(
             matches!(error, MeetingError::Transient(_)),
             transient,
@@ -572,7 +633,7 @@ async fn trouble_is_retried_a_few_times() {
             !transient,
             "{error:?}"
         );
-        assert_eq!(world.requests(Endpoint::CreateOrGet), 8);
+        assert_eq!(world.requests(api.creation()), 8);
         let waited = world.clock.elapsed();
         assert!(
             waited > Duration::from_secs(6) && waited < Duration::from_secs(15),
@@ -583,13 +644,15 @@ async fn trouble_is_retried_a_few_times() {
 
 #[tokio::test]
 async fn a_refused_request_is_not_repeated_and_hurts_nobody_else() {
-    let world = World::new().await;
-    let graph = world.graph();
-    world.script(Endpoint::CreateOrGet, Effect::status(400));
-    let error = graph.ensure(&wanted("a")).await.unwrap_err();
-    assert!(matches!(error, MeetingError::Request(_)), "{error:?}");
-    assert_eq!(world.requests(Endpoint::CreateOrGet), 1);
-    graph.ensure(&wanted("b")).await.unwrap();
+    for api in Api::BOTH {
+        let world = World::new().await;
+        let graph = api.graph(&world);
+        world.script(api.creation(), Effect::status(400));
+        let error = graph.ensure(&api.form(wanted("a"))).await.unwrap_err();
+        assert!(matches!(error, MeetingError::Request(_)), "{error:?}");
+        assert_eq!(world.requests(api.creation()), 1, "{api:?}");
+        graph.ensure(&api.form(wanted("b"))).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -831,6 +894,81 @@ impl World {
 
     fn requests(&self, endpoint: Endpoint) -> u64 {
         self.simulator.snapshot().requests(endpoint)
+    }
+}
+
+/// By which API meetings are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Api {
+    OnlineMeeting,
+    CalendarEvent,
+}
+
+impl Api {
+    const BOTH: [Self; 2] = [Self::OnlineMeeting, Self::CalendarEvent];
+
+    fn form(self, wanted: Wanted) -> Wanted {
+        match self {
+            Self::OnlineMeeting => wanted,
+            Self::CalendarEvent => Wanted {
+                form: table::event::form(None),
+                ..wanted
+            },
+        }
+    }
+
+    /// A process's start.
+    fn graph(self, world: &World) -> GraphMeetings {
+        match self {
+            Self::OnlineMeeting => world.graph(),
+            Self::CalendarEvent => table::event::mirrored(world),
+        }
+    }
+
+    /// The request that makes a meeting.
+    fn creation(self) -> Endpoint {
+        match self {
+            Self::OnlineMeeting => Endpoint::CreateOrGet,
+            Self::CalendarEvent => Endpoint::EventCreate,
+        }
+    }
+
+    fn patch(self) -> Endpoint {
+        match self {
+            Self::OnlineMeeting => Endpoint::Patch,
+            Self::CalendarEvent => Endpoint::EventPatch,
+        }
+    }
+
+    /// How many meetings were made for a key.
+    fn made(self, world: &World, key: &str) -> u64 {
+        let snapshot = world.simulator.snapshot();
+        match self {
+            Self::OnlineMeeting => snapshot.meeting(key).unwrap().made,
+            Self::CalendarEvent => {
+                let key = table::event::digest(&wanted(key));
+                let made = snapshot
+                    .mailboxes
+                    .iter()
+                    .filter_map(|one| one.made.get(&key));
+                made.sum()
+            }
+        }
+    }
+
+    /// The title of a key's meeting, where there is one.
+    fn subject(self, world: &World, key: &str) -> Option<String> {
+        let snapshot = world.simulator.snapshot();
+        match self {
+            Self::OnlineMeeting => snapshot.meeting(key)?.current.as_ref()?.subject.clone(),
+            Self::CalendarEvent => {
+                let key = table::event::digest(&wanted(key));
+                let [event] = snapshot.events(&key)[..] else {
+                    return None;
+                };
+                event.subject.clone()
+            }
+        }
     }
 }
 

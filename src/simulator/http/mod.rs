@@ -266,7 +266,12 @@ impl Answerer<'_> {
         let base = &self.hub.base;
         let reply = match effect {
             Some(Effect::Aadsts(code)) => entra_error(&EntraRefusal::of(*code), base, &self.marks),
-            Some(Effect::Answer(answer)) => scripted(answer, target.endpoint(), base, &self.marks),
+            Some(Effect::Answer(answer)) => {
+                let world = self.hub.world();
+                let scopes = world.scopes(self.settings, target, call.authorization);
+                let of = (target.endpoint(), scopes.into_iter().next());
+                scripted(answer, of, base, &self.marks)
+            }
             _ => match target {
                 Target::Token { tenant } => self.entra(tenant, call, entra::token),
                 Target::DeviceCode { tenant } => self.entra(tenant, call, entra::device_code),

@@ -17,7 +17,7 @@ use crate::simulator::throttle::Scope;
 /// The answer that a fault scripts.
 pub(super) fn scripted(
     scripted: &Scripted,
-    endpoint: Endpoint,
+    (endpoint, scope): (Endpoint, Option<Scope>),
     base: &str,
     marks: &Marks,
 ) -> Reply {
@@ -32,10 +32,7 @@ pub(super) fn scripted(
         None if status < 300 => Reply::empty(status),
         None => graph_error(Refusal::usual(status), marks),
     };
-    let scope = match endpoint.is_entra() {
-        true => Scope::Entra,
-        false => Scope::App,
-    };
+    let scope = scope.unwrap_or(Scope::App);
     Reply {
         retry_after: scripted.retry_after.map(|wait| (scope, wait)),
         ..reply

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
 use meetbridge::meeting::Fate;
-use meetbridge::simulator::{Current, Reuse, Snapshot};
+use meetbridge::simulator::{Calls, EventState, Reuse, Snapshot};
+use serde_json::{Map, Value};
 
 use super::plan::Plan;
 use super::story::Story;
@@ -21,6 +22,19 @@ pub(super) struct Outcome {
     writes: BTreeMap<String, usize>,
     snapshot: Snapshot,
     quiet: bool,
+    /// UIDs by what stands for the keys of events in their mirrors.
+    uids: BTreeMap<String, String>,
+    meddled: Vec<(String, bool)>,
+    most_with_a_key: usize,
+}
+
+/// What there is of a meeting in the service.
+struct Held<'a> {
+    /// `None`: a mirror without a link.
+    url: Option<&'a str>,
+    subject: Option<&'a str>,
+    start: &'a str,
+    options: &'a Map<String, Value>,
 }
 
 impl Outcome {
@@ -32,15 +46,78 @@ impl Outcome {
             writes: world.writes(),
             snapshot: world.simulator.snapshot(),
             quiet,
+            uids: world.uids(),
+            meddled: world.meddled(),
+            most_with_a_key: world.most_with_a_key(),
         }
     }
 
     /// The meetings that are there, by the UID of their events.
-    fn meetings(&self) -> BTreeMap<&str, &Current> {
+    fn meetings(&self) -> BTreeMap<&str, Held<'_>> {
+        let meetings = self.snapshot.meetings.iter().filter_map(|state| {
+            let (uid, current) = (state.external_id.as_deref()?, state.current.as_ref()?);
+            let held = Held {
+                url: Some(&current.join_web_url),
+                subject: current.subject.as_deref(),
+                start: &current.start_date_time,
+                options: &current.options,
+            };
+            Some((uid, held))
+        });
+        let mirrors = self.mirrors().filter(|(_, event)| !event.deleted);
+        let mirrors = mirrors.map(|(uid, event)| {
+            let held = Held {
+                url: event.join_url.as_deref(),
+                subject: event.subject.as_deref(),
+                start: &event.start,
+                options: &event.options,
+            };
+            (uid, held)
+        });
+        meetings.chain(mirrors).collect()
+    }
+
+    /// All mirrors ever made, with the UID of their events.
+    fn mirrors(&self) -> impl Iterator<Item = (&str, &EventState)> {
+        let events = self
+            .snapshot
+            .mailboxes
+            .iter()
+            .flat_map(|mailbox| &mailbox.events);
+        events.map(|event| {
+            let key = event.key.as_deref().unwrap_or_default();
+            (self.uids.get(key).map_or(key, String::as_str), event)
+        })
+    }
+
+    /// Whether the event has a mirror that it never showed: it was gone before that was known.
+    fn is_stray(&self, uid: &str) -> bool {
+        let written = self.writes.keys();
+        let is_mirrored = self.mirrors().any(|(of, _)| of == uid);
+        is_mirrored
+            && !written
+                .into_iter()
+                .any(|what| what.ends_with(&format!(", UID:{uid}")))
+    }
+
+    /// How many meetings were made for each event, and what was asked of them.
+    fn made(&self) -> BTreeMap<&str, (u64, Calls)> {
         let meetings = self.snapshot.meetings.iter();
-        meetings
-            .filter_map(|state| Some((state.external_id.as_deref()?, state.current.as_ref()?)))
-            .collect()
+        let mut made: BTreeMap<_, _> = meetings
+            .map(|m| {
+                (
+                    m.external_id.as_deref().unwrap_or_default(),
+                    (m.made, m.calls),
+                )
+            })
+            .collect();
+        for (uid, event) in self.mirrors() {
+            let (times, calls) = made.entry(uid).or_default();
+            *times += 1;
+            calls.patch += event.calls.patch;
+            calls.delete += u64::from(event.deleted);
+        }
+        made
     }
 
     /// The calendar, without the stamps of when it was written. Where a meeting that replaces a deleted
@@ -61,10 +138,15 @@ impl Outcome {
             if story.manners.reuse == Reuse::New {
                 text = text.replace("\r\n ", "");
                 for (uid, meeting) in self.meetings() {
-                    text = text.replace(&meeting.join_web_url, &format!("<the URL of {uid}>"));
+                    let url = meeting.url.unwrap_or("<no URL>");
+                    text = text.replace(url, &format!("<the URL of {uid}>"));
                 }
             }
-            let stamps = ["DTSTAMP:", "LAST-MODIFIED:"];
+            let mut stamps = vec!["DTSTAMP:", "LAST-MODIFIED:"];
+            if story.mirrors.is_some() {
+                // It tells by which of the event's keys its mirror is found.
+                stamps.push("X-MEETBRIDGE-MEETING:");
+            }
             let lines = text.split("\r\n");
             let lines = lines.filter(|line| !stamps.iter().any(|stamp| line.starts_with(stamp)));
             lines.collect::<Vec<_>>().join("\r\n")
@@ -137,6 +219,10 @@ pub(super) fn compare(
     let in_step = !story.forgets();
     right(story, got, in_step)?;
 
+    if bare.meddled != got.meddled {
+        // A mirror that was not there yet when a person deleted it.
+        return Ok(());
+    }
     let (wanted, found) = (bare.calendar(story, got), got.calendar(story, got));
     if wanted != found {
         return fail(format!(
@@ -163,7 +249,14 @@ pub(super) fn compare(
     for (uid, meeting) in &found {
         let lives = in_step && there.contains(uid);
         match wanted.get(uid) {
+            None if got.is_stray(uid) => {}
             None => return fail(format!("the meeting of {uid} is there, without faults not")),
+            Some(wanted) if lives && story.mirrors.is_some() && wanted.start != meeting.start => {
+                return fail(format!(
+                    "the mirror of {uid} is at {}, without faults at {}",
+                    meeting.start, wanted.start
+                ));
+            }
             Some(wanted) if lives && wanted.options != meeting.options => {
                 return fail(format!(
                     "the meeting of {uid} has {:?}, without faults {:?}",
@@ -173,13 +266,7 @@ pub(super) fn compare(
             Some(_) => {}
         }
     }
-    let made = |outcome: &Outcome| -> BTreeMap<_, _> {
-        let meetings = outcome.snapshot.meetings.iter();
-        meetings
-            .map(|m| (m.external_id.clone(), (m.made, m.calls)))
-            .collect()
-    };
-    let (wanted, found) = (made(bare), made(got));
+    let (wanted, found) = (bare.made(), got.made());
     for (key, (times, calls)) in &found {
         let (most, usual) = wanted.get(key).copied().unwrap_or_default();
         if *times > most {
@@ -191,7 +278,7 @@ pub(super) fn compare(
             return fail(format!("{key:?} is deleted {} times", calls.delete));
         }
         // A fault costs a repeat, and after a crash or a lost answer a look.
-        let most = usual.patch + plan.0.len() as u64;
+        let most = usual.patch + patches(story) * plan.0.len() as u64;
         if calls.patch > most {
             return fail(format!(
                 "{key:?} is patched {} times, more than {most}",
@@ -200,11 +287,76 @@ pub(super) fn compare(
         }
     }
     // One that answers the fault, its token, and what was half done.
-    let most = bare.sent.len() + 6 * plan.0.len();
+    let most = bare.sent.len() + requests(story) * plan.0.len();
     if got.sent.len() > most {
         return fail(format!("{} requests, more than {most}", got.sent.len()));
     }
     Ok(())
+}
+
+/// How many PATCHes of a meeting a fault costs at most: an update that drops a mirror's link is repeated.
+fn patches(story: &Story) -> u64 {
+    match story.mirrors {
+        None => 1,
+        Some(_) => 2,
+    }
+}
+
+/// How many requests a fault costs at most: a mirror is looked for before and after it is made.
+fn requests(story: &Story) -> usize {
+    match story.mirrors {
+        None => 6,
+        Some(_) => 16,
+    }
+}
+
+/// Whether mirrors cost no write of an event that online meetings would not cost, both without faults.
+pub(super) fn written_no_more(mirrored: &Outcome, online: &Outcome) -> Result<(), String> {
+    for (name, times) in &mirrored.writes {
+        let most = online.writes.get(name).copied().unwrap_or(0);
+        if *times > most {
+            return Err(format!(
+                "{name} is written {times} times, with online meetings {most}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What has to be so of a mailbox in any case.
+fn mailbox_is_right(got: &Outcome) -> Result<(), String> {
+    if got.most_with_a_key > 1 {
+        return Err(format!(
+            "{} mirrors with one key at once",
+            got.most_with_a_key
+        ));
+    }
+    let mut seen = Vec::new();
+    for (uid, event) in got.mirrors() {
+        if !event.attendees.is_empty() {
+            return Err(format!("the mirror of {uid} has attendees"));
+        }
+        if event.deleted {
+            continue;
+        }
+        if seen.contains(&uid) {
+            return Err(format!("{uid} has two mirrors"));
+        }
+        if event.join_url.is_none() && !got.is_stray(uid) {
+            return Err(format!("the mirror of {uid} has no link"));
+        }
+        seen.push(uid);
+    }
+    let mailboxes = &got.snapshot.mailboxes;
+    let told: u64 = mailboxes.iter().map(|one| one.mails_to_attendees).sum();
+    let named: u64 = mailboxes
+        .iter()
+        .map(|one| one.requests_with_attendees)
+        .sum();
+    match (told, named) {
+        (0, 0) => Ok(()),
+        _ => Err(format!("{told} mails, {named} requests with attendees")),
+    }
 }
 
 /// What has to be so in any case.
@@ -220,6 +372,7 @@ fn right(story: &Story, got: &Outcome, in_step: bool) -> Result<(), String> {
     if let Some(name) = got.writes.keys().find(|what| what.ends_with(", nothing")) {
         return fail(format!("a write for nothing: {name}"));
     }
+    mailbox_is_right(got)?;
     let meetings = got.meetings();
     let mut linked = Vec::new();
     let texts: Vec<&String> = got.texts.values().collect();
@@ -244,24 +397,25 @@ fn right(story: &Story, got: &Outcome, in_step: bool) -> Result<(), String> {
                 false => return fail(format!("{uid} has no meeting")),
             }
         };
-        if meeting.join_web_url != url {
+        if meeting.url != Some(&*url) {
             return fail(format!("{uid} shows another meeting than it has"));
         }
-        if meeting.subject.as_deref() != Some(event.title) && !is_past && in_step {
+        if meeting.subject != Some(event.title) && !is_past && in_step {
             return fail(format!(
                 "{uid}: {:?} is not {}",
                 meeting.subject, event.title
             ));
         }
         if !event.weekly && !is_past && in_step {
-            let held = meeting.start_date_time.replace(['-', ':'], "");
+            let held = meeting.start.replace(['-', ':'], "");
             if held[..15] != event.start[..15] {
                 return fail(format!("{uid}: {held} is not {}", event.start));
             }
         }
     }
     if story.on_delete == Fate::Delete && story.on_cancel == Fate::Delete {
-        let orphan = meetings.keys().find(|uid| !linked.contains(uid));
+        let is_orphan = |uid: &&&str| !linked.contains(*uid) && !got.is_stray(uid);
+        let orphan = meetings.keys().find(is_orphan);
         if let Some(uid) = orphan {
             return fail(format!("the meeting of {uid} is left over"));
         }

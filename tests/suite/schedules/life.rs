@@ -11,12 +11,11 @@ use meetbridge::clock::Clock as _;
 use meetbridge::http::{Client, Windows};
 use meetbridge::ical::write::Location;
 use meetbridge::meeting::graph::{GraphMeetings, GraphSettings, SignIn};
+use meetbridge::meeting::{Form, Mirror, ShowAs};
 use meetbridge::model::{CalendarName, OrganizerId};
 use meetbridge::plan::{Rules, Select, Style};
 use meetbridge::secret::SecretSource;
-use meetbridge::simulator::{
-    CLIENT_ID, CLIENT_SECRET, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN, TENANT,
-};
+use meetbridge::simulator::{CLIENT_ID, CLIENT_SECRET, TENANT};
 use meetbridge::state::State;
 use meetbridge::sync::{Bridge, Report, Watched};
 use tempfile::TempDir;
@@ -132,6 +131,7 @@ impl<'a> Life<'a> {
                 self.restart();
             }
             Step::Weeks => {}
+            Step::InOutlook(n, does) => world.meddle(&events[*n].uid, does),
         }
         let now = self.world.time.elapsed();
         // What is gone is missed by a second look.
@@ -287,7 +287,7 @@ fn start(story: &Story, world: &Arc<World>, state: &Arc<State>, changes: usize) 
         authority_url: root,
         sign_in: SignIn::Secret(SecretSource::File(secret())),
         in_flight: GraphSettings::IN_FLIGHT,
-        mirrors: false,
+        mirrors: story.mirrors.is_some(),
     };
     let meetings = GraphMeetings::new(
         graph,
@@ -296,10 +296,13 @@ fn start(story: &Story, world: &Arc<World>, state: &Arc<State>, changes: usize) 
         clock.clone(),
         Arc::new(Numbers(world.clone())),
     );
-    let organizer = match story.dial_in {
-        true => ORGANIZER,
-        false => ORGANIZER_WITHOUT_DIAL_IN,
-    };
+    let form = story.mirrors.as_ref().map_or(Form::default(), |mirrors| {
+        Form::CalendarEvent(Arc::new(Mirror {
+            origin: CalendarName::new("team"),
+            calendar: mirrors.calendar.map(str::to_owned),
+            show_as: ShowAs::default(),
+        }))
+    });
     let began = world.time.elapsed();
     let process = Process {
         bridge: Bridge {
@@ -314,7 +317,7 @@ fn start(story: &Story, world: &Arc<World>, state: &Arc<State>, changes: usize) 
         calendar: Watched {
             name: CalendarName::new("team"),
             port: Arc::new(Shelf(world.clone())),
-            organizer: OrganizerId::new(organizer).unwrap(),
+            organizer: OrganizerId::new(story.organizer()).unwrap(),
             organizers: Default::default(),
             on_cancel: story.on_cancel,
             on_delete: story.on_delete,
@@ -336,7 +339,7 @@ fn start(story: &Story, world: &Arc<World>, state: &Arc<State>, changes: usize) 
             zone: chrono_tz::UTC,
             location: Location::Url,
             show: story.show(),
-            form: Default::default(),
+            form,
             new_links_per_day: 500,
         },
         began,

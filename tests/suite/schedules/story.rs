@@ -5,7 +5,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use meetbridge::ical::block::Show;
 use meetbridge::meeting::{Chat, Fate, LobbyScope, Presenters, Setting, Settings};
-use meetbridge::simulator::{Existing, Manners, Reuse, SecondDelete};
+use meetbridge::model::{ExternalId, Generation, MeetingKey, OrganizerId, Uid};
+use meetbridge::simulator::{
+    Deleted, Differing, Does, Existing, GoesOnline, Manners, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN,
+    OutlookManners, RepeatOfDeleted, Reuse, SecondDelete, TENANT, TimeUpdate, Unset,
+};
 
 use super::time::Time;
 
@@ -16,6 +20,12 @@ pub(super) const DAY: Duration = Duration::from_secs(86_400);
 /// How long after its last step a story is at rest at the latest: a request that was refused waits a
 /// day, a meeting whose event is gone another, and the end of it may be refused once more.
 const REST: Duration = Duration::from_secs(5 * 86_400);
+
+/// More keys than an event comes to have.
+const MOST_KEYS: Generation = 8;
+
+/// A calendar of the mailbox that is not the default one.
+const OTHER: &str = "Bridge";
 
 /// What happens in a calendar, and how it is watched.
 #[derive(Clone, Debug)]
@@ -30,6 +40,16 @@ pub(super) struct Story {
     pub(super) settings: bool,
     /// Whether the organizer has a dial-in licence.
     pub(super) dial_in: bool,
+    /// `None`: meetings are online meetings.
+    pub(super) mirrors: Option<Mirrors>,
+}
+
+/// How meetings are events in Outlook.
+#[derive(Clone, Debug)]
+pub(super) struct Mirrors {
+    pub(super) manners: OutlookManners,
+    /// The name of their calendar; `None`: the default one.
+    pub(super) calendar: Option<&'static str>,
 }
 
 /// An event, as it is first saved.
@@ -64,6 +84,8 @@ pub(super) enum Step {
     Settings,
     /// Weeks pass.
     Weeks,
+    /// A person does this to the event's mirror in Outlook.
+    InOutlook(usize, Does),
 }
 
 impl Story {
@@ -96,11 +118,39 @@ impl Story {
             manners: Manners::default(),
             settings: true,
             dial_in: true,
+            mirrors: None,
         }
     }
 
-    /// The story that follows from `seed`.
+    /// The story that follows from `seed`; of two in a row that begin with an even one, the second is the
+    /// first one with mirrors.
     pub(super) fn of(seed: u64) -> Self {
+        let story = Self::online(seed / 2);
+        match seed % 2 {
+            0 => story,
+            _ => story.mirrored(seed),
+        }
+    }
+
+    /// A life as [`Self::whole`], with mirrors, and with people who do things to them.
+    pub(super) fn whole_mirrored() -> Self {
+        let mut story = Self::whole();
+        story.manners.reuse = Reuse::New;
+        story.mirrors = Some(Mirrors {
+            manners: OutlookManners {
+                online: GoesOnline::AfterGets(1),
+                time_update: TimeUpdate::DropsLink,
+                deleted: Deleted::InDeletedItems,
+                ..OutlookManners::default()
+            },
+            calendar: None,
+        });
+        let to = Does::MoveTo(OTHER.to_owned());
+        story.steps.insert(3, (DAY * 3, Step::InOutlook(0, to)));
+        story
+    }
+
+    fn online(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let events: Vec<Plot> = (0..*random.choice(&[1, 1, 2, 2, 2, 3]).unwrap())
             .map(|n| {
@@ -140,10 +190,95 @@ impl Story {
             },
             settings: random.u8(..3) == 0,
             dial_in: random.u8(..4) == 0,
+            mirrors: None,
             events,
         };
         story.script(&mut random, forgets);
         story
+    }
+
+    /// The same with mirrors, to which people may do something, too.
+    fn mirrored(mut self, seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed ^ 0x0a11);
+        let manners = OutlookManners {
+            online: match random.u8(..6) {
+                0 => GoesOnline::AfterGets(random.u32(1..=4)),
+                1 => GoesOnline::NotAtCreation,
+                _ => GoesOnline::AtOnce,
+            },
+            time_update: *random
+                .choice(&[TimeUpdate::KeepsLink, TimeUpdate::DropsLink])
+                .unwrap(),
+            transaction_memory: random.bool().then_some(HOUR),
+            differing: *random
+                .choice(&[Differing::First, Differing::Conflict, Differing::Another])
+                .unwrap(),
+            repeat_of_deleted: *random
+                .choice(&[RepeatOfDeleted::New, RepeatOfDeleted::Dead])
+                .unwrap(),
+            deleted: *random
+                .choice(&[Deleted::NotFound, Deleted::InDeletedItems])
+                .unwrap(),
+            unset: *random.choice(&[Unset::LeftOut, Unset::Null]).unwrap(),
+            ..OutlookManners::default()
+        };
+        let calendar = (random.u8(..3) == 0).then_some(OTHER);
+        self.mirrors = Some(Mirrors { manners, calendar });
+        // A deleted event's meeting never comes back.
+        self.manners.reuse = Reuse::New;
+        if random.bool() {
+            self.meddle(&mut random, calendar);
+        }
+        self
+    }
+
+    /// A person does something to the mirror of an event, shortly before that changes: until then, what
+    /// is done in Outlook is nothing that anybody looks for.
+    fn meddle(&mut self, random: &mut fastrand::Rng, calendar: Option<&str>) {
+        let changes = |(_, step): &(Duration, Step)| match step {
+            Step::Move(n, _) | Step::Retitle(n) => Some(*n),
+            _ => None,
+        };
+        let found = self.steps.iter().enumerate();
+        let Some((place, n)) = found
+            .filter_map(|(at, step)| Some((at, changes(step)?)))
+            .next_back()
+        else {
+            return;
+        };
+        let at = self.steps[place].0 - MINUTE;
+        let start = Time::start() + TimeDelta::from_std(at + 9 * DAY).unwrap();
+        let does = match random.u8(..3) {
+            0 => Does::Delete,
+            1 => Does::Reschedule {
+                start,
+                end: start + TimeDelta::hours(2),
+            },
+            _ => Does::MoveTo(
+                if calendar.is_some() {
+                    "Calendar"
+                } else {
+                    OTHER
+                }
+                .to_owned(),
+            ),
+        };
+        self.steps.insert(place, (at, Step::InOutlook(n, does)));
+    }
+
+    /// The same with online meetings; `None` where that is another story: a meeting is deleted by a
+    /// person, or has no counterpart there.
+    pub(super) fn twin(&self) -> Option<Self> {
+        self.mirrors.as_ref()?;
+        let is_apart = |step: &Step| matches!(step, Step::InOutlook(_, Does::Delete));
+        if self.steps.iter().any(|(_, step)| is_apart(step)) {
+            return None;
+        }
+        let mut twin = self.clone();
+        twin.mirrors = None;
+        let is_shared = |step: &Step| !matches!(step, Step::InOutlook(..));
+        twin.steps.retain(|(_, step)| is_shared(step));
+        Some(twin)
     }
 
     fn script(&mut self, random: &mut fastrand::Rng, forgets: bool) {
@@ -207,8 +342,31 @@ impl Story {
 
     /// Whether an event of it ever goes away or is called off.
     pub(super) fn ends_any(&self) -> bool {
-        let ends = |step: &Step| matches!(step, Step::Cancel(_) | Step::Delete(_));
+        let ends = |step: &Step| {
+            matches!(
+                step,
+                Step::Cancel(_) | Step::Delete(_) | Step::InOutlook(_, Does::Delete)
+            )
+        };
         self.steps.iter().any(|(_, step)| ends(step))
+    }
+
+    /// Whose meetings they are.
+    pub(super) fn organizer(&self) -> &'static str {
+        match self.dial_in {
+            true => ORGANIZER,
+            false => ORGANIZER_WITHOUT_DIAL_IN,
+        }
+    }
+
+    /// What stands for the keys that an event with this UID can have, the first one first.
+    pub(super) fn keys(&self, uid: &str) -> Vec<String> {
+        let key = |generation| MeetingKey {
+            tenant: TENANT.to_owned(),
+            organizer: OrganizerId::new(self.organizer()).unwrap(),
+            external_id: ExternalId::of(&Uid::new(uid).unwrap(), generation),
+        };
+        (0..MOST_KEYS).map(|n| key(n).digest()).collect()
     }
 
     /// Whether its state is ever lost.

@@ -11,7 +11,7 @@ use meetbridge::calendar::*;
 use meetbridge::clock::{Clock, Random};
 use meetbridge::http::{Answer, Carrier, SendError, WindowStore};
 use meetbridge::model::{ResourceId, Version};
-use meetbridge::simulator::{Fault, Match, Settings, Simulator, Times};
+use meetbridge::simulator::{Deed, Does, Fault, Match, Settings, Simulator, Times};
 use meetbridge::state::State;
 use tokio::sync::Notify;
 
@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) time: Time,
     pub(super) simulator: Simulator,
     plan: Plan,
+    /// What stands for the keys of each event in its mirrors.
+    keys: BTreeMap<String, Vec<String>>,
     inner: Mutex<Inner>,
     crash: Notify,
 }
@@ -46,6 +48,10 @@ struct Inner {
     /// What was sent, as one line each.
     sent: Vec<String>,
     random: u64,
+    /// Which events had a mirror when a person did something to it.
+    meddled: Vec<(String, bool)>,
+    /// The most mirrors with one key that ever lay in the mailbox.
+    most_with_a_key: usize,
 }
 
 impl World {
@@ -54,11 +60,21 @@ impl World {
         let settings = Settings {
             latency: LATENCY,
             manners: story.manners.clone(),
+            outlook: story
+                .mirrors
+                .as_ref()
+                .map(|mirrors| mirrors.manners.clone())
+                .unwrap_or_default(),
             ..Settings::new(Arc::new(time.clone()))
         };
         Arc::new(Self {
             time,
             simulator: Simulator::unheard(settings),
+            keys: story
+                .events
+                .iter()
+                .map(|plot| (plot.uid.clone(), story.keys(&plot.uid)))
+                .collect(),
             plan: plan.clone(),
             inner: Mutex::default(),
             crash: Notify::new(),
@@ -119,6 +135,46 @@ impl World {
         let (_, text) = inner.resources.remove(name).unwrap();
         let plain = inner.plain[name].clone();
         inner.deleted.insert(name.to_owned(), (text, plain));
+    }
+
+    /// A person does something to the mirror of the event with this UID, if there is one.
+    pub(super) fn meddle(&self, uid: &str, does: &Does) {
+        let done = self.keys[uid].iter().any(|key| {
+            self.simulator.outlook(&Deed {
+                event: key.clone(),
+                does: does.clone(),
+            })
+        });
+        let mut inner = self.inner.lock().unwrap();
+        inner.meddled.push((uid.to_owned(), done));
+    }
+
+    /// Which events had a mirror when a person did something to it.
+    pub(super) fn meddled(&self) -> Vec<(String, bool)> {
+        self.inner.lock().unwrap().meddled.clone()
+    }
+
+    /// The most mirrors with one key that ever lay in the mailbox.
+    pub(super) fn most_with_a_key(&self) -> usize {
+        self.inner.lock().unwrap().most_with_a_key
+    }
+
+    /// The events by what stands for their keys in their mirrors.
+    pub(super) fn uids(&self) -> BTreeMap<String, String> {
+        let pairs = |(uid, keys): (&String, &Vec<String>)| {
+            let pair = |key: &String| (key.clone(), uid.clone());
+            keys.iter().map(pair).collect::<Vec<_>>()
+        };
+        self.keys.iter().flat_map(pairs).collect()
+    }
+
+    /// An event may have been made in Outlook.
+    fn count_mirrors(&self) {
+        let snapshot = self.simulator.snapshot();
+        let keys = self.keys.values().flatten();
+        let most = keys.map(|key| snapshot.events(key).len()).max();
+        let mut inner = self.inner.lock().unwrap();
+        inner.most_with_a_key = inner.most_with_a_key.max(most.unwrap_or(0));
     }
 
     /// A deleted resource is back: as it was, or without its links.
@@ -236,6 +292,8 @@ impl Carrier for Wire {
         let world = &self.0;
         let url = request.url();
         let is_token = url.path().ends_with("/token");
+        let is_creation =
+            request.method() == reqwest::Method::POST && url.path().ends_with("/events");
         let ordinal = {
             let mut inner = world.inner.lock().unwrap();
             let ordinal = inner.sent.len();
@@ -288,13 +346,19 @@ impl Carrier for Wire {
         let host = "the simulator".to_owned();
         let answered = tokio::select! {
             biased;
-            answered = exchange => answered.unwrap(),
-            () = world.time.sleep(SILENCE) => return Err(SendError::Timeout { host }),
+            answered = exchange => Some(answered.unwrap()),
+            () = world.time.sleep(SILENCE) => None,
         };
+        if is_creation {
+            world.count_mirrors();
+        }
         if kind == Some(Kind::CrashAfter) {
             world.crash.notify_one();
             return std::future::pending().await;
         }
+        let Some(answered) = answered else {
+            return Err(SendError::Timeout { host });
+        };
         let broken = |answered| SendError::Broken {
             host,
             cause: "reset".to_owned(),

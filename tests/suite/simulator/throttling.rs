@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meetbridge::simulator::{
-    Hint, Limits, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN, ORGANIZER_WITHOUT_POLICY, Policy, Rate,
+    Effect, Endpoint, Fault, Hint, Limits, ORGANIZER, ORGANIZER_WITHOUT_DIAL_IN,
+    ORGANIZER_WITHOUT_POLICY, Policy, Rate,
 };
 use serde_json::json;
 
@@ -101,6 +102,28 @@ async fn a_mailbox_is_throttled_alone() {
         .await
         .expect(201);
     assert_eq!(simulator.snapshot().inside_retry_after, 0);
+}
+
+#[tokio::test]
+async fn a_window_of_outlook_is_one_mailboxs_and_none_of_meetings() {
+    let (simulator, client) = start(|_| ()).await;
+    let inside = || simulator.snapshot().inside_retry_after;
+    let events = format!("/v1.0/users/{ORGANIZER}/events");
+    let other = format!("/v1.0/users/{ORGANIZER_WITHOUT_POLICY}/events");
+    simulator.script(Fault::next(Endpoint::EventFilter, Effect::throttled(10)));
+    client.get(&events).await.expect(429);
+    client.get(&other).await.expect(200);
+    let path = create_or_get(ORGANIZER);
+    client.post(&path, &planning()).await.expect(201);
+    assert_eq!(inside(), 0);
+    client.get(&events).await.expect(200);
+    assert_eq!(inside(), 1);
+    simulator.script(Fault::next(Endpoint::CreateOrGet, Effect::throttled(10)));
+    client.post(&path, &planning()).await.expect(429);
+    client.get(&other).await.expect(200);
+    assert_eq!(inside(), 1);
+    client.post(&path, &planning()).await.expect(200);
+    assert_eq!(inside(), 2);
 }
 
 #[tokio::test]

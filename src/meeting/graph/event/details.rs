@@ -22,12 +22,18 @@ impl Mirrors<'_> {
         known: Option<&Meeting>,
     ) -> Result<Meeting, MeetingError> {
         let language = Some(wanted.language.as_str());
-        let found = self.online_meeting(&wanted.organizer, &join_url, language);
-        let found = match found.await {
-            Ok(found) => found.unwrap_or_default(),
-            Err(_) if known.is_some_and(|known| known.details.language.is_some()) => {
-                Found::default()
+        let was_read = known.is_some_and(|known| known.details.language.is_some());
+        let organizer = &wanted.organizer;
+        let found = match was_read {
+            true => self.online_meeting(organizer, &join_url, language).await,
+            false => {
+                let found = self.online_meeting_soon(organizer, &join_url, language);
+                found.await
             }
+        };
+        let found = match found {
+            Ok(found) => found.unwrap_or_default(),
+            Err(_) if was_read => Found::default(),
             Err(error) => return Err(error),
         };
         let id = MeetingId::Event {
@@ -66,7 +72,10 @@ impl Mirrors<'_> {
         })
     }
 
-    /// The onlineMeeting with this join URL; `None` where there is none to be had.
+    /// The onlineMeeting with this join URL; `None` where none is to be had.
+    ///
+    /// # Errors
+    /// [`MeetingError::Gone`] when there is none.
     pub(super) async fn online_meeting(
         &self,
         organizer: &OrganizerId,
@@ -81,15 +90,14 @@ impl Mirrors<'_> {
             call = call.in_language(language);
         }
         match self.calls.make_or(&call, wire::collection, refused).await {
-            Ok(done) => Ok(done.read),
+            Ok(done) => done.read.map(Some).ok_or(MeetingError::Gone),
             Err(NoAnswer::Refused) => {
                 let until = self.clock.elapsed() + LONG_PAUSE;
                 Self::lock(&self.memory.refused).insert(organizer.clone(), until);
                 Ok(None)
             }
             Err(NoAnswer::Other(
-                MeetingError::Gone
-                | MeetingError::Request(_)
+                MeetingError::Request(_)
                 | MeetingError::Organizer(_)
                 | MeetingError::NoOrganizer(_),
             )) => Ok(None),
@@ -103,21 +111,23 @@ impl Mirrors<'_> {
         until.is_some_and(|until| self.clock.elapsed() < until)
     }
 
-    /// The id of the onlineMeeting behind an event that may just have been made.
+    /// As [`Self::online_meeting`], of an event that may just have been made: its meeting may be found
+    /// a little later than the event. `None` also where there is none.
     pub(super) async fn online_meeting_soon(
         &self,
-        meeting: &Meeting,
-        wanted: &Wanted,
-    ) -> Result<Option<String>, MeetingError> {
+        organizer: &OrganizerId,
+        join_url: &JoinUrl,
+        language: Option<&str>,
+    ) -> Result<Option<Found>, MeetingError> {
         let mut waits = WAITS.into_iter();
         loop {
-            let found = self.online_meeting(&wanted.organizer, &meeting.join_url, None);
-            if let Some(id) = found.await?.and_then(|found| found.id) {
-                return Ok(Some(id));
+            match self.online_meeting(organizer, join_url, language).await {
+                Err(MeetingError::Gone) => {}
+                answered => return answered,
             }
             match waits.next() {
-                Some(wait) if !self.is_refused(&wanted.organizer) => self.clock.sleep(wait).await,
-                _ => return Ok(None),
+                Some(wait) => self.clock.sleep(wait).await,
+                None => return Ok(None),
             }
         }
     }
@@ -128,7 +138,10 @@ impl Mirrors<'_> {
         join_url: &JoinUrl,
         organizer: &OrganizerId,
     ) -> Result<(), MeetingError> {
-        let found = self.online_meeting(organizer, join_url, None).await?;
+        let found = match self.online_meeting(organizer, join_url, None).await {
+            Err(MeetingError::Gone) => None,
+            found => found?,
+        };
         let Some(id) = found.and_then(|found| found.id) else {
             return Ok(());
         };

@@ -38,6 +38,9 @@ const WAITS: [Duration; 3] = [
     Duration::from_secs(4),
 ];
 
+/// How often an update is repeated at most to bring the link back that it dropped.
+const MOST_RESTORES: usize = 3;
+
 /// What is known of mailboxes, apart from events.
 #[derive(Default)]
 pub(super) struct Memory {
@@ -157,24 +160,36 @@ impl Mirrors<'_> {
         wanted: &Wanted,
         settings: &Settings,
     ) -> Result<(), MeetingError> {
-        let Some(id) = self.online_meeting_soon(meeting, wanted).await? else {
-            return Err(MeetingError::Request(
-                "the meeting of an event in Outlook is not to be had by its join URL; its settings \
-                 take the permission for online meetings and an application access policy beside that \
-                 for calendars"
-                    .to_owned(),
-            ));
-        };
-        let behind = Meeting {
-            id: Some(MeetingId::OnlineMeeting(id)),
-            ..meeting.clone()
-        };
-        match self.online.apply(&behind, wanted, settings).await {
-            Err(MeetingError::Organizer(why)) => Err(MeetingError::Request(why)),
-            Err(MeetingError::Gone) => Err(MeetingError::Request(
-                "the meeting behind the event in Outlook is not there".to_owned(),
-            )),
-            applied => applied,
+        let mut waits = WAITS.into_iter();
+        loop {
+            let (organizer, url) = (&wanted.organizer, &meeting.join_url);
+            let found = self.online_meeting_soon(organizer, url, None).await?;
+            let Some(id) = found.and_then(|found| found.id) else {
+                return Err(MeetingError::Request(
+                    "the meeting of an event in Outlook is not to be had by its join URL; its \
+                     settings take the permission for online meetings and an application access policy \
+                     beside that for calendars"
+                        .to_owned(),
+                ));
+            };
+            let behind = Meeting {
+                id: Some(MeetingId::OnlineMeeting(id)),
+                ..meeting.clone()
+            };
+            match (
+                self.online.apply(&behind, wanted, settings).await,
+                waits.next(),
+            ) {
+                (Err(MeetingError::Organizer(why)), _) => return Err(MeetingError::Request(why)),
+                // It was found a moment ago.
+                (Err(MeetingError::Gone), Some(wait)) => self.clock.sleep(wait).await,
+                (Err(MeetingError::Gone), None) => {
+                    return Err(MeetingError::Request(
+                        "the meeting behind the event in Outlook is not there".to_owned(),
+                    ));
+                }
+                (applied, _) => return applied,
+            }
         }
     }
 
@@ -291,7 +306,32 @@ impl Mirrors<'_> {
     }
 
     /// The event after a PATCH.
+    ///
+    /// # Errors
+    /// [`MeetingError::Gone`] only when it is in no calendar: where it is, another one would be made
+    /// beside it.
     async fn change(
+        &self,
+        place: &Place<'_>,
+        id: &str,
+        change: &Change,
+    ) -> Result<Event, MeetingError> {
+        match self.try_change(place, id, change).await {
+            Err(MeetingError::Gone) => {
+                let mut there = self.everywhere(place).await?.into_iter();
+                match there.any(|event| event.id == id) {
+                    true => Err(MeetingError::Transient(
+                        "Outlook does not find an event by its id that lies in a calendar"
+                            .to_owned(),
+                    )),
+                    false => Err(MeetingError::Gone),
+                }
+            }
+            changed => changed,
+        }
+    }
+
+    async fn try_change(
         &self,
         place: &Place<'_>,
         id: &str,
@@ -299,13 +339,17 @@ impl Mirrors<'_> {
     ) -> Result<Event, MeetingError> {
         let call = self.mailbox(place.organizer).patch(id, change);
         self.calls.make(&call, |_| Some(())).await?;
-        let (event, _) = self.standing(place, id).await?;
-        if event.join_url.is_some() {
-            return Ok(event);
+        let (mut event, _) = self.standing(place, id).await?;
+        // An update of the times was seen to drop the link, and the next one to bring it back. One that
+        // is repeated since its answer was lost drops it again.
+        for _ in 0..MOST_RESTORES {
+            if event.join_url.is_some() {
+                break;
+            }
+            self.calls.make(&call, |_| Some(())).await?;
+            event = self.get(place.organizer, id).await?;
         }
-        // An update of the times was seen to drop the link, and the next one to bring it back.
-        self.calls.make(&call, |_| Some(())).await?;
-        self.get(place.organizer, id).await
+        Ok(event)
     }
 
     fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -318,6 +318,9 @@ impl Event {
             join_url: meeting
                 .filter(|_| shows)
                 .map(|meeting| meeting.join_web_url().to_owned()),
+            options: meeting
+                .map(|meeting| meeting.options.clone())
+                .unwrap_or_default(),
             calls: self.calls,
             fields,
         }

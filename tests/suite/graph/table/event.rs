@@ -15,7 +15,7 @@ use super::*;
 /// An organizer of whom the simulator knows nothing.
 const NOBODY: &str = "99999999-9999-4999-8999-999999999999";
 
-fn form(calendar: Option<&str>) -> Form {
+pub(in super::super) fn form(calendar: Option<&str>) -> Form {
     Form::CalendarEvent(Arc::new(Mirror {
         origin: CalendarName::new("team <b>"),
         calendar: calendar.map(str::to_owned),
@@ -39,7 +39,7 @@ fn moved(key: &str) -> Wanted {
 }
 
 /// A process's start, where some calendar has mirrors.
-fn mirrored(world: &World) -> GraphMeetings {
+pub(in super::super) fn mirrored(world: &World) -> GraphMeetings {
     let settings = GraphSettings {
         mirrors: true,
         ..world.settings()
@@ -49,7 +49,7 @@ fn mirrored(world: &World) -> GraphMeetings {
 }
 
 /// What stands for a key in an event.
-fn digest(wanted: &Wanted) -> String {
+pub(in super::super) fn digest(wanted: &Wanted) -> String {
     let key = MeetingKey {
         tenant: TENANT.to_owned(),
         organizer: wanted.organizer.clone(),
@@ -259,6 +259,76 @@ async fn a_link_that_an_update_drops_comes_back_and_is_kept() {
     assert_eq!(world.requests(Endpoint::EventPatch), 2);
     let ensured = graph.ensure(&mirror("a")).await.unwrap().meeting;
     assert_eq!(ensured.join_url, made.join_url);
+}
+
+#[tokio::test]
+async fn a_link_comes_back_also_when_the_update_that_brings_it_is_repeated() {
+    let world = World::with(|settings| settings.outlook.time_update = TimeUpdate::DropsLink).await;
+    let graph = mirrored(&world);
+    let made = graph.ensure(&mirror("a")).await.unwrap().meeting;
+    // The second update brings the link back, and its repetition drops it again.
+    world.simulator.script(Fault {
+        on: Match {
+            endpoint: Some(Endpoint::EventPatch),
+            nth: Some(2),
+            ..Match::default()
+        },
+        effect: Effect::LostAfter,
+        times: Times::Once,
+    });
+    let updated = graph.update(&made, &moved("a")).await.unwrap();
+    assert_eq!(updated.join_url, made.join_url);
+    let shown = held(&world, &mirror("a")).join_url;
+    assert_eq!(shown.as_deref(), Some(made.join_url.expose()));
+    assert_eq!(world.requests(Endpoint::EventPatch), 4);
+}
+
+#[tokio::test]
+async fn an_event_that_lies_in_a_calendar_is_not_said_to_be_gone() {
+    for endpoint in [Endpoint::EventPatch, Endpoint::EventGet] {
+        let world = World::with(|settings| {
+            settings.outlook.transaction_memory = Some(Duration::from_secs(3600));
+        })
+        .await;
+        let graph = mirrored(&world);
+        let made = graph.ensure(&mirror("a")).await.unwrap().meeting;
+        person(&world, &mirror("a"), Does::MoveTo("Bridge".into()));
+        world.clock.pass(Duration::from_secs(7200));
+        world.script(endpoint, Effect::status(404));
+        let error = graph.update(&made, &moved("a")).await.unwrap_err();
+        assert!(matches!(error, MeetingError::Transient(_)), "{error:?}");
+        let updated = graph.update(&made, &moved("a")).await.unwrap();
+        assert_eq!(updated.join_url, made.join_url, "{endpoint:?}");
+        held(&world, &mirror("a"));
+    }
+}
+
+#[tokio::test]
+async fn the_meeting_behind_an_event_that_is_found_a_little_later_is_asked_for_again() {
+    let options = Options(vec![Setting::Presenters(Presenters::Organizer)]);
+    let world = World::new().await;
+    let graph = mirrored(&world);
+    let late = |endpoint| {
+        let fault = Fault::next(endpoint, Effect::status(404));
+        world.simulator.script(fault.times(Times::N(2)));
+    };
+    late(Endpoint::Filter);
+    let made = graph.ensure(&mirror("a")).await.unwrap().meeting;
+    let dial_in = made.details.dial_in.as_ref().unwrap();
+    assert!(dial_in.dialin_url.is_some() && made.details.meeting_id.is_some());
+    assert_eq!(world.requests(Endpoint::Filter), 3);
+
+    late(Endpoint::Patch);
+    graph.apply(&made, &mirror("a"), &options).await.unwrap();
+    let presenters = &held(&world, &mirror("a")).options["allowedPresenters"];
+    assert_eq!(presenters, "organizer");
+    let fault = Fault::next(Endpoint::Patch, Effect::status(404));
+    world.simulator.script(fault.times(Times::Forever));
+    let refused = graph.apply(&made, &mirror("a"), &options).await;
+    assert!(
+        matches!(refused, Err(MeetingError::Request(_))),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]

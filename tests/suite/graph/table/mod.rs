@@ -5,7 +5,7 @@
 mod change;
 mod create_or_get;
 mod errors;
-mod event;
+pub(super) mod event;
 mod raw;
 mod read;
 mod scene;
