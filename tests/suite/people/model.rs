@@ -266,6 +266,8 @@ impl Known1 {
         }
 
         if self.open {
+            // A copy from before the link that comes back here has come back once.
+            self.restored.push(bytes(&self.lines));
             self.wish = Wish::Any;
             return;
         }
