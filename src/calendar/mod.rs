@@ -230,6 +230,16 @@ pub trait Calendar: Send + Sync {
     /// for ever and relies on the schedule.
     async fn changed(&self) -> Scope;
 
+    /// Begins to notice changes, so that [`Calendar::changed`] misses none from here on. Where it cannot,
+    /// `changed` tries again.
+    async fn begin(&self) {}
+
+    /// When [`Calendar::changed`] looks for changes next, on the monotonic clock; `None`: it is told of
+    /// them.
+    fn next_look(&self) -> Option<Duration> {
+        None
+    }
+
     /// Whether a resource that is reported as vanished was asked for by its own name, at the only
     /// place that could hold it. If not, it counts as gone only when two complete readings, an
     /// interval apart, do not show it.
@@ -275,6 +285,9 @@ pub trait Calendar: Send + Sync {
     fn proof(&self, _id: &ResourceId) -> Option<Proof> {
         None
     }
+
+    /// Has the secrets that it signs in with read anew before they are used next.
+    fn reread_secrets(&self) {}
 
     /// Whether attendees are told of a write.
     fn attendees(&self) -> Attendees {

@@ -146,4 +146,8 @@ impl daemon::Account for Account {
             }),
         }
     }
+
+    fn reread_secrets(&self) {
+        self.account.reread_secrets();
+    }
 }

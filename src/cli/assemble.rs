@@ -9,11 +9,12 @@ use super::{Context, Exit, output};
 use crate::calendar::directory::Directory;
 use crate::calendar::feed::{self, FeedSettings, PlaceSettings, Publish};
 use crate::calendar::{Calendar, ReadError};
-use crate::clock::Clock;
+use crate::clock::Clock as _;
 use crate::config::{self, Config};
 use crate::daemon::{Kept, Source};
 use crate::http::{Client, ClientError, ClientOptions, Credentials, WindowStore, Windows};
 use crate::log;
+use crate::meeting::Meetings;
 use crate::meeting::graph::{GraphMeetings, GraphSettings};
 use crate::model::CalendarName;
 use crate::state::{OpenError, State};
@@ -51,6 +52,8 @@ fn refuse(error: OpenError) -> Exit {
 pub(super) struct Parts {
     pub(super) bridge: Arc<Bridge>,
     pub(super) sources: Vec<Source>,
+    /// What no request goes out within.
+    pub(super) windows: Arc<Windows>,
     /// The one calendar or account that was asked for.
     only: Option<String>,
 }
@@ -68,15 +71,8 @@ pub(super) fn parts(
     }
     let Reach { meetings, shared } =
         reach(context, config, state.clone()).map_err(|error| unusable(&error))?;
-    let bridge = Bridge {
-        state,
-        meetings: Arc::new(meetings),
-        clock: shared.clock.clone(),
-        tenant: config.graph.tenant.clone(),
-        first_pass_limit: config.budget.first_pass_limit,
-        meetings_per_month: config.budget.meetings_per_month,
-        troubles: Troubles::default(),
-    };
+    let troubles = Troubles::default();
+    let bridge = bridge(config, state, Arc::new(meetings), &shared, troubles);
     // Also what is not chosen: an event may have moved there.
     for calendar in config.enabled() {
         match calendar.source {
@@ -89,12 +85,32 @@ pub(super) fn parts(
         .filter(|calendar| only.is_none_or(|name| is_of(name, &calendar.name)));
     let sources = chosen.map(|calendar| source(config, calendar, &shared));
     Ok(Parts {
-        bridge: Arc::new(bridge),
         sources: sources
             .collect::<Result<_, _>>()
             .map_err(|error| unusable(&error))?,
+        bridge: Arc::new(bridge),
+        windows: shared.windows,
         only: only.map(ToOwned::to_owned),
     })
+}
+
+/// What all calendars share.
+pub(super) fn bridge(
+    config: &Config,
+    state: Arc<State>,
+    meetings: Arc<dyn Meetings>,
+    shared: &Shared,
+    troubles: Troubles,
+) -> Bridge {
+    Bridge {
+        state,
+        meetings,
+        clock: shared.clock.clone(),
+        tenant: config.graph.tenant.clone(),
+        first_pass_limit: config.budget.first_pass_limit,
+        meetings_per_month: config.budget.meetings_per_month,
+        troubles,
+    }
 }
 
 /// What reaches out of this machine.
@@ -109,28 +125,47 @@ pub(super) fn reach(
     config: &Config,
     state: Arc<State>,
 ) -> Result<Reach, ClientError> {
-    let options = client_options(config);
-    let client = Client::new(&options)?;
-    let clock: Arc<dyn Clock> = context.clock.clone();
     let windows = Arc::new(Windows::new(
-        clock.clone(),
+        context.clock.clone(),
         Arc::new(StoredWindows(state.clone())),
     ));
-    let meetings = GraphMeetings::new(
-        graph_settings(config),
-        client,
-        windows.clone(),
-        clock.clone(),
-        context.random.clone(),
-    );
-    let shared = Shared {
-        network: options,
+    let shared = shared(context, config, state, windows);
+    Ok(Reach {
+        meetings: meetings(context, config, &shared)?,
+        shared,
+    })
+}
+
+/// What all accounts share, within the windows that there are.
+pub(super) fn shared(
+    context: &Context,
+    config: &Config,
+    state: Arc<State>,
+    windows: Arc<Windows>,
+) -> Shared {
+    Shared {
+        network: client_options(config),
         windows,
         notes: state,
-        clock,
+        clock: context.clock.clone(),
         random: context.random.clone(),
-    };
-    Ok(Reach { meetings, shared })
+    }
+}
+
+/// The meeting service. Sends nothing.
+pub(super) fn meetings(
+    context: &Context,
+    config: &Config,
+    shared: &Shared,
+) -> Result<GraphMeetings, ClientError> {
+    let client = Client::new(&shared.network)?;
+    Ok(GraphMeetings::new(
+        graph_settings(config),
+        client,
+        shared.windows.clone(),
+        shared.clock.clone(),
+        context.random.clone(),
+    ))
 }
 
 /// What all connections share.
@@ -239,7 +274,7 @@ pub(super) fn configured(config: &Config, name: &str) -> Result<CalendarName, St
 }
 
 /// What is watched for one table of the configuration.
-fn source(
+pub(super) fn source(
     config: &Config,
     calendar: &config::Calendar,
     shared: &Shared,

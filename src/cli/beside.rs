@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Voice};
@@ -45,7 +45,8 @@ pub(super) async fn unless_in_daemon(
 
 /// Runs the commands in the daemon.
 pub(super) struct Office {
-    pub(super) config: Config,
+    /// The configuration in force.
+    pub(super) config: watch::Receiver<Arc<Config>>,
     pub(super) state: Arc<State>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) desk: Arc<Desk>,
@@ -59,7 +60,7 @@ impl Serve for Office {
         let voice = Voice::through(to, width);
         let exit = match command {
             Command::Status { json } => {
-                status::report(&self.config, &self.state, self.clock.now(), json, &voice).await
+                status::report(&self.config(), &self.state, self.clock.now(), json, &voice).await
             }
             Command::Plan {
                 calendar,
@@ -94,6 +95,10 @@ impl Serve for Office {
 }
 
 impl Office {
+    fn config(&self) -> Arc<Config> {
+        self.config.borrow().clone()
+    }
+
     async fn sync(&self, only: Option<&str>, rewrite: bool, voice: &Voice) -> Exit {
         let (calendars, mut exit) = self.calendars(only, voice).await;
         // All at once: each is passed over by a task of its own.
@@ -163,7 +168,7 @@ impl Office {
     }
 
     async fn resume(&self, name: &str, voice: &Voice) -> Exit {
-        let name = match assemble::configured(&self.config, name) {
+        let name = match assemble::configured(&self.config(), name) {
             Ok(name) => name,
             Err(what) => {
                 voice.say(&what).await;
@@ -171,7 +176,7 @@ impl Office {
             }
         };
         let mut exit = Exit::Done;
-        for name in resume::calendars_of(&self.config, &self.state, name) {
+        for name in resume::calendars_of(&self.config(), &self.state, name) {
             let lifted = match self.desk.resume(&name).await {
                 Some(lifted) => lifted,
                 // No task watches it, so no pass is under way.
@@ -185,14 +190,14 @@ impl Office {
 
     /// The calendars that are watched, in file order, or the one that is named; says what is missing.
     async fn calendars(&self, only: Option<&str>, voice: &Voice) -> (Vec<Arc<Watched>>, Exit) {
-        let asked = only.map(|name| assemble::configured(&self.config, name));
+        let asked = only.map(|name| assemble::configured(&self.config(), name));
         if let Some(Err(what)) = asked {
             voice.say(&what).await;
             return (Vec::new(), Exit::Failed);
         }
-        let watched = self.desk.calendars();
+        let (config, watched) = (self.config(), self.desk.calendars());
         let (mut chosen, mut exit) = (Vec::new(), Exit::Done);
-        for table in self.config.enabled() {
+        for table in config.enabled() {
             let is_wanted = |calendar: &Watched| {
                 let name = calendar.name.as_str();
                 assemble::is_of(name, &table.name)
@@ -217,7 +222,10 @@ impl Office {
             voice.say(&stopping).await;
             return Exit::TryAgain;
         }
-        let away = format!("{name}: not watched at the moment; the daemon's log says why");
+        let away = match assemble::configured(&self.config(), name.0) {
+            Ok(_) => format!("{name}: not watched at the moment; the daemon's log says why"),
+            Err(_) => format!("{name}: not watched any more, since a reload took it out"),
+        };
         voice.say(&away).await;
         Exit::Failed
     }

@@ -11,6 +11,7 @@ mod explain;
 mod login;
 mod output;
 mod plan;
+mod reload;
 mod resume;
 mod run;
 #[cfg(feature = "simulator")]
@@ -23,6 +24,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -91,7 +93,7 @@ enum Command {
     },
     /// Print the calendars of CalDAV accounts, and the table to configure them with
     Calendars(calendars::Which),
-    /// Check configuration, files and permissions; touch no network
+    /// Check configuration, files, permissions and systemd unit; touch no network
     Check {
         /// Ask Entra, Graph and the calendar servers, too; make and change nothing
         #[arg(long)]
@@ -144,6 +146,9 @@ enum Command {
         latency: String,
     },
 }
+
+/// How long what still runs when a command has ended may take to end, too.
+const LAST: Duration = Duration::from_secs(1);
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,7 +215,10 @@ pub fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    runtime.block_on(dispatch(cli)).into()
+    let exit = runtime.block_on(dispatch(cli));
+    // A disk that does not answer keeps no process that is to end.
+    runtime.shutdown_timeout(LAST);
+    exit.into()
 }
 
 /// A panic says where it happened and nothing else: its text may hold a piece of a calendar.
@@ -295,15 +303,20 @@ impl Context {
         })
     }
 
-    /// Sets up the log on stderr, as configured or as the command line says.
-    fn init_log(&self, config: &Config) -> Result<(), Exit> {
-        let filter = match &self.log {
+    /// Which lines are logged: what the command line says goes before the configuration.
+    fn filter(&self, config: &Config) -> Result<Filter, Exit> {
+        match &self.log {
             Some(text) => Filter::parse(text).map_err(|error| {
                 output::say(&format!("meetbridge: --log: {error}"));
                 Exit::Usage
-            })?,
-            None => Filter::level(config.log.level),
-        };
+            }),
+            None => Ok(Filter::level(config.log.level)),
+        }
+    }
+
+    /// Sets up the log on stderr, as configured or as the command line says.
+    fn init_log(&self, config: &Config) -> Result<log::Dial, Exit> {
+        let filter = self.filter(config)?;
         let terminal = std::io::stderr().is_terminal();
         let output = Output {
             format: config.log.format,

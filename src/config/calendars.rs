@@ -1,5 +1,6 @@
 //! The calendars' tables, and `[meeting]`, which holds their defaults.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -136,6 +137,10 @@ pub(super) struct Context<'m> {
     pub(super) time_zone_assumed: bool,
     /// Older names of lobbies that were used, with the present ones.
     pub(super) old_lobby_names: BTreeSet<(&'static str, &'static str)>,
+    /// The file that is read.
+    pub(super) file: String,
+    /// The names that are taken: by the calendar in which line of which file.
+    pub(super) names: BTreeMap<CalendarName, (usize, String)>,
     /// Whether what is configured fits the APIs.
     pub(super) fit: Fit,
 }
@@ -165,22 +170,25 @@ pub(super) fn calendars(mut table: Table<'_, '_>, context: &mut Context<'_>) -> 
     table.finish();
     all.sort_by_key(|(table, _)| table.start());
 
-    let mut names = BTreeMap::new();
     let mut calendars = Vec::new();
     for (mut table, kind) in all {
         let name = table.required("name", value::name);
         if let Some(name) = &name {
-            let line = table.line_of("name");
-            if let Some(first) = names.insert(name.clone(), line) {
-                names.insert(name.clone(), first);
-                let what = format!(
-                    "\"{}\" is taken by the calendar in line {first}",
-                    Escaped(name.as_str())
-                );
-                table.report_at(
-                    "name",
-                    Wrong::new(what, "give each calendar a name of its own"),
-                );
+            match context.names.entry(name.clone()) {
+                Entry::Vacant(free) => {
+                    free.insert((table.line_of("name"), context.file.clone()));
+                }
+                Entry::Occupied(taken) => {
+                    let (line, file) = taken.get();
+                    let of = match *file == context.file {
+                        true => String::new(),
+                        false => format!(" of {}", Escaped(file)),
+                    };
+                    let name = Escaped(name.as_str());
+                    let what = format!("\"{name}\" is taken by the calendar in line {line}{of}");
+                    let hint = "give each calendar a name of its own";
+                    table.report_at("name", Wrong::new(what, hint));
+                }
             }
         }
         calendars.extend(calendar(table, name, kind, context));

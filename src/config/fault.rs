@@ -35,12 +35,11 @@ pub struct Fault {
     pub hint: Option<String>,
 }
 
-/// Everything that is wrong with one configuration file, in file order; never empty. Of very many,
-/// the first that were found.
+/// Everything that is wrong with a configuration, file by file and in file order; never empty. Of very
+/// many, the first that were found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults {
-    file: String,
-    faults: Vec<Fault>,
+    files: Vec<(String, Vec<Fault>)>,
     more: usize,
 }
 
@@ -48,8 +47,7 @@ impl Faults {
     pub(super) fn new(file: &str, mut faults: Vec<Fault>, more: usize) -> Self {
         faults.sort_by_key(|fault| fault.place.as_ref().map(|at| (at.line, at.column)));
         Self {
-            file: file.to_owned(),
-            faults,
+            files: vec![(file.to_owned(), faults)],
             more,
         }
     }
@@ -63,9 +61,41 @@ impl Faults {
         Self::new(file, vec![fault], 0)
     }
 
-    /// The faults, in file order.
+    /// Takes in what is wrong with another file; beyond what is shown, it is counted.
+    pub(super) fn and(&mut self, other: Self) {
+        self.more += other.more;
+        for (file, mut faults) in other.files {
+            let room = SHOWN.saturating_sub(self.iter().count());
+            self.more += faults.len().saturating_sub(room);
+            faults.truncate(room);
+            self.files.push((file, faults));
+        }
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.more == 0 && self.iter().next().is_none()
+    }
+
+    /// The faults.
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
-        self.faults.iter()
+        self.in_files().map(|(_, fault)| fault)
+    }
+
+    /// The faults, each with the file that it is in.
+    pub fn in_files(&self) -> impl Iterator<Item = (&str, &Fault)> {
+        let files = self.files.iter();
+        files.flat_map(|(file, faults)| faults.iter().map(|fault| (file.as_str(), fault)))
+    }
+
+    /// The configuration file, from which the others are included.
+    pub fn file(&self) -> &str {
+        self.files.first().map_or("", |(file, _)| file)
+    }
+
+    /// How many faults there are besides.
+    pub fn more(&self) -> usize {
+        self.more
     }
 }
 
@@ -74,8 +104,8 @@ impl std::error::Error for Faults {}
 /// Each fault as `file:line:column: what is wrong`, its line with a caret below, and a hint.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = Escaped(&self.file);
-        for (n, fault) in self.faults.iter().enumerate() {
+        for (n, (file, fault)) in self.in_files().enumerate() {
+            let file = Escaped(file);
             if n > 0 {
                 f.write_str("\n\n")?;
             }
@@ -92,7 +122,7 @@ impl fmt::Display for Faults {
         }
         match self.more {
             0 => Ok(()),
-            more => write!(f, "\n\n{file}: and {more} more"),
+            more => write!(f, "\n\n{}: and {more} more", Escaped(self.file())),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! What was typed stays in here (`scan`, `table`, `value`, `secrets`, `sign_in`, `read`, `calendars`,
 //! `api`, `caldav`);
 //! what is meant leaves.
-//! Nothing is read but the one file; [`check::check`] looks whether what it names is there.
+//! Nothing is read but the one file and those that it includes (`include`); [`check::check`] looks whether what it names is there.
 
 mod api;
 mod caldav;
@@ -11,6 +11,7 @@ mod calendars;
 pub mod check;
 mod fault;
 mod feed;
+mod include;
 mod machine;
 mod meetings;
 mod read;
@@ -59,7 +60,8 @@ pub struct Config {
     pub network: Network,
     /// What is logged.
     pub log: Log,
-    /// The calendars in file order, those that are not enabled too; names are unique.
+    /// The calendars in file order, then those of included files; those that are not enabled too. Names
+    /// are unique.
     pub calendars: Vec<Calendar>,
     /// Some calendar relies on the system's time zone, and that is not known: UTC stands in.
     pub time_zone_assumed: bool,
@@ -248,7 +250,8 @@ impl Source {
 }
 
 impl Config {
-    /// Reads a configuration file of at most 1 MiB; `machine` fills in what it leaves open.
+    /// Reads a configuration file of at most 1 MiB, and those that it includes; `machine` fills in what
+    /// it leaves open.
     ///
     /// # Errors
     /// All that is wrong with it, at once.
@@ -256,28 +259,18 @@ impl Config {
         let file = path.display().to_string();
         let bytes = read_file(path)
             .map_err(|error| Faults::one(&file, reason(&error), hint_for(&error)))?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(Faults::one(
-                &file,
-                "larger than 1 MiB",
-                "this is hardly a configuration file; name the right one with --config",
-            ));
-        }
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-            let what = format!("line {line} is not UTF-8");
-            Faults::one(&file, what, "save the file as UTF-8")
-        })?;
-        Self::parse(&text, &file, machine)
+        let home = path.parent().unwrap_or(Path::new("/"));
+        read::config(&utf8(bytes, &file)?, &file, home, machine)
     }
 
-    /// Reads a configuration from its text; `file` is what faults call it.
+    /// Reads a configuration from its text; `file` is what faults call it, and beside it is what it
+    /// includes.
     ///
     /// # Errors
     /// All that is wrong with it, at once.
     pub fn parse(text: &str, file: &str, machine: &Machine) -> Result<Self, Faults> {
-        read::config(text, machine).map_err(|(faults, more)| Faults::new(file, faults, more))
+        let home = Path::new(file).parent().unwrap_or(Path::new("/"));
+        read::config(text, file, home, machine)
     }
 
     /// The calendars that take part.
@@ -297,6 +290,23 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         .take(LARGEST + 1)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The text of a whole file.
+fn utf8(bytes: Vec<u8>, file: &str) -> Result<String, Faults> {
+    if bytes.len() as u64 > LARGEST {
+        return Err(Faults::one(
+            file,
+            "larger than 1 MiB",
+            "this is hardly a configuration file; name the right one with --config",
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let what = format!("line {line} is not UTF-8");
+        Faults::one(file, what, "save the file as UTF-8")
+    })
 }
 
 fn reason(error: &io::Error) -> String {

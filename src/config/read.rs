@@ -1,5 +1,7 @@
 //! The file's tables and keys: what each is called, its range and its default.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,9 +11,11 @@ use url::Url;
 
 use super::api::Fit;
 use super::calendars::{self, Context, Settings};
-use super::fault::{Fault, Text};
+use super::fault::{Fault, Faults, Text};
 use super::table::{Collector, Table, Wrong};
-use super::{Budget, Config, Graph, Log, Machine, Network, scan, sign_in, value};
+use super::{
+    Budget, Calendar, Config, Graph, Log, Machine, Network, include, scan, sign_in, value,
+};
 use crate::log::Format;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -56,40 +60,93 @@ const CLOUDS: &[(&str, (&str, &str))] = &[
     ),
 ];
 
-/// Reads the whole file: the first faults that were found come back, and how many there are besides.
-pub(super) fn config(text: &str, machine: &Machine) -> Result<Config, (Vec<Fault>, usize)> {
-    read(text, machine, |_| {})
+/// Reads the whole file; what it includes is beside it in `home`.
+pub(super) fn config(
+    text: &str,
+    file: &str,
+    home: &Path,
+    machine: &Machine,
+) -> Result<Config, Faults> {
+    read(text, file, home, machine, |_| {})
 }
 
 /// Reads the whole file; `seen` gets to see the collector before it is taken apart.
 pub(super) fn read(
     text: &str,
+    file: &str,
+    home: &Path,
     machine: &Machine,
     seen: impl FnOnce(&Collector<'_>),
-) -> Result<Config, (Vec<Fault>, usize)> {
-    let inside = match scan::scan(text) {
-        Ok(inside) => inside,
-        Err(span) => {
-            let fault = Fault {
-                place: Some(Text::new(text, Vec::new()).place(span, None)),
-                what: "nested too deeply".to_owned(),
-                hint: Some("no key of meetbridge is nested like this".to_owned()),
-            };
-            return Err((vec![fault], 0));
-        }
-    };
+) -> Result<Config, Faults> {
+    let inside = scanned(text, file)?;
     let (tree, syntax) = DeTable::parse_recoverable(text);
     let collector = Collector::new(Text::new(text, inside), &syntax);
-    let config = root(collector.root(&tree), &collector, machine);
+    let mut others = Vec::new();
+    let place = (file, home);
+    let config = root(
+        collector.root(&tree),
+        &collector,
+        place,
+        machine,
+        &mut others,
+    );
     seen(&collector);
-    let faults = collector.into_faults();
+    let (faults, more) = collector.into_faults();
+    let mut faults = Faults::new(file, faults, more);
+    others.into_iter().for_each(|other| faults.and(other));
     match config {
-        Some(config) if faults.0.is_empty() => Ok(config),
+        Some(config) if faults.is_empty() => Ok(config),
         _ => Err(faults),
     }
 }
 
-fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -> Option<Config> {
+/// The parts of a text that stand inside a multi-line value.
+fn scanned(text: &str, file: &str) -> Result<Vec<Range<usize>>, Faults> {
+    scan::scan(text).map_err(|span| {
+        let fault = Fault {
+            place: Some(Text::new(text, Vec::new()).place(span, None)),
+            what: "nested too deeply".to_owned(),
+            hint: Some("no key of meetbridge is nested like this".to_owned()),
+        };
+        Faults::new(file, vec![fault], 0)
+    })
+}
+
+/// The calendars of a file that is included; it may hold nothing else.
+fn included(text: &str, file: &str, context: &mut Context<'_>) -> Result<Vec<Calendar>, Faults> {
+    let inside = scanned(text, file)?;
+    let (tree, syntax) = DeTable::parse_recoverable(text);
+    let collector = Collector::new(Text::new(text, inside), &syntax);
+    let mut table = collector.root(&tree);
+    for key in [
+        "include", "state", "graph", "network", "budget", "log", "meeting",
+    ] {
+        table.refuse(
+            key,
+            "an included file holds calendars only",
+            "write it into the main configuration file",
+        );
+    }
+    context.file = file.to_owned();
+    let calendars = calendars::calendars(table.table("calendar"), context);
+    table.finish();
+    let (faults, more) = collector.into_faults();
+    let faults = Faults::new(file, faults, more);
+    match faults.is_empty() {
+        true => Ok(calendars),
+        false => Err(faults),
+    }
+}
+
+/// Reads the main file; what is wrong with others goes to `others`.
+fn root(
+    mut file: Table<'_, '_>,
+    collector: &Collector<'_>,
+    (name, home): (&str, &Path),
+    machine: &Machine,
+    others: &mut Vec<Faults>,
+) -> Option<Config> {
+    let include = file.optional("include", include::pattern);
     let mut state = file.table("state");
     let directory = state
         .optional("directory", value::path)
@@ -127,10 +184,20 @@ fn root(mut file: Table<'_, '_>, collector: &Collector<'_>, machine: &Machine) -
         allow_http: network.allow_http,
         time_zone_assumed: false,
         old_lobby_names,
+        file: name.to_owned(),
+        names: BTreeMap::new(),
         fit: Fit::default(),
     };
-    let has_calendars = file.has("calendar");
-    let calendars = calendars::calendars(file.table("calendar"), &mut context);
+    let has_calendars = file.has("calendar") || file.has("include");
+    let mut calendars = calendars::calendars(file.table("calendar"), &mut context);
+    let files = include.map(|pattern| pattern.files(home)).transpose();
+    let files = files.map_err(|wrong| file.report_at("include", wrong));
+    for (name, text) in files.ok().flatten().unwrap_or_default() {
+        match text.and_then(|text| included(&text, &name, &mut context)) {
+            Ok(more) => calendars.extend(more),
+            Err(faults) => others.push(faults),
+        }
+    }
     if !has_calendars {
         file.missing(
             "no calendar is configured",

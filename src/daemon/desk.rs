@@ -3,13 +3,16 @@
 //! What touches a calendar is done by its own task, between its passes: two passes never meet.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
+use super::progress::Progress;
 use crate::log::{self, Chain};
 use crate::model::CalendarName;
 use crate::state::{State, StateError};
@@ -62,11 +65,16 @@ pub(super) enum Errand {
 #[derive(Default)]
 pub struct Desk {
     open: Mutex<BTreeMap<CalendarName, Counter>>,
+    progress: Progress,
+    begun: CancellationToken,
+    news: AtomicU64,
 }
 
 struct Counter {
     calendar: Arc<Watched>,
     inbox: mpsc::Sender<Errand>,
+    /// When it is passed over next, on the monotonic clock, if not at once.
+    planned: Option<Duration>,
 }
 
 impl Desk {
@@ -76,6 +84,7 @@ impl Desk {
         let counter = Counter {
             calendar: calendar.clone(),
             inbox: inbox.clone(),
+            planned: None,
         };
         self.lock().insert(calendar.name.clone(), counter);
         Errands {
@@ -84,7 +93,36 @@ impl Desk {
             inbox,
             errands,
             syncs: Vec::new(),
+            failed: false,
         }
+    }
+
+    /// When the tasks of the calendars last got on.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Every calendar has begun.
+    pub(super) fn has_begun(&self) {
+        self.begun.cancel();
+    }
+
+    /// Waits until every calendar has begun.
+    pub(super) async fn ready(&self) {
+        self.begun.cancelled().await;
+    }
+
+    /// How many passes had something to tell.
+    pub(super) fn news(&self) -> u64 {
+        self.news.load(Ordering::Relaxed)
+    }
+
+    /// When the next pass over any calendar is planned, on the monotonic clock; `None` without calendars.
+    /// One that is under way, or due at once, counts as of the beginning of time.
+    pub(super) fn next_pass(&self) -> Option<Duration> {
+        let open = self.lock();
+        let planned = open.values().map(|c| c.planned.unwrap_or_default());
+        planned.min()
     }
 
     /// The calendars that are being watched, by name.
@@ -187,6 +225,8 @@ pub struct Errands {
     errands: mpsc::Receiver<Errand>,
     /// The syncs under way.
     syncs: Vec<Sync>,
+    /// The last pass failed.
+    failed: bool,
 }
 
 struct Sync {
@@ -203,6 +243,22 @@ struct Sync {
 }
 
 impl Errands {
+    /// The calendar's name.
+    pub(super) fn name(&self) -> &CalendarName {
+        &self.name
+    }
+
+    /// They are run for `calendar` from here on, which has the same name and is configured otherwise.
+    pub(super) fn serve(&mut self, calendar: &Arc<Watched>) {
+        // How long they settle is another time.
+        self.syncs.iter_mut().for_each(|sync| sync.settled = None);
+        if let Some(counter) = self.desk.lock().get_mut(&self.name)
+            && counter.inbox.same_channel(&self.inbox)
+        {
+            counter.calendar = calendar.clone();
+        }
+    }
+
     /// Waits for the next errand. Safe to drop and call again.
     pub(super) async fn next(&mut self) -> Errand {
         match self.errands.recv().await {
@@ -279,6 +335,10 @@ impl Errands {
         settle: Duration,
         now: Duration,
     ) {
+        let failed = std::mem::replace(&mut self.failed, result.is_err());
+        if failed || !result.as_ref().is_ok_and(Report::is_quiet) {
+            self.desk.news.fetch_add(1, Ordering::Relaxed);
+        }
         let syncs = std::mem::take(&mut self.syncs);
         for mut sync in syncs {
             let report = match result {
@@ -306,6 +366,13 @@ impl Errands {
         let over = |sync: &mut Sync| sync.settled.is_some_and(|at| at <= now);
         for sync in self.syncs.extract_if(.., over) {
             let _ = sync.answer.send(Ok(sync.total));
+        }
+    }
+
+    /// Notes when the calendar is passed over next; `None`: a pass is under way, or due at once.
+    pub(super) fn planned(&self, at: Option<Duration>) {
+        if let Some(counter) = self.desk.lock().get_mut(&self.name) {
+            counter.planned = at;
         }
     }
 

@@ -1,29 +1,40 @@
 //! Runs the calendars: a task for each, until it is told to stop.
 //!
-//! [`clock`] is the real clock, [`account`] finds out the calendars of an account, [`schedule`]
+//! [`Fleet`] is what is watched, [`clock`] is the real clock, [`account`] finds out the calendars of an account, [`schedule`]
 //! decides when a calendar is passed over, [`desk`] and [`control`] let commands reach the calendars
-//! of a running daemon.
+//! of a running daemon, [`progress`] tells which of them are stuck, [`notify`] tells systemd of it all.
 
 pub mod account;
 pub mod clock;
 pub mod control;
 pub mod desk;
+mod fleet;
+pub mod notify;
+pub mod progress;
 mod retry;
 pub mod schedule;
+mod signals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::clock::Clock;
 use crate::log;
 use crate::sync::{Bridge, Watched};
 pub use account::Account;
 pub use desk::Desk;
+pub use fleet::Fleet;
+pub use progress::Progress;
+pub use signals::{Signals, stop_on_signal};
 
 /// How long passes that have begun may take to finish once the daemon stops.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// How long the beginning of all watches may take before the daemon is at work all the same.
+const BEGIN: Duration = Duration::from_secs(10);
 
 /// How long a calendar rests whose task ended by an error inside meetbridge.
 const ANEW: Duration = Duration::from_secs(60);
@@ -45,14 +56,6 @@ pub enum Source {
     Account(Arc<dyn Account>),
 }
 
-/// What every task of the daemon shares.
-#[derive(Clone)]
-struct Shared {
-    bridge: Arc<Bridge>,
-    desk: Arc<Desk>,
-    tasks: TaskTracker,
-}
-
 /// Runs until `stop`, then finishes what has begun. Meanwhile, the calendars take errands from `desk`.
 ///
 /// Returns whether everything finished within the time of grace; what did not is redone by the next
@@ -63,77 +66,35 @@ pub async fn run(
     desk: Arc<Desk>,
     stop: CancellationToken,
 ) -> bool {
-    let tasks = TaskTracker::new();
+    let begun = begin(&sources, desk.clone(), bridge.clock.clone());
+    let mut fleet = Fleet::new(bridge, desk, stop.clone());
+    sources.into_iter().for_each(|source| fleet.set(source));
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = begun => stop.cancelled().await,
+    }
+    fleet.finish(&CancellationToken::new()).await
+}
+
+/// Waits until every calendar that is named notices changes, and then tells the log and `desk` that the
+/// daemon is at work. One whose disk does not answer keeps nobody waiting for long.
+pub fn begin(
+    sources: &[Source],
+    desk: Arc<Desk>,
+    clock: Arc<dyn Clock>,
+) -> impl Future<Output = ()> + Send + use<> {
     let count = sources.len();
-    let shared = Shared {
-        bridge,
-        desk,
-        tasks: tasks.clone(),
-    };
-    for source in sources {
-        let (shared, stop) = (shared.clone(), stop.clone());
-        match source {
-            Source::Calendar(kept) => tasks.spawn(keep_watching(shared, kept, stop)),
-            Source::Account(account) => tasks.spawn(account::keep(shared, account, stop)),
-        };
-    }
-    let bridge = shared.bridge;
-    log::event!(DAEMON_READY, calendars = count);
-    stop.cancelled().await;
-    tasks.close();
-    log::event!(DAEMON_STOPPING);
-    let finished = tokio::select! {
-        () = tasks.wait() => true,
-        () = bridge.clock.sleep(GRACE) => false,
-    };
-    log::event!(DAEMON_STOPPED);
-    finished
-}
-
-/// Watches one calendar. A task that ends by an error inside meetbridge is begun anew after a while:
-/// the fault stays with its calendar, and the calendar is not forgotten.
-///
-/// It takes errands from the moment of the call.
-fn keep_watching(shared: Shared, kept: Kept, stop: CancellationToken) -> impl Future<Output = ()> {
-    let Shared { bridge, desk, .. } = shared;
-    let Kept { calendar, rescan } = kept;
-    let mut errands = desk.open(&calendar);
-    async move {
-        loop {
-            let (its_bridge, its_calendar, its_stop) =
-                (bridge.clone(), calendar.clone(), stop.clone());
-            let task = tokio::spawn(async move {
-                schedule::watch(&its_bridge, &its_calendar, rescan, &mut errands, &its_stop).await;
-            });
-            if task.await.is_ok() {
-                return;
-            }
-            let error = "an error inside meetbridge; please report it";
-            log::event!(CALENDAR_FAILING, calendar = %calendar.name, error = error);
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = bridge.clock.sleep(ANEW) => errands = desk.open(&calendar),
-            }
-        }
-    }
-}
-
-/// A token that is cancelled by SIGTERM or SIGINT.
-///
-/// # Errors
-/// When the handlers cannot be installed.
-pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = CancellationToken::new();
-    let told = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        told.cancel();
+    let named = sources.iter().filter_map(|source| match source {
+        Source::Calendar(kept) => Some(kept.calendar.clone()),
+        Source::Account(_) => None,
     });
-    Ok(stop)
+    let all = join_all(named.map(|calendar| async move { calendar.port.begin().await }));
+    async move {
+        tokio::select! {
+            _ = all => {}
+            () = clock.sleep(BEGIN) => {}
+        }
+        log::event!(DAEMON_READY, calendars = count);
+        desk.has_begun();
+    }
 }

@@ -3,13 +3,16 @@
 //! At once when it says that something changed, when an event is due, and in full every `rescan` as
 //! the safety net, or when a command asks for it. A pass that failed is made again, ever more slowly.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::Errands;
+use super::fleet::another;
 use super::retry::Retry;
 use crate::calendar::{Again, Scope};
 use crate::log;
@@ -25,23 +28,32 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// first, in whichever calendar it is.
 const QUIET: Duration = Duration::from_secs(5 * 60);
 
+/// By how much the wall clock differs from the monotonic one when it was set, or the machine slept.
+const JUMP: TimeDelta = TimeDelta::minutes(1);
+
 /// How often a summary line is logged.
 const SUMMARY: Duration = Duration::from_secs(15 * 60);
 
 /// Passes over `calendar` and runs its `errands` until `stop`; a pass that has begun is finished.
+///
+/// Another of the `bridges` is gone over after the pass that is under way. What failed is tried again at
+/// once then, and all is decided anew where the other one decides otherwise.
 pub async fn watch(
-    bridge: &Bridge,
+    bridges: &mut watch::Receiver<Arc<Bridge>>,
     calendar: &Watched,
     rescan: Duration,
     errands: &mut Errands,
     stop: &CancellationToken,
 ) {
-    let began = bridge.clock.elapsed();
+    let mut bridge = bridges.borrow_and_update().clone();
+    let mut began = bridge.clock.elapsed();
+    let mut clocks = Clocks::new(began, bridge.clock.now());
     let mut agenda = Agenda::new(rescan, began);
     let mut scope = Scope::All;
     // Where the state fails, the pass says so.
     let _ = bridge.retry_failed(calendar);
     loop {
+        errands.planned(None);
         let rewrite = errands.rewrite();
         let result = bridge
             .pass_rewriting(calendar, scope.clone(), rewrite)
@@ -59,27 +71,49 @@ pub async fn watch(
         agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
         errands.passed(&result, calendar.rules.settle, now);
         if agenda.summary_is_due(now) {
-            summarise(bridge, calendar);
+            summarise(&bridge, calendar);
         }
         scope = loop {
             if stop.is_cancelled() {
                 return;
             }
+            if bridges.has_changed().unwrap_or(false) {
+                let other = bridges.borrow_and_update().clone();
+                let is_like = bridge.decides_like(&other);
+                bridge = other;
+                let _ = bridge.retry_failed(calendar);
+                agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
+                agenda.hurry(bridge.clock.elapsed());
+                if !is_like {
+                    break agenda.widen(Scope::News(None));
+                }
+            }
+            if let Some(jump) = clocks.jump(bridge.clock.elapsed(), bridge.clock.now()) {
+                // Nothing is concluded from what is gone before all is looked at again.
+                began = bridge.clock.elapsed();
+                if jump < TimeDelta::zero() {
+                    // What was decided by a time that is yet to come would stand until then.
+                    let _ = bridge.state.forget_decisions(&calendar.name);
+                }
+                break Scope::All;
+            }
             // What is due goes first, or a calendar that changes all the time would never see it.
             let now = bridge.clock.elapsed();
             let wait = agenda.wait(now, bridge.clock.now()).min(errands.wait(now));
+            errands.planned(agenda.planned(calendar.port.next_look()));
             let errand = if wait.is_zero() {
                 errands.next().now_or_never()
             } else {
                 tokio::select! {
                     () = stop.cancelled() => return,
+                    () = another(bridges) => continue,
                     changed = calendar.port.changed() => break agenda.widen(changed),
                     errand = errands.next() => Some(errand),
                     () = bridge.clock.sleep(wait) => None,
                 }
             };
             if let Some(errand) = errand {
-                match errands.run(errand, bridge, calendar).await {
+                match errands.run(errand, &bridge, calendar).await {
                     true => break Scope::All,
                     false => continue,
                 }
@@ -105,6 +139,33 @@ pub async fn watch(
             errands.rest(bridge.clock.elapsed());
         };
     }
+}
+
+/// The wall clock beside the monotonic one.
+struct Clocks {
+    /// What the wall clock showed when the monotonic one began.
+    start: DateTime<Utc>,
+}
+
+impl Clocks {
+    fn new(elapsed: Duration, wall: DateTime<Utc>) -> Self {
+        Self {
+            start: begin(elapsed, wall),
+        }
+    }
+
+    /// How far the wall clock was set forth or back since the last look, or how long the machine slept;
+    /// `None` where it went on as it should.
+    fn jump(&mut self, elapsed: Duration, wall: DateTime<Utc>) -> Option<TimeDelta> {
+        let start = begin(elapsed, wall);
+        let by = start - std::mem::replace(&mut self.start, start);
+        (by.abs() >= JUMP).then_some(by)
+    }
+}
+
+fn begin(elapsed: Duration, wall: DateTime<Utc>) -> DateTime<Utc> {
+    let elapsed = TimeDelta::from_std(elapsed).unwrap_or_default();
+    wall.checked_sub_signed(elapsed).unwrap_or_default()
 }
 
 /// What is to be done next, and when.
@@ -167,6 +228,14 @@ impl Agenda {
         }
     }
 
+    /// What failed may have been mended: it is made again at `now`.
+    fn hurry(&mut self, now: Duration) {
+        self.retry.worked();
+        if let Some((_, at)) = &mut self.failed {
+            *at = now;
+        }
+    }
+
     /// What is owed and what changed, in one.
     fn widen(&self, changed: Scope) -> Scope {
         let failed = self.failed.iter().map(|(scope, _)| scope);
@@ -193,6 +262,15 @@ impl Agenda {
             .map(|due| (due - wall).to_std().unwrap_or_default());
         let full = self.full.saturating_sub(now);
         full.min(due.unwrap_or(LONGEST_SLEEP)).min(LONGEST_SLEEP)
+    }
+
+    /// When the next pass is planned, where changes are looked for at `look`; `None`: at once.
+    fn planned(&self, look: Option<Duration>) -> Option<Duration> {
+        match (&self.again, &self.failed) {
+            (Some(_), _) => None,
+            (None, Some((_, at))) => Some(*at),
+            (None, None) => Some(look.unwrap_or(self.full).min(self.full)),
+        }
     }
 
     fn next(&mut self, now: Duration) -> Option<Scope> {
@@ -293,6 +371,48 @@ mod tests {
         assert_eq!(agenda.wait(seconds(0), wall(0)), seconds(7));
         assert_eq!(agenda.wait(seconds(0), wall(9)), Duration::ZERO);
         assert_eq!(agenda.wait(seconds(299), wall(0)), seconds(1));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_told_from_one_that_goes_on() {
+        let mut clocks = Clocks::new(seconds(5), wall(5));
+        assert_eq!(clocks.jump(seconds(45), wall(45)), None, "it goes on");
+        assert_eq!(clocks.jump(seconds(46), wall(50)), None, "it is corrected");
+        let day = TimeDelta::days(1);
+        assert_eq!(clocks.jump(seconds(46), wall(50) + day), Some(day));
+        assert_eq!(clocks.jump(seconds(47), wall(51) + day), None, "told once");
+        assert_eq!(clocks.jump(seconds(48), wall(52)), Some(-day));
+        assert_eq!(
+            clocks
+                .jump(seconds(49), DateTime::<Utc>::MIN_UTC)
+                .map(|by| by < -day),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn what_failed_is_made_again_at_once_after_a_reload() {
+        let mut agenda = Agenda::new(RESCAN, seconds(0));
+        agenda.passed(&Ok(Report::default()), Scope::All, seconds(0), wall(0));
+        agenda.hurry(seconds(1));
+        assert_eq!(agenda.next(seconds(1)), None, "nothing had failed");
+        for _ in 0..5 {
+            agenda.passed(
+                &Err(PassError::CutShort),
+                Scope::News(None),
+                seconds(1),
+                wall(1),
+            );
+        }
+        agenda.hurry(seconds(2));
+        assert_eq!(agenda.wait(seconds(2), wall(2)), Duration::ZERO);
+        assert_eq!(agenda.next(seconds(2)), Some(Scope::News(None)));
+        agenda.passed(&Err(PassError::CutShort), Scope::All, seconds(2), wall(2));
+        assert_eq!(
+            agenda.wait(seconds(2), wall(2)),
+            seconds(5),
+            "a first failure"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod retry;
 pub(crate) mod site;
 mod tls;
 pub mod windows;
+pub(crate) mod x509;
 
 #[cfg(test)]
 pub(crate) mod testing;

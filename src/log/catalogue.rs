@@ -70,10 +70,27 @@ catalogue! {
         []
         "The last line of a process that ended in order."
         do: "Nothing."
+    DAEMON_CUT_SHORT "daemon.cut-short" WARN "meetbridge stops before everything is finished"
+        []
+        "A second signal came, or what had begun took longer than the time of grace. Nothing is lost: the \
+         next start finishes or redoes it."
+        do: "Nothing. If it is at every stop, look what the calendar's server or disk takes so long for."
     CONFIG_LOADED "config.loaded" INFO "the configuration is in force"
         ["path", "calendars"]
         "The configuration file was read and is without fault."
         do: "Nothing."
+    CONFIG_REFUSED "config.refused" ERROR "a faulty configuration is refused, and the old one stays in force"
+        ["file", "line", "column", "fault", "hint"]
+        "The daemon was told to reload. One line for each fault; nothing of the configuration is taken."
+        do: "Mend what each line names, try it with `meetbridge check`, and reload again."
+    CONFIG_RELOADED "config.reloaded" INFO "another configuration is in force"
+        ["path", "added", "removed", "changed"]
+        "The daemon was told to reload. It counts the calendars and accounts that it watches since, does          not watch any more, and watches otherwise; secrets are read anew."
+        do: "Nothing."
+    CONFIG_NEEDS_RESTART "config.needs-restart" WARN "a change of the configuration needs a restart"
+        ["key"]
+        "The daemon was told to reload. This cannot change while it runs and stays as it was; the rest of          the configuration is in force."
+        do: "Restart meetbridge when it suits."
     CONTROL_COMMAND "control.command" DEBUG "a command is run in the daemon"
         ["command"]
         "Somebody ran it beside the daemon; its output goes to that person."
@@ -83,6 +100,11 @@ catalogue! {
         "The control socket cannot be made there. Calendars are watched all the same; `status` and \
          `plan` work beside the daemon, `sync`, `resume` and `unlink` need it stopped."
         do: "Free the path, or set RUNTIME_DIRECTORY to a directory of the service; then restart."
+    NOTIFY_FAILING "notify.failing" WARN "systemd cannot be told how the service stands"
+        ["error"]
+        "NOTIFY_SOCKET names no socket that takes messages. Calendars are watched all the same, but \
+         systemd may take the service for dead."
+        do: "Start meetbridge by the unit that comes with it."
     STATE_DAMAGED "state.damaged" ERROR "the state was damaged and is begun anew"
         ["path", "error"]
         "The state file could not be used and was set aside under the named path. No link is lost: \
@@ -114,6 +136,10 @@ catalogue! {
         "The server does not offer it any more, or the configuration does not choose it. Its links \
          and meetings stay as they are."
         do: "Nothing, if somebody deleted or renamed it; else look at the server."
+    CALENDAR_REMOVED "calendar.removed" INFO "a calendar is not watched any more, and what is linked stays"
+        ["calendar", "linked"]
+        "A reload found it removed or disabled. Its events keep their links, and their meetings stay;          nothing of them is maintained. The state keeps them in mind."
+        do: "Nothing. `meetbridge unlink` takes links out while the calendar is configured."
     CALENDAR_FAILING "calendar.failing" WARN "a calendar cannot be read"
         ["calendar", "error"]
         "The calendar as a whole cannot be read; the others go on. It is tried again at its rescan."
@@ -122,6 +148,11 @@ catalogue! {
         ["calendar"]
         "What `calendar.failing` reported is over."
         do: "Nothing."
+    CALENDAR_STUCK "calendar.stuck" ERROR "the task of a calendar is stuck"
+        ["calendar", "seconds"]
+        "It has made no progress for so long, and nothing that it waits for may take that long. systemd \
+         is not told any more that the service is alive, so its watchdog begins the service anew."
+        do: "Look whether the calendar's disk or network file system answers; if it does, report it."
     CALENDAR_RESUMED "calendar.resumed" INFO "a calendar goes on, as an operator asked"
         ["calendar"]
         "Somebody ran `meetbridge resume`."

@@ -17,6 +17,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, reload};
 
 pub use chain::Chain;
 pub use lasting::Lasting;
@@ -147,19 +148,41 @@ pub struct Output<W> {
     pub writer: W,
 }
 
+/// Decides while the process runs which lines are written.
+#[derive(Clone)]
+pub struct Dial(reload::Handle<Targets, Registry>);
+
+impl Dial {
+    /// From here on, these lines are written.
+    pub fn set(&self, filter: Filter) {
+        // It fails only where the log is gone.
+        let _ = self.0.reload(filter.0);
+    }
+}
+
 /// Sends the whole process's log to `output`.
 ///
 /// # Errors
 /// When it has been called before.
-pub fn init<W>(output: Output<W>) -> Result<(), tracing_subscriber::util::TryInitError>
+pub fn init<W>(output: Output<W>) -> Result<Dial, tracing_subscriber::util::TryInitError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    subscriber(output).try_init()
+    let (subscriber, dial) = with_dial(output);
+    subscriber.try_init()?;
+    Ok(dial)
 }
 
 /// What [`init`] installs; for tests, which install it for a thread.
 pub fn subscriber<W>(output: Output<W>) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    with_dial(output).0
+}
+
+/// The same, and what its filter is changed by.
+pub fn with_dial<W>(output: Output<W>) -> (impl Subscriber + Send + Sync, Dial)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -171,9 +194,9 @@ where
         })
         .with_ansi(output.colour)
         .with_writer(output.writer);
-    tracing_subscriber::registry()
-        .with(output.filter.0)
-        .with(lines)
+    let (filter, handle) = reload::Layer::new(output.filter.0);
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    (subscriber, Dial(handle))
 }
 
 #[cfg(test)]

@@ -222,4 +222,7 @@ pub trait Meetings: Send + Sync {
         organizer: &OrganizerId,
         external_id: &ExternalId,
     ) -> Result<(), MeetingError>;
+
+    /// Has the secrets that it signs in with read anew before they are used next.
+    fn reread_secrets(&self) {}
 }

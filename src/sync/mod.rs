@@ -153,6 +153,13 @@ pub enum PassError {
 }
 
 impl Bridge {
+    /// Whether events are decided by `other` as they are by this one.
+    pub fn decides_like(&self, other: &Self) -> bool {
+        self.tenant == other.tenant
+            && self.first_pass_limit == other.first_pass_limit
+            && self.meetings_per_month == other.meetings_per_month
+    }
+
     /// Makes one pass over `calendar`.
     ///
     /// # Errors
@@ -359,6 +366,15 @@ impl Report {
         for (name, n) in part.outcome {
             *self.outcome.entry(name).or_default() += n;
         }
+    }
+
+    /// Whether there was nothing to read and nothing to do.
+    pub fn is_quiet(&self) -> bool {
+        let quiet = Self {
+            unchanged: self.unchanged,
+            ..Self::default()
+        };
+        *self == quiet
     }
 
     fn count(&mut self, name: &str) {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -22,18 +22,18 @@ const OUTAGE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_se
 /// How often in a row a resource is decided again at once whose write came to nothing.
 const AT_ONCE: u32 = 2;
 
-/// What fails at the moment.
-#[derive(Debug, Default)]
+/// What fails at the moment. Clones share it.
+#[derive(Clone, Debug, Default)]
 pub struct Troubles {
-    lasting: Lasting<Trouble>,
+    lasting: Arc<Lasting<Trouble>>,
     /// Passes in a row that the meeting service did not answer.
-    outages: AtomicU32,
+    outages: Arc<AtomicU32>,
     /// Writes in a row that came to nothing because a resource changed meanwhile.
-    collisions: Mutex<HashMap<(CalendarName, ResourceId), u32>>,
+    collisions: Arc<Mutex<HashMap<(CalendarName, ResourceId), u32>>>,
     /// What is read, so that nothing is missed there.
-    watchlist: Watchlist,
+    watchlist: Arc<Watchlist>,
     /// Organizers who were given up, by calendar.
-    abandoned: Mutex<HashSet<(CalendarName, OrganizerId)>>,
+    abandoned: Arc<Mutex<HashSet<(CalendarName, OrganizerId)>>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,6 +110,20 @@ impl Troubles {
         if self.lasting.fails(what, text.clone()) {
             log::event!(RESOURCE_UNREADABLE, calendar = %calendar, resource = %id, error = %text);
         }
+    }
+
+    /// Notes that a calendar is not watched any more, and all that was wrong with it.
+    pub(super) fn left(&self, calendar: &CalendarName) {
+        self.lasting.retain(|what| match what {
+            Trouble::Calendar(its)
+            | Trouble::Settings(its, _)
+            | Trouble::Budget(its, _)
+            | Trouble::Reading(its, _)
+            | Trouble::Writing(its, _)
+            | Trouble::Event(its, _, _) => its != calendar,
+            Trouble::State | Trouble::Graph | Trouble::Organizer(_) => true,
+        });
+        self.collisions().retain(|(its, _), _| its != calendar);
     }
 
     /// Notes that a resource is gone, and all that was wrong with it.

@@ -57,6 +57,7 @@ impl super::Bridge {
     pub fn leaves(&self, calendar: &CalendarName) {
         let what = Watching::Calendar(calendar.clone());
         self.watchlist().lock().remove(&what);
+        self.troubles.left(calendar);
     }
 
     /// The calendar was read as a whole by a pass that began at `began`.
@@ -68,6 +69,18 @@ impl super::Bridge {
     /// The calendars of the account are watched from now on, whichever it has.
     pub fn watches_account(&self, name: &str) {
         self.watchlist().watch(Watching::Account(name.to_owned()));
+    }
+
+    /// The account is not watched any more.
+    pub fn leaves_account(&self, name: &str) {
+        let what = Watching::Account(name.to_owned());
+        self.watchlist().lock().remove(&what);
+    }
+
+    /// What that is watched was not read as a whole after `since`, by its name.
+    #[cfg(test)]
+    pub(crate) fn unread(&self, since: DateTime<Utc>) -> Option<String> {
+        self.watchlist().unread(since)
     }
 
     /// The account told, when asked at `asked`, of every calendar that is wanted of it.

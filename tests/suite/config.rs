@@ -230,7 +230,7 @@ fn what_is_not_in_order_is_found() {
         ),
         (
             |w| w.mode("secret", 0o644),
-            Severity::Warning,
+            Severity::Error,
             "the client secret's file secret has mode 0644",
         ),
         (
@@ -365,7 +365,7 @@ fn every_file_of_an_account_is_looked_at() {
         all_there();
         if private {
             world.mode(file, 0o604);
-            expect(Severity::Warning, "has mode 0604");
+            expect(Severity::Error, "has mode 0604");
             world.mode(file, 0o600);
             fs::write(world.path(file), "").unwrap();
             expect(Severity::Error, "is empty");
@@ -553,6 +553,43 @@ fn a_published_feed_is_looked_at() {
     ];
     for (more, expected) in cases {
         assert_eq!(world.findings(&feed(&more)), expected, "{more}");
+    }
+}
+
+#[test]
+fn a_client_certificate_that_ends_is_told_in_time() {
+    let account = "[[calendar.caldav]]\nname = \"cloud\"\nurl = \"https://cloud.example.org/\"\n\
+                   certificate-file = \"ROOT/dav\"\nkey-file = \"ROOT/dav-key\"";
+    let world = World::new();
+    let key = rcgen::KeyPair::generate().unwrap();
+    for (days, expected) in [
+        (31, None),
+        (29, Some((Severity::Warning, "expires on "))),
+        (-1, Some((Severity::Error, "expired on "))),
+    ] {
+        let mut params = rcgen::CertificateParams::new([]).unwrap();
+        let ends = (now() + chrono::TimeDelta::days(days)).date_naive();
+        let day = |date: chrono::NaiveDate| {
+            use chrono::Datelike as _;
+            rcgen::date_time_ymd(date.year(), date.month() as u8, date.day() as u8)
+        };
+        params.not_before = day(ends - chrono::TimeDelta::days(300));
+        params.not_after = day(ends);
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(world.path("dav"), certificate.pem()).unwrap();
+        fs::write(world.path("dav-key"), key.serialize_pem()).unwrap();
+        world.mode("dav-key", 0o600);
+        let found = world.findings(account);
+        match expected {
+            None => assert_eq!(found, []),
+            Some((severity, words)) => {
+                let what = format!("calendar cloud: the client certificate dav {words}");
+                assert!(
+                    matches!(found.as_slice(), [one] if one.0 == severity && one.1.starts_with(&what)),
+                    "{what}: {found:?}"
+                );
+            }
+        }
     }
 }
 

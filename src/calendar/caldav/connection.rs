@@ -226,6 +226,11 @@ impl Connection {
         })
     }
 
+    /// Has the secrets read anew before they are used next.
+    pub(super) fn reread_secrets(&self) {
+        self.login.reread();
+    }
+
     /// The account's server, for messages.
     pub fn host(&self) -> String {
         self.host.clone()

@@ -98,6 +98,11 @@ impl Account {
         }))
     }
 
+    /// Has the secrets that it signs in with read anew before they are used next.
+    pub fn reread_secrets(&self) {
+        self.connection.reread_secrets();
+    }
+
     /// Finds out what the account offers.
     ///
     /// # Errors
@@ -244,6 +249,17 @@ impl Calendar for CalDav {
         }
         self.alone().await;
         Scope::News(None)
+    }
+
+    fn next_look(&self) -> Option<Duration> {
+        let shared = self.home.as_ref().and_then(|home| home.next_look());
+        let own = || {
+            self.pace
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .due()
+        };
+        Some(shared.unwrap_or_else(own))
     }
 
     fn confirms_absence(&self) -> bool {

@@ -247,6 +247,12 @@ impl Home {
         self.looks().members.len() > 1
     }
 
+    /// When its next look is due, where one look is for several calendars and tells something.
+    pub(super) fn next_look(&self) -> Option<Duration> {
+        let looks = self.looks();
+        (looks.members.len() > 1 && !looks.useless).then(|| looks.pace.due())
+    }
+
     /// Waits until there is something to tell of `key` that was not told: `told` counts what was. Safe
     /// to drop and call again.
     pub(super) async fn wait(&self, key: &str, told: &Mutex<u64>) -> Told {

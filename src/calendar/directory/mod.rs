@@ -30,6 +30,7 @@ mod file;
 mod keep;
 mod list;
 mod name;
+mod rehearse;
 mod watch;
 mod write;
 
@@ -172,6 +173,10 @@ impl Calendar for Directory {
                     source: Some(io::Error::other(error)),
                 })
             })
+    }
+
+    async fn begin(&self) {
+        self.watch.begin().await;
     }
 
     async fn changed(&self) -> Scope {

@@ -129,14 +129,19 @@ impl Watch {
         }
     }
 
+    /// Sets the watch up, if it is not.
+    pub(super) async fn begin(&self) {
+        let now = self.shared.clock.elapsed();
+        if self.shared.state().needs_set_up(now) {
+            self.set_up().await;
+        }
+    }
+
     /// Waits for a change. Everything that was not delivered is kept in the shared state, so this may
     /// be dropped at any point.
     pub(super) async fn changed(&self) -> Scope {
         loop {
-            let now = self.shared.clock.elapsed();
-            if self.shared.state().needs_set_up(now) {
-                self.set_up().await;
-            }
+            self.begin().await;
             if let Some(scope) = self.shared.due(self.shared.clock.elapsed()) {
                 return scope;
             }

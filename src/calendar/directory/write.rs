@@ -75,6 +75,26 @@ pub(super) fn write(
     }
 }
 
+/// Makes what would replace `path`, without its content, and removes it.
+pub(super) fn rehearse(place: &Place, path: &Path) -> Result<(), WriteRefusal> {
+    let made = file::open_root(&place.root)
+        .and_then(|root| file::look(root.as_fd(), path))
+        .map_err(Stop::from);
+    let made = made.and_then(|found| {
+        let version = found.ok_or(Stop::Changed)?.version();
+        Prepared::new(place, path, &version, b"").map(drop)
+    });
+    let ended = match made {
+        Ok(()) => return Ok(()),
+        Err(stop) => told(&file::shown(&place.root.join(path)), stop),
+    };
+    match ended {
+        Written::Refused(why) => Err(why),
+        // It passes, or somebody is at it.
+        Written::Failed(_) | Written::Unknown(_) | Written::Changed | Written::Stored(_) => Ok(()),
+    }
+}
+
 /// The new file beside the old one, complete and on the disk; dropped, it leaves no trace.
 struct Prepared<'a> {
     root: OwnedFd,

@@ -186,6 +186,11 @@ impl Place {
         })
     }
 
+    /// Has the secrets read anew before they are used next.
+    pub(super) fn reread_secrets(&self) {
+        self.login.reread();
+    }
+
     /// A body to be sent, kept where calendars are that were fetched.
     pub(super) fn keep(
         &self,

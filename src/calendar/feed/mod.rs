@@ -111,9 +111,14 @@ pub fn open(
     };
     let source = place(settings.source)?;
     let pace = Pace::new(settings.poll, &*clock);
+    let mut published = None;
     let target = match settings.publish {
         Publish::File(path) => Target::file(path),
-        Publish::Web(web) => Target::web(place(*web)?),
+        Publish::Web(web) => {
+            let place = Arc::new(place(*web)?);
+            published = Some(Arc::clone(&place));
+            Target::web(place)
+        }
         Publish::Source => {
             return Ok(Arc::new(Writable::new(
                 settings.name,
@@ -130,6 +135,7 @@ pub fn open(
         name: settings.name,
         proof: INTERVAL.min(settings.poll / 2),
         source,
+        published,
         target: tokio::sync::Mutex::new(target),
         turn: tokio::sync::Mutex::new(()),
         held: Mutex::new(Held::new(pace, &settings.directory)),
@@ -148,6 +154,8 @@ struct Feed {
     /// For messages.
     what: String,
     source: Place,
+    /// Where it is published, if on the web.
+    published: Option<Arc<Place>>,
     /// How long a UID must have been there.
     proof: Duration,
     doubts: Doubts,
@@ -494,8 +502,18 @@ impl Calendar for Feed {
         }
     }
 
+    fn next_look(&self) -> Option<Duration> {
+        let now = self.clock.elapsed();
+        Some(now + self.wait(now).0)
+    }
+
     fn is_derived(&self) -> bool {
         true
+    }
+
+    fn reread_secrets(&self) {
+        self.source.reread_secrets();
+        self.published.iter().for_each(|to| to.reread_secrets());
     }
 
     fn is_outgrown(&self, id: &ResourceId) -> bool {

@@ -52,9 +52,9 @@ impl Target {
         Self::File { path, seen: None }
     }
 
-    pub(super) fn web(place: Place) -> Self {
+    pub(super) fn web(place: Arc<Place>) -> Self {
         Self::Web {
-            place: Arc::new(place),
+            place,
             etag: None,
             last: None,
         }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
@@ -255,8 +256,16 @@ impl Calendar for Writable {
         }
     }
 
+    fn next_look(&self) -> Option<Duration> {
+        Some(self.held().pace.next)
+    }
+
     fn may_alter(&self) -> bool {
         true
+    }
+
+    fn reread_secrets(&self) {
+        self.place.reread_secrets();
     }
 
     fn attendees(&self) -> Attendees {

@@ -197,6 +197,17 @@ impl Login {
         })
     }
 
+    /// Has the secret read anew before the next try, and what was refused tried again.
+    pub fn reread(&self) {
+        if let Kind::OAuth2 { tokens, .. } = &self.kind {
+            tokens.reread();
+        }
+        let mut held = self.held();
+        held.round += 1;
+        held.secret = None;
+        held.refused = None;
+    }
+
     /// The Authorization header of the next try; `None` without credentials.
     ///
     /// # Errors

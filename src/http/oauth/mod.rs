@@ -212,6 +212,16 @@ impl RefreshTokens {
         }
     }
 
+    /// Has the secrets read anew, and a token asked for with them, before the next use. A token that is in
+    /// force holds while that fails.
+    pub fn reread(&self) {
+        let mut held = self.0.held();
+        held.refused = None;
+        if let Some(token) = &mut held.token {
+            token.renew = Duration::ZERO;
+        }
+    }
+
     /// The token endpoint's host, for messages.
     pub fn host(&self) -> &str {
         &self.0.host

@@ -246,6 +246,17 @@ impl Calls {
         )
     }
 
+    /// Has the secrets read anew before they are used next, and asks again for organizers who were at
+    /// fault.
+    pub(super) fn reread_secrets(&self) {
+        self.tokens.reread();
+        let mut organizers = self
+            .organizers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        organizers.clear();
+    }
+
     /// Waits for one of the turns of the organizer's mailbox.
     async fn turn_of_mailbox(
         &self,

@@ -177,4 +177,8 @@ impl Meetings for GraphMeetings {
             None => self.online().delete(&meeting, organizer).await,
         }
     }
+
+    fn reread_secrets(&self) {
+        self.calls.reread_secrets();
+    }
 }

@@ -212,6 +212,16 @@ impl Tokens {
         }
     }
 
+    /// Has the credential read anew, and a token asked for with it, before the next call. A token that is
+    /// in force holds while that fails.
+    pub(super) fn reread(&self) {
+        let mut held = self.held();
+        held.refusal = None;
+        if let Some(token) = &mut held.token {
+            token.renew = Duration::ZERO;
+        }
+    }
+
     /// Remembers that Graph serves nobody with this credential, and why.
     pub(super) fn refuse(&self, text: &str) -> MeetingError {
         let refused = Refused {
