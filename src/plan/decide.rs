@@ -7,7 +7,7 @@ use super::ask::Ask;
 use super::decision::{Decided, Decision};
 use super::kept::lacking;
 use super::life::{in_progress_until, is_behind, roll_at};
-use super::person::{Out, wants_out};
+use super::person::{Out, is_adopted_beside, wants_out};
 use super::select::{
     Standing, examine, foreign_link, horizon_reaches, not_organized, settled_at, skips,
 };
@@ -136,7 +136,9 @@ fn maintain(ask: &Ask<'_>, link: &Link, meeting: &MeetingRecord) -> Decided {
             due: Some(end),
         };
     }
-    if ask.moves || ask.outdated || replaces.is_some() || !lacking.is_empty() {
+    let exchanges = ask.moves || replaces.is_some();
+    let beside = || is_adopted_beside(event, link, join_url, ask.foreign_meeting);
+    if exchanges || ((ask.outdated || !lacking.is_empty()) && !beside()) {
         if !ask.moves && !ask.outdated && is_dropped(event, link) {
             return leave(Why::DoesNotStick);
         }

@@ -22,7 +22,7 @@ pub use ask::{Ask, key_of};
 pub use decide::decide;
 pub use decision::{Decided, Decision};
 pub use life::{assumed_span, in_progress_until, is_behind, roll_at};
-pub use person::{Out, wants_out};
+pub use person::{Out, is_adopted_beside, wants_out};
 pub use select::{
     EventsWithAttendees, Rules, Select, Standing, Verdict, examine, has_guests, is_organized,
 };

@@ -162,6 +162,18 @@ fn is_adopted_with(found: &FoundLink, event: &Event, link: &Link) -> bool {
     found.provider == Provider::Teams && link.attempts == 0 && link.before == event.content
 }
 
+/// Whether such a link stands beside ours, `own`, and is not known to be another event's. What would be written
+/// into the event would hide that it was there.
+pub fn is_adopted_beside(
+    event: &Event,
+    link: &Link,
+    own: &JoinUrl,
+    of_another: Option<&JoinUrl>,
+) -> bool {
+    let mut links = event.components.iter().flat_map(|c| &c.links);
+    links.any(|found| is_adopted_with(found, event, link) && is_foreign(found, own, of_another))
+}
+
 /// Whether a person put in this link of another conference. Another event's link of ours is a mention of
 /// that event; ours may look otherwise as some client or gateway writes it.
 fn is_foreign(found: &FoundLink, own: &JoinUrl, of_another: Option<&JoinUrl>) -> bool {

@@ -130,8 +130,9 @@ pub struct Report {
     pub failed: usize,
     /// How the events that were read were decided: name → number.
     pub outcome: BTreeMap<String, u32>,
-    /// Resources to be passed over again at once: a write stopped half way, or came to nothing. The
-    /// latter happens at most twice in a row; then the resource is due a minute later instead.
+    /// Resources to be passed over again at once: a write stopped half way, or came to nothing, or a first
+    /// pass found whose link is in them. A write comes to nothing at most twice in a row; then the
+    /// resource is due a minute later instead.
     pub again: BTreeSet<ResourceId>,
     /// The meeting service stopped the pass: why, in words.
     pub halted: Option<String>,
@@ -218,7 +219,12 @@ impl Bridge {
         if !matches!(scope, Scope::Only(_)) && !self.troubles.is_partly_unreadable(&calendar.name) {
             self.has_read(&calendar.name, began);
         }
+        let outdated = match record.first_pass_done {
+            true => BTreeSet::new(),
+            false => survey.outdated(),
+        };
         let mut report = survey.report;
+        report.again.extend(outdated);
         done.into_iter().for_each(|part| report.merge(part));
         let frozen = self.state.calendar(&calendar.name)?.frozen.is_some();
         self.publish(calendar, frozen, &mut report).await;

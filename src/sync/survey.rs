@@ -29,6 +29,9 @@ pub(super) struct Survey {
     pub(super) unsettled: usize,
     /// The resources that a listing says nothing about: read, gone, or unreadable.
     pub(super) touched: BTreeSet<ResourceId>,
+    /// The resources with a Teams link of nobody's that is known so far. When a link is found in another
+    /// resource, it may be that one's.
+    mentions: BTreeSet<ResourceId>,
     /// What is gone.
     pub(super) losses: Losses,
     /// The resources that could not be read.
@@ -46,6 +49,17 @@ pub(super) struct Survey {
     /// What needs nothing, to be remembered together.
     settled: Vec<ResourceRecord>,
     room: Room,
+}
+
+impl Survey {
+    /// The resources that would have been decided otherwise, had they been read last: what a first pass
+    /// finds in an event tells of the links in others that it read before.
+    pub(super) fn outdated(&self) -> BTreeSet<ResourceId> {
+        match self.report.adopted {
+            0 => BTreeSet::new(),
+            _ => self.mentions.clone(),
+        }
+    }
 }
 
 impl Bridge {
@@ -159,6 +173,9 @@ impl Bridge {
             &mut survey.kept,
         )?;
         self.remember(calendar, &understood, &mut survey.report)?;
+        if understood.names_another() {
+            survey.mentions.insert(understood.resource.id.clone());
+        }
         survey.unsettled += understood.unsettled();
         let losing = !understood.losses.is_empty();
         survey.losses.add(&mut understood.losses);

@@ -11,13 +11,14 @@ use super::rewrite::{Rewriting, to_be_updated};
 use super::take_out::{Traces, stays_out};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
-use crate::ical::event::{Event, Place};
+use crate::ical::event::{Event, Place, Provider};
 use crate::ical::write;
 use crate::log;
 use crate::meeting::{Applied, Details, Meeting};
 use crate::model::{CalendarName, Generation, JoinUrl, ResourceId, Uid};
 use crate::plan::{
-    Ask, Decided, Decision, Standing, Style, Why, assumed_span, decide, key_of, stamp, wants_out,
+    Ask, Decided, Decision, Standing, Style, Why, assumed_span, decide, is_adopted_beside, key_of,
+    stamp, wants_out,
 };
 use crate::state::{Former, Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
@@ -78,6 +79,19 @@ impl Understood {
     /// Whether any event needs something done outside the state.
     pub fn acts(&self) -> bool {
         self.events.iter().any(|p| p.decided.what.acts())
+    }
+
+    /// Whether an event names a Teams link that is not known to be another event's.
+    pub(super) fn names_another(&self) -> bool {
+        let is_unknown = |planned: &Planned| {
+            let foreign = Decision::Leave(Why::ForeignLink(Provider::Teams));
+            let known = planned.link.as_ref().zip(planned.meeting.as_ref());
+            planned.decided.what == foreign
+                || known.is_some_and(|(link, known)| {
+                    is_adopted_beside(&planned.event, link, &known.meeting.join_url, None)
+                })
+        };
+        self.events.iter().any(is_unknown)
     }
 
     /// How many events will want a link as soon as they have settled, or their UIDs are proven.

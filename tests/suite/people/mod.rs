@@ -97,6 +97,24 @@ fn a_mention_of_another_event_outlives_the_state() {
 }
 
 #[test]
+fn a_mention_is_one_whether_or_not_its_event_is_read_first() {
+    let acts = [What::Mention, What::RemoveAll, What::LoseState];
+    plays(beside_another(one(&acts)));
+}
+
+#[test]
+fn a_mention_of_an_event_that_is_gone_outlives_the_state_where_a_part_is_dropped() {
+    let server = Server {
+        remote: true,
+        drops_conference: true,
+        ..Default::default()
+    };
+    let mut story = beside_another(one(&[What::Mention, What::Delete, What::LoseState]));
+    story.acts[1].target = 1;
+    plays(Story { server, ..story });
+}
+
+#[test]
 fn a_link_comes_back_though_another_event_is_mentioned_meanwhile() {
     plays(beside_another(one(&[
         What::Tag,

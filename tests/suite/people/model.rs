@@ -236,7 +236,8 @@ impl Known1 {
         self.unmarked &= holding.peek().is_some();
         self.unmarked |= holding.any(|part| value(part, "X-MEETBRIDGE-MEETING").is_none());
         // A link without a mark, of which the state that is lost knew whose it was.
-        if (self.stranger && features.shows) || (lost && features.copied > 0 && !features.link_mark)
+        if (self.stranger && (features.shows || features.left))
+            || (lost && features.copied > 0 && !features.link_mark)
         {
             self.wish = match self.same && features.copied == 0 && !moved {
                 true => Wish::Still,
@@ -265,6 +266,8 @@ impl Known1 {
         }
 
         if self.open {
+            // A copy from before the link that comes back here has come back once.
+            self.restored.push(bytes(&self.lines));
             self.wish = Wish::Any;
             return;
         }
