@@ -131,7 +131,7 @@ impl<'a> Life<'a> {
                 self.restart();
             }
             Step::Weeks => {}
-            Step::InOutlook(n, does) => world.meddle(&events[*n].uid, does),
+            Step::InOutlook(n, does) => world.meddle(&events[*n].resource, &events[*n].uid, does),
         }
         let now = self.world.time.elapsed();
         // What is gone is missed by a second look.

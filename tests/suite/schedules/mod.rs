@@ -17,7 +17,7 @@
 //! with online meetings.
 //!
 //! Where the faults may leave another end: an event that was called off before it could be linked has
-//! no link, and the mirror of one that was deleted before that may be left over; a change that had not
+//! no link, and its meeting, or that of one that was deleted before, may be left over; a change that had not
 //! reached its meeting when the state was lost is lost with it; the windows are lost with the state, too,
 //! so that the process then stays away for an hour; a mirror that a person deletes may not be there yet.
 //!

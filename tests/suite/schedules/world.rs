@@ -137,14 +137,23 @@ impl World {
         inner.deleted.insert(name.to_owned(), (text, plain));
     }
 
-    /// A person does something to the mirror of the event with this UID, if there is one.
-    pub(super) fn meddle(&self, uid: &str, does: &Does) {
-        let done = self.keys[uid].iter().any(|key| {
-            self.simulator.outlook(&Deed {
-                event: key.clone(),
-                does: does.clone(),
-            })
-        });
+    /// A person does something to the mirror of the event with this UID, if the event shows one.
+    pub(super) fn meddle(&self, resource: &str, uid: &str, does: &Does) {
+        let is_linked = {
+            let inner = self.inner.lock().unwrap();
+            let text = inner.resources.get(resource).map_or("", |(_, text)| text);
+            let event = text
+                .split("BEGIN:VEVENT\r\n")
+                .find(|event| event.starts_with(&format!("UID:{uid}\r\n")));
+            event.is_some_and(|event| event.contains("X-MICROSOFT-SKYPETEAMSMEETINGURL:"))
+        };
+        let done = is_linked
+            && self.keys[uid].iter().any(|key| {
+                self.simulator.outlook(&Deed {
+                    event: key.clone(),
+                    does: does.clone(),
+                })
+            });
         let mut inner = self.inner.lock().unwrap();
         inner.meddled.push((uid.to_owned(), done));
     }
