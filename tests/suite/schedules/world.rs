@@ -137,7 +137,8 @@ impl World {
         inner.deleted.insert(name.to_owned(), (text, plain));
     }
 
-    /// A person does something to the mirror of the event with this UID, if the event shows one.
+    /// A person does something to the mirror of the event with this UID, if the event shows one; moves it
+    /// into another calendar before that, too.
     pub(super) fn meddle(&self, resource: &str, uid: &str, does: &Does) {
         let is_linked = {
             let inner = self.inner.lock().unwrap();
@@ -147,7 +148,7 @@ impl World {
                 .find(|event| event.starts_with(&format!("UID:{uid}\r\n")));
             event.is_some_and(|event| event.contains("X-MICROSOFT-SKYPETEAMSMEETINGURL:"))
         };
-        let done = is_linked
+        let done = (is_linked || matches!(does, Does::MoveTo(_)))
             && self.keys[uid].iter().any(|key| {
                 self.simulator.outlook(&Deed {
                     event: key.clone(),

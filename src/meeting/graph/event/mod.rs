@@ -76,7 +76,12 @@ impl Mirrors<'_> {
         mirror: &Mirror,
     ) -> Result<Ensured, MeetingError> {
         let place = self.place(wanted, Some(mirror));
-        let (event, created) = match self.find(&place).await? {
+        let found = match self.find(&place).await? {
+            Some(event) => Some(event),
+            // A person may have moved it before its link was written.
+            None => search::oldest(self.everywhere(&place).await?),
+        };
+        let (event, created) = match found {
             Some(event) => (event, false),
             None => self.create(&place, wanted, mirror).await?,
         };

@@ -579,12 +579,13 @@ async fn events_go_into_the_calendar_of_that_name() {
             .await
             .unwrap();
     }
-    assert_eq!(world.requests(Endpoint::Calendars), 1);
+    // Its name once, and what lies in any of them before each is made.
+    assert_eq!(world.requests(Endpoint::Calendars), 3);
     // One that lies in the default calendar is not made again.
     graph.ensure(&mirror("c")).await.unwrap();
     assert!(!graph.ensure(&named("c", "Bridge")).await.unwrap().created);
 
-    for asked in [2, 2] {
+    for asked in [5, 5] {
         let error = graph.ensure(&named("d", "Other")).await.unwrap_err();
         let MeetingError::Organizer(text) = error else {
             panic!("{error:?}")
@@ -614,6 +615,18 @@ async fn events_go_into_the_calendar_of_that_name() {
     assert!(matches!(error, MeetingError::Organizer(_)), "{error:?}");
 }
 
+/// The service made a second one once it had forgotten the transactionId, or where the body differed.
+#[tokio::test]
+async fn an_event_that_a_person_moved_before_it_was_linked_is_the_one_that_is_found() {
+    let world = World::with(|settings| settings.outlook.differing = Differing::Another).await;
+    let made = mirrored(&world).ensure(&mirror("a")).await.unwrap();
+    person(&world, &mirror("a"), Does::MoveTo("Bridge".into()));
+    let again = mirrored(&world).ensure(&moved("a")).await.unwrap();
+    assert!(!again.created);
+    assert_eq!(again.meeting.id, made.meeting.id);
+    assert_eq!(held(&world, &mirror("a")).calendar, "Bridge");
+}
+
 #[tokio::test]
 async fn of_several_events_with_one_key_it_is_the_oldest() {
     let world = World::with(|settings| settings.outlook.differing = Differing::Another).await;
@@ -622,7 +635,9 @@ async fn of_several_events_with_one_key_it_is_the_oldest() {
     world.clock.pass(Duration::from_secs(1));
     let nothing = serde_json::json!({"status": 200, "body": {"value": []}});
     let nothing: Scripted = serde_json::from_value(nothing).unwrap();
-    world.script(Endpoint::EventFilter, Effect::Answer(nothing));
+    for _ in 0..3 {
+        world.script(Endpoint::EventFilter, Effect::Answer(nothing.clone()));
+    }
     let second = graph.ensure(&moved("a")).await.unwrap().meeting;
     assert_ne!(first.id, second.id);
     for _ in 0..2 {
@@ -751,7 +766,8 @@ async fn what_outlook_refuses_says_what_to_do() {
 
 #[tokio::test]
 async fn throttling_of_a_mailbox_is_that_of_no_other_and_outlives_a_restart() {
-    let rate = Rate::new(4, Duration::from_secs(120));
+    // Six to make one, one to find it again.
+    let rate = Rate::new(7, Duration::from_secs(120));
     let world = World::with(|settings| settings.limits.mailbox = Some(rate)).await;
     let graph = mirrored(&world);
     for _ in 0..2 {
