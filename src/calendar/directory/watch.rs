@@ -243,6 +243,10 @@ impl Shared {
             state.poll_at = Some(now + POLL);
         }
         state.pending.everything_at_once(now);
+        drop(state);
+        // Whoever waits may have begun to while another task set it up, and what happens from here on
+        // finds something pending and wakes nobody.
+        self.wake.notify_one();
     }
 
     fn watcher(self: &Arc<Self>) -> Option<INotifyWatcher> {
@@ -457,6 +461,20 @@ mod tests {
             assert_eq!(watch.changed().now_or_never(), Some(Scope::All));
             assert_eq!(watch.shared.clock.elapsed(), POLL * polls);
         }
+    }
+
+    /// It slept on, and whatever changed from then on found something pending and did not wake it.
+    #[tokio::test]
+    async fn whoever_waits_is_woken_when_another_task_sets_the_watch_up() {
+        let root = tempfile::tempdir().unwrap();
+        let watch = watching(root.path()).await;
+        // What its own set-up told.
+        watch.shared.wake.notified().await;
+        let mut woken = Box::pin(watch.shared.wake.notified());
+        assert_eq!(woken.as_mut().now_or_never(), None);
+        watch.shared.state().appeared(Path::new(""));
+        watch.begin().await;
+        assert_eq!(woken.now_or_never(), Some(()));
     }
 
     #[tokio::test]
