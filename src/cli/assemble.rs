@@ -339,7 +339,7 @@ pub(super) fn watched(
 ) -> Watched {
     Watched {
         style: calendar.style.within(&name),
-        form: calendar.api.form(&name),
+        form: calendar.api.form(&name, &calendar.language),
         name,
         port,
         organizer: calendar.organizer.clone(),

@@ -121,7 +121,7 @@ fn collect<'a>(
             };
             let old_links = state.links_by_organizer(&name)?.into_iter();
             let old_links = old_links.filter(|(id, _)| !is_ours(id));
-            let form = calendar.api.form(&name);
+            let form = calendar.api.form(&name, &calendar.language);
             let by_form = state.links_by_form(&name)?.into_iter();
             let other_api = by_form.filter(|(meeting, _)| !form.is_of(meeting));
             let is_to_end = |link: &Link| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::calendars::{SHOW, Settings};
 use super::table::{Table, Value, Wrong};
 use super::{Calendar, value};
-use crate::ical::block::Show;
+use crate::ical::block::{Show, mirror_note};
 use crate::meeting::{Form, Mirror, Setting, ShowAs};
 use crate::model::CalendarName;
 
@@ -30,12 +30,12 @@ pub enum Api {
 }
 
 impl Api {
-    /// The form of the meetings of the calendar with this name.
-    pub fn form(&self, origin: &CalendarName) -> Form {
+    /// The form of the meetings of the calendar with this name; what is written is in this language.
+    pub fn form(&self, name: &CalendarName, language: &str) -> Form {
         match self {
             Self::OnlineMeeting => Form::OnlineMeeting,
             Self::CalendarEvent { calendar, show_as } => Form::CalendarEvent(Arc::new(Mirror {
-                origin: origin.clone(),
+                note: mirror_note(language, name.as_str()),
                 calendar: calendar.clone(),
                 show_as: *show_as,
             })),

@@ -228,17 +228,30 @@ fn meetings_are_online_meetings_or_outlook_events() {
         plain.calendars[0].style.private_title,
         Some("Private appointment")
     );
-    // What is mirrored is told of by the name of its own calendar.
+    // What is mirrored is told of by the name of its own calendar, in the language by its longest known
+    // beginning.
     let work = CalendarName::new("alice/Work");
-    let crate::meeting::Form::CalendarEvent(mirror) = found[1].form(&work) else {
-        panic!("{found:?}")
-    };
+    for (language, word) in [
+        ("en-US", "mirrors"),
+        ("de_CH", "Kalender"),
+        ("pt-BR", "Altere o original lá"),
+        ("pt-PT", "nesse calendário"),
+        ("zh-Hant-TW", "行事曆"),
+        ("xx", "mirrors"),
+        ("", "mirrors"),
+    ] {
+        let crate::meeting::Form::CalendarEvent(mirror) = found[1].form(&work, language) else {
+            panic!("{found:?}")
+        };
+        assert_eq!(mirror.calendar.as_deref(), Some("Team"));
+        let note = &mirror.note;
+        assert!(
+            note.contains(word) && note.contains("alice/Work"),
+            "{language}: {note}"
+        );
+    }
     assert_eq!(
-        (&mirror.origin, mirror.calendar.as_deref()),
-        (&work, Some("Team"))
-    );
-    assert_eq!(
-        Api::OnlineMeeting.form(&work),
+        Api::OnlineMeeting.form(&work, "en-US"),
         crate::meeting::Form::OnlineMeeting
     );
 }

@@ -112,6 +112,12 @@ pub fn private_title(language: &str) -> &'static str {
     Labels::of(language).private_title
 }
 
+/// What the event in Outlook says, in plain text, that stands for one of this calendar, in this language
+/// (BCP 47).
+pub fn mirror_note(language: &str, calendar: &str) -> String {
+    Labels::of(language).mirror.replace("{}", calendar)
+}
+
 /// The join block as plain text with LF line ends, from fence to fence. The join URL ends its line and
 /// is the first URL.
 pub fn render(join_url: &JoinUrl, details: &Details, show: &[Show], language: &str) -> String {

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::settings::{Applied, Chat, LobbyScope, Presenters, Setting, Settings};
-use crate::model::{CalendarName, ExternalId, JoinUrl, MeetingId, OrganizerId, Span};
+use crate::model::{ExternalId, JoinUrl, MeetingId, OrganizerId, Span};
 
 /// The meeting an event should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +53,8 @@ impl Form {
 /// The Outlook event that stands for an event of a calendar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mirror {
-    /// The name of the calendar that it mirrors.
-    pub origin: CalendarName,
+    /// What its body says, in plain text.
+    pub note: String,
     /// The name of the Outlook calendar that it is put into; `None`: the organizer's default one.
     pub calendar: Option<String>,
     /// How its time is shown to others.

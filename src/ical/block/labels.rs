@@ -28,6 +28,9 @@ pub(in crate::ical) struct Labels {
     pub(in crate::ical) conference_numbers: &'static str,
     /// What stands for the title of an event that is nobody else's business.
     pub(super) private_title: &'static str,
+    /// What the event in Outlook says that stands for one of the calendar `{}`. Not a label: it may hold
+    /// any character.
+    pub(super) mirror: &'static str,
 }
 
 impl Labels {
@@ -77,6 +80,8 @@ const ENGLISH: Labels = Labels {
     conference_phone: "Dial in to Microsoft Teams meeting",
     conference_numbers: "Find a local number for Microsoft Teams meeting",
     private_title: "Private appointment",
+    mirror: "This event mirrors one in the calendar “{}”. Change the original there: changes \
+             that are made here are not kept.",
 };
 
 /// All languages, English first. "pt" is Brazil's, "zh" is written in simplified characters.
@@ -98,6 +103,8 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "In Microsoft Teams-Besprechung einwählen",
         conference_numbers: "Lokale Nummer für Microsoft Teams-Besprechung suchen",
         private_title: "Privater Termin",
+        mirror: "Dieser Termin spiegelt einen Termin im Kalender „{}“. Bitte dort das Original ändern: \
+                 Änderungen an dieser Stelle bleiben nicht erhalten.",
     },
     Labels {
         tags: &["fr"],
@@ -115,6 +122,8 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "Rejoindre la réunion Microsoft Teams par téléphone",
         conference_numbers: "Rechercher un numéro local pour la réunion Microsoft Teams",
         private_title: "Rendez-vous privé",
+        mirror: "Cet événement reflète un événement du calendrier « {} ». Modifiez l’original dans ce \
+                 calendrier : les modifications faites ici ne sont pas conservées.",
     },
     Labels {
         tags: &["es"],
@@ -132,6 +141,8 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "Llamar a la reunión de Microsoft Teams",
         conference_numbers: "Buscar un número local para la reunión de Microsoft Teams",
         private_title: "Cita privada",
+        mirror: "Este evento refleja uno del calendario «{}». Modifique allí el original: los cambios hechos \
+                 aquí no se conservan.",
     },
     Labels {
         tags: &["it"],
@@ -149,6 +160,8 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "Partecipa per telefono alla riunione di Microsoft Teams",
         conference_numbers: "Trova un numero locale per la riunione di Microsoft Teams",
         private_title: "Appuntamento privato",
+        mirror: "Questo evento rispecchia un evento del calendario «{}». Modificare lì l’originale: le \
+                 modifiche fatte qui non vengono conservate.",
     },
     Labels {
         tags: &["nl"],
@@ -166,6 +179,8 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "Inbellen bij Microsoft Teams-vergadering",
         conference_numbers: "Lokaal nummer zoeken voor Microsoft Teams-vergadering",
         private_title: "Privéafspraak",
+        mirror: "Deze afspraak is een kopie van een afspraak in de agenda ‘{}’. Wijzig daar het origineel: \
+                 wijzigingen die hier worden gemaakt, blijven niet behouden.",
     },
     Labels {
         tags: &["pl"],
@@ -183,6 +198,8 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "Zadzwoń na spotkanie w aplikacji Microsoft Teams",
         conference_numbers: "Znajdź numer lokalny spotkania w aplikacji Microsoft Teams",
         private_title: "Prywatny termin",
+        mirror: "To wydarzenie odzwierciedla wydarzenie z kalendarza „{}”. Oryginał należy zmieniać tam: \
+                 zmiany wprowadzone tutaj nie zostaną zachowane.",
     },
     Labels {
         tags: &["pt"],
@@ -200,6 +217,8 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "Discar para a reunião do Microsoft Teams",
         conference_numbers: "Localizar um número local para a reunião do Microsoft Teams",
         private_title: "Compromisso particular",
+        mirror: "Este evento espelha um evento do calendário “{}”. Altere o original lá: as alterações feitas \
+                 aqui não são mantidas.",
     },
     Labels {
         tags: &["pt-pt"],
@@ -217,6 +236,8 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "Ligar para a reunião do Microsoft Teams",
         conference_numbers: "Procurar um número local para a reunião do Microsoft Teams",
         private_title: "Compromisso privado",
+        mirror: "Este evento espelha um evento do calendário «{}». Altere o original nesse calendário: as \
+                 alterações feitas aqui não são mantidas.",
     },
     Labels {
         tags: &["ru"],
@@ -234,6 +255,8 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "Подключиться по телефону к собранию Microsoft Teams",
         conference_numbers: "Найти местный номер для собрания Microsoft Teams",
         private_title: "Частная встреча",
+        mirror: "Это событие повторяет событие из календаря «{}». Изменяйте оригинал там: изменения, внесённые \
+                 здесь, не сохраняются.",
     },
     Labels {
         tags: &["uk"],
@@ -251,6 +274,8 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "Підключитися по телефону до наради Microsoft Teams",
         conference_numbers: "Знайти місцевий номер для наради Microsoft Teams",
         private_title: "Приватна зустріч",
+        mirror: "Ця подія повторює подію з календаря «{}». Змінюйте оригінал там: зміни, внесені тут, не \
+                 зберігаються.",
     },
     Labels {
         tags: &["ja"],
@@ -268,6 +293,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "Microsoft Teams 会議に電話で参加",
         conference_numbers: "Microsoft Teams 会議の市内番号を検索",
         private_title: "非公開の予定",
+        mirror: "この予定は、カレンダー「{}」にある予定の写しです。変更は元の予定で行ってください。ここでの変更は保持されません。",
     },
     Labels {
         tags: &["zh"],
@@ -285,6 +311,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "电话拨入 Microsoft Teams 会议",
         conference_numbers: "查找 Microsoft Teams 会议的本地号码",
         private_title: "私人约会",
+        mirror: "此事件是日历“{}”中某个事件的镜像。请在原日历中更改，在此处所做的更改不会保留。",
     },
     Labels {
         tags: &["zh-hant", "zh-tw", "zh-hk", "zh-mo"],
@@ -302,6 +329,7 @@ pub(super) static ALL: [Labels; 14] = [
         conference_phone: "電話撥入 Microsoft Teams 會議",
         conference_numbers: "尋找 Microsoft Teams 會議的當地號碼",
         private_title: "私人約會",
+        mirror: "此活動是行事曆「{}」中某個活動的鏡像。請在原行事曆中變更，在此處所做的變更不會保留。",
     },
 ];
 
@@ -391,5 +419,12 @@ mod tests {
         tags.sort();
         tags.dedup();
         assert_eq!(tags.len(), all, "a tag stands twice");
+        for labels in &ALL {
+            assert_eq!(labels.mirror.matches("{}").count(), 1, "{:?}", labels.tags);
+        }
+        let mut mirrors: Vec<_> = ALL.iter().map(|labels| labels.mirror).collect();
+        mirrors.sort();
+        mirrors.dedup();
+        assert_eq!(mirrors.len(), ALL.len(), "two languages say the same");
     }
 }

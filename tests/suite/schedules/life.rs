@@ -298,7 +298,7 @@ fn start(story: &Story, world: &Arc<World>, state: &Arc<State>, changes: usize) 
     );
     let form = story.mirrors.as_ref().map_or(Form::default(), |mirrors| {
         Form::CalendarEvent(Arc::new(Mirror {
-            origin: CalendarName::new("team"),
+            note: "a mirror".to_owned(),
             calendar: mirrors.calendar.map(str::to_owned),
             show_as: ShowAs::default(),
         }))

@@ -548,7 +548,7 @@ pub(super) fn watched(world: &Arc<World>) -> Watched {
 /// Meetings as events in Outlook.
 pub(super) fn as_events() -> Form {
     Form::CalendarEvent(Arc::new(Mirror {
-        origin: CalendarName::new("team"),
+        note: "a mirror".to_owned(),
         calendar: None,
         show_as: ShowAs::Free,
     }))

@@ -2,10 +2,9 @@
 //!
 //! An event is found again by an extended property that holds a digest of the meeting's key, and never
 //! has attendees. What the event does not tell of its meeting is asked for by the join URL, where that is
-//! permitted. `request`: calls as values · `wire`: their JSON · `body`: what the event says of its
-//! original · `search`: which event and calendar is meant · `details`: the meeting behind an event.
+//! permitted. `request`: calls as values · `wire`: their JSON · `search`: which event and calendar is
+//! meant · `details`: the meeting behind an event.
 
-mod body;
 mod details;
 mod request;
 mod search;

@@ -18,7 +18,7 @@ use crate::meeting::graph::errors::{Aim, Caller, Fault, classify};
 use crate::meeting::graph::tests::{each_object, example, organizer, schemas, span, time, wanted};
 use crate::meeting::graph::wire::Change;
 use crate::meeting::{DialIn, Form, Mirror, ShowAs, Wanted};
-use crate::model::{CalendarName, JoinUrl, OrganizerId};
+use crate::model::{JoinUrl, OrganizerId};
 
 const KEY: &str = "0123456789abcdef01234567";
 
@@ -32,7 +32,7 @@ const SHOWN: [(ShowAs, &str); 5] = [
 
 fn mirror(show_as: ShowAs) -> Mirror {
     Mirror {
-        origin: CalendarName::new("team"),
+        note: "Ours of „team“".to_owned(),
         calendar: None,
         show_as,
     }
@@ -84,7 +84,7 @@ fn bodies_hold_what_is_wanted_and_no_more() {
     let body: Value =
         serde_json::from_slice(&wire::create(&wanted(), &mirror(ShowAs::Busy), KEY)).unwrap();
     let html = body["body"]["content"].as_str().unwrap().to_owned();
-    assert!(html.contains("Kalender „team“"), "{html}");
+    assert_eq!(html, "<p>Ours of „team“</p>");
     assert_eq!(
         body,
         json!({
@@ -126,6 +126,19 @@ fn bodies_hold_what_is_wanted_and_no_more() {
             "subject",
             "isOnlineMeeting onlineMeetingProvider"
         ]
+    );
+}
+
+#[test]
+fn the_note_is_no_markup() {
+    let hostile = Mirror {
+        note: "“<b>&\"'\r\n”".to_owned(),
+        ..mirror(ShowAs::Free)
+    };
+    let body: Value = serde_json::from_slice(&wire::create(&wanted(), &hostile, KEY)).unwrap();
+    assert_eq!(
+        body["body"]["content"],
+        "<p>“&lt;b&gt;&amp;&quot;&#39;  ”</p>"
     );
 }
 

@@ -5,7 +5,6 @@
 use chrono::{DateTime, Datelike as _, NaiveDateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::body;
 use super::request::PROPERTY;
 use crate::meeting::graph::wire::{
     self, Change, LONGEST_ID, LONGEST_TEXT, LONGEST_URL, MOST_NUMBERS, get, https, subject, text,
@@ -76,7 +75,7 @@ pub(super) fn create(wanted: &Wanted, mirror: &Mirror, key: &str) -> Vec<u8> {
     };
     written(&json!({
         "subject": subject(wanted.subject.as_deref()),
-        "body": {"contentType": "html", "content": body::html(&mirror.origin, &wanted.language)},
+        "body": {"contentType": "html", "content": format!("<p>{}</p>", escape(&mirror.note))},
         "start": moment(wanted.span.start),
         "end": moment(wanted.span.end),
         "isOnlineMeeting": true,
@@ -115,6 +114,23 @@ fn transaction_id(key: &str) -> String {
     uuid::Builder::from_custom_bytes(bytes)
         .into_uuid()
         .to_string()
+}
+
+/// A text as HTML.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// Graph's `dateTimeTimeZone`, in UTC and whole seconds.

@@ -3,7 +3,7 @@
 
 use meetbridge::http::{Answer, Carrier, SendError};
 use meetbridge::meeting::{Form, Mirror, ShowAs};
-use meetbridge::model::{CalendarName, JoinUrl, MeetingId, MeetingKey};
+use meetbridge::model::{JoinUrl, MeetingId, MeetingKey};
 use meetbridge::simulator::{
     Deed, Deleted, Differing, Does, EventState, GoesOnline, MailboxState, Rate, RepeatOfDeleted,
     TimeUpdate, Unset,
@@ -17,7 +17,7 @@ const NOBODY: &str = "99999999-9999-4999-8999-999999999999";
 
 pub(in super::super) fn form(calendar: Option<&str>) -> Form {
     Form::CalendarEvent(Arc::new(Mirror {
-        origin: CalendarName::new("team <b>"),
+        note: "of “team <b>”".to_owned(),
         calendar: calendar.map(str::to_owned),
         show_as: ShowAs::Tentative,
     }))
@@ -119,11 +119,7 @@ async fn an_event_lives_and_ends_with_what_it_mirrors() {
         assert_eq!(event.calendar, "Calendar");
         assert_eq!(event.fields["showAs"], "tentative");
         assert_eq!(event.fields["isReminderOn"], false);
-        assert!(
-            event.body.contains("Kalender „team &lt;b&gt;“"),
-            "{}",
-            event.body
-        );
+        assert_eq!(event.body, "<p>of “team &lt;b&gt;”</p>");
         assert!(event.attendees.is_empty() && event.transaction_id.is_some());
         let details = &first.meeting.details;
         let dial_in = details.dial_in.as_ref().unwrap();
