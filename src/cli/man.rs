@@ -61,14 +61,14 @@ pub(super) fn man(page: &str, directory: Option<&Path>) -> Exit {
     output::write(found.text.as_bytes())
 }
 
+/// Each goes where `man` looks for it below a directory of manuals.
 fn write_all(pages: &[Page], directory: &Path) -> Exit {
-    if let Err(error) = std::fs::create_dir_all(directory) {
-        output::say(&format!("meetbridge: {}: {error}", directory.display()));
-        return Exit::Failed;
-    }
     for page in pages {
-        let path = directory.join(page.file());
-        if let Err(error) = std::fs::write(&path, &page.text) {
+        let place = directory.join(format!("man{}", page.section));
+        let path = place.join(page.file());
+        let written =
+            std::fs::create_dir_all(&place).and_then(|()| std::fs::write(&path, &page.text));
+        if let Err(error) = written {
             output::say(&format!("meetbridge: {}: {error}", path.display()));
             return Exit::Failed;
         }

@@ -141,7 +141,7 @@ enum Command {
         /// matters: `meetbridge.7`
         #[arg(default_value = "meetbridge")]
         page: String,
-        /// Write all pages into this directory instead
+        /// Write all pages into this directory instead, each into man1, man5 or man7
         #[arg(long, value_name = "DIR", conflicts_with = "page")]
         directory: Option<PathBuf>,
     },

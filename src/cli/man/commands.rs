@@ -248,6 +248,7 @@ fn page(built: &Command, command: &str) -> Page {
         .clone()
         .override_usage(synopsis(built))
         .after_help(None)
+        .after_long_help(None)
         .version(None)
         .subcommand_help_heading("COMMANDS");
     let mut text = Vec::new();
