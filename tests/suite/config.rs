@@ -557,6 +557,27 @@ fn a_published_feed_is_looked_at() {
 }
 
 #[test]
+fn the_lobby_that_is_proposed_for_a_published_feed_is_one_that_its_api_takes() {
+    let world = World::new();
+    for (api, proposed) in [
+        (
+            "online-meeting",
+            "\"organization\", or \"invited\" with participants = \"attendees\",",
+        ),
+        ("calendar-event", "\"organization\" or \"organizer\","),
+    ] {
+        let feed = format!(
+            "[[calendar.feed]]\nname = \"events\"\nurl = \"https://x/\"\napi = \"{api}\"\n\
+             publish-file = \"ROOT/team/out.ics\"\n"
+        );
+        let found = check(&world.config(&feed), now());
+        let hint = found.iter().find(|f| f.what.contains("whose lobby"));
+        let hint = &hint.unwrap().hint;
+        assert!(hint.contains(&format!("set lobby = {proposed}")), "{hint}");
+    }
+}
+
+#[test]
 fn a_client_certificate_that_ends_is_told_in_time() {
     let account = "[[calendar.caldav]]\nname = \"cloud\"\nurl = \"https://cloud.example.org/\"\n\
                    certificate-file = \"ROOT/dav\"\nkey-file = \"ROOT/dav-key\"";

@@ -348,6 +348,23 @@ fn each_api_takes_its_own_permission() {
 }
 
 #[test]
+fn where_nobody_has_consented_the_permission_of_the_api_is_asked_for() {
+    for (api, permission) in [
+        (ONLINE, "OnlineMeetings.ReadWrite.All"),
+        (EVENT, "Calendars.ReadWrite"),
+    ] {
+        let world = world_with(ORGANIZER, api, |_| {});
+        let fault = Fault::next(Endpoint::Token, Effect::Aadsts(65_001));
+        world.simulator.script(fault.times(Times::Forever));
+        check(&world).says(1, &[]).shows(&[
+            "AADSTS65001): an administrator has to consent to what the application asks for",
+            &format!("Microsoft Graph, Application permissions, {permission}; then"),
+            "/adminconsent?client_id=",
+        ]);
+    }
+}
+
+#[test]
 fn a_role_of_exchange_does_not_show_in_the_token() {
     let answer = |status, body| {
         let effect = Effect::Answer(Scripted {
