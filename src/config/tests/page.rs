@@ -151,6 +151,46 @@ fn the_page_states_the_defaults_that_the_example_states() {
 }
 
 #[test]
+fn the_page_states_the_ranges_that_the_program_has() {
+    let mut seen = 0;
+    for (path, text) in entries() {
+        let (table, key) = path.rsplit_once('.').unwrap_or(("", &path));
+        let text = plain(&text.replace('\n', " "));
+        let (value, stated) = match text.split_once(", ") {
+            Some(("Duration", rest)) => ("\"99999d\"", rest),
+            Some(("Number", rest)) => ("999999999", rest),
+            _ => continue,
+        };
+        let stated = stated.split_once('.').map_or(stated, |(range, _)| range);
+        let line = format!("{key} = {value}\n");
+        let calendar = match table {
+            "calendar.caldav" => "url = \"https://x.example/\"\ncertificate-file = \"/c\"\n",
+            "calendar.feed" => "url = \"https://x.example/\"\npublish-file = \"/p\"\n",
+            _ => "path = \"/srv/team\"\n",
+        };
+        let kind = table.strip_prefix("calendar.").unwrap_or("directory");
+        let [mut more, mut own, mut meeting] = [const { String::new() }; 3];
+        match table {
+            "meeting" => meeting = line,
+            _ if table.starts_with("calendar.") => own = line,
+            _ => more = format!("[{table}]\n{line}"),
+        }
+        let text = format!(
+            "{GRAPH}{MEETING}{meeting}[[calendar.{kind}]]\nname = \"team\"\n{calendar}{own}{more}"
+        );
+        let faults = Config::parse(&text, "config.toml", &machine()).unwrap_err();
+        let hints: Vec<_> = faults
+            .iter()
+            .filter_map(|fault| fault.hint.clone())
+            .collect();
+        let stated = stated.replace("to poll", "to 1d");
+        assert_eq!(hints, [format!("use {stated}")], "{path}");
+        seen += 1;
+    }
+    assert!(seen > 15, "only {seen} have a range");
+}
+
+#[test]
 fn the_examples_of_the_page_are_configurations() {
     let mut parts = Vec::new();
     for part in PAGE.split(".EX\n").skip(1) {
