@@ -153,7 +153,9 @@ fn each_key_and_word_of_the_configuration_that_is_named_exists() {
             seen += 1;
         } else if is_key(&code) && code.contains('-') {
             let known = keys.contains(&code) || words.contains(code.as_str());
-            assert!(known || besides.contains(&code.as_str()), "what is {code}?");
+            // A manual page of a command's, which another test holds to the commands.
+            let besides = besides.contains(&code.as_str()) || code.starts_with("meetbridge-");
+            assert!(known || besides, "what is {code}?");
             seen += 1;
         }
     }
