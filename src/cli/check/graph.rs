@@ -203,7 +203,11 @@ pub(super) fn consent(meetings: &GraphMeetings, needed: &str, line: Line) -> Lin
 }
 
 /// Why there is no token; `online` and `mirrored`: which APIs make meetings.
-fn no_token(meetings: &GraphMeetings, (online, mirrored): (bool, bool), error: &MeetingError) -> Line {
+fn no_token(
+    meetings: &GraphMeetings,
+    (online, mirrored): (bool, bool),
+    error: &MeetingError,
+) -> Line {
     let text = error.to_string();
     let access = meetings.access();
     // A person is asked for both.
