@@ -350,3 +350,6 @@ impl Context {
         })
     }
 }
+
+#[cfg(test)]
+mod documentation;
