@@ -58,10 +58,14 @@ const ENVIRONMENT: [(&str, &str); 10] = [
     ),
 ];
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     (
         "/etc/meetbridge/config.toml",
         "The configuration, see meetbridge.toml(5).",
+    ),
+    (
+        "/etc/meetbridge/config.toml.example",
+        "Every key, explained; there when meetbridge was installed as a package.",
     ),
     (
         "/etc/meetbridge/NAME.toml",
