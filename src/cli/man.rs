@@ -118,15 +118,14 @@ fn see_also(roff: &mut Roff, pages: &[&str]) {
     roff.text(line);
 }
 
-/// The page's text.
-fn rendered(roff: &Roff) -> String {
-    bold_code(&roff.render())
-}
-
-/// The text, in which what stands in backticks is bold, as commands and keys are in manuals.
-fn bold_code(text: &str) -> String {
-    let mut page = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
+/// The page's text. Lines are ragged and words whole, so that names can be copied; what stands in
+/// backticks is bold, as commands and keys are in manuals.
+fn finished(text: &str) -> String {
+    let mut page = ".nr HY 0\n".to_owned();
+    for line in text
+        .replacen("\n.SH", "\n.ad l\n.SH", 1)
+        .split_inclusive('\n')
+    {
         let mut rest = line;
         while let Some((before, code, after)) = code(rest) {
             page.push_str(&format!("{before}\\fB{code}\\fR"));

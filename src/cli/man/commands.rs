@@ -58,10 +58,14 @@ const ENVIRONMENT: [(&str, &str); 10] = [
     ),
 ];
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     (
         "/etc/meetbridge/config.toml",
         "The configuration, see meetbridge.toml(5).",
+    ),
+    (
+        "/etc/meetbridge/config.toml.example",
+        "Every key, explained; there when meetbridge was installed as a package.",
     ),
     (
         "/etc/meetbridge/NAME.toml",
@@ -259,11 +263,11 @@ fn page(built: &Command, command: &str) -> Page {
         .manual(super::MANUAL);
     // Memory takes all that is written.
     let _ = man.render(&mut text);
-    let text = super::bold_code(&String::from_utf8_lossy(&text));
-    let more = super::rendered(&sections(command));
+    let text = String::from_utf8_lossy(&text);
+    let more = sections(command).render();
     // Only one beginning.
     let (_, more) = more.split_once(".SH").unwrap_or_default();
-    Page::new(name, 1, &format!("{text}.SH{more}"))
+    Page::new(name, 1, &super::finished(&format!("{text}.SH{more}")))
 }
 
 /// What is typed, with the options' values.

@@ -58,7 +58,7 @@ pub(super) fn page() -> String {
         &mut roff,
         &["meetbridge(1)", "meetbridge(7)", "journalctl(1)"],
     );
-    super::rendered(&roff)
+    super::finished(&roff.render())
 }
 
 /// The text with one space wherever it has more, or a line's end.
