@@ -14,6 +14,8 @@ pub mod progress;
 mod retry;
 pub mod schedule;
 mod signals;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;
