@@ -393,7 +393,7 @@ fn a_state_of_a_newer_version_ends_the_process() {
             &[
                 concat!("was written by meetbridge ", env!("CARGO_PKG_VERSION")),
                 "9999",
-                "install that version again",
+                "install that version or a newer one",
             ],
         );
     }
