@@ -1,5 +1,6 @@
 //! The operations that have a budget, and how each is measured.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -101,6 +102,7 @@ impl Scene {
         let world = World::new(Duration::ZERO, |home| {
             let password = home.join("password");
             std::fs::write(&password, ALICE.password)?;
+            std::fs::set_permissions(&password, PermissionsExt::from_mode(0o600))?;
             Ok(format!(
                 "[[calendar.caldav]]\nname = \"alice\"\nurl = \"{}\"\nusername = \"{}\"\n\
                  password-file = {}\ncollections = {names:?}\naddresses = [\"alice@example.org\"]\n",

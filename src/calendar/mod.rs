@@ -135,6 +135,15 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Whether it goes on until a person acts: on a disk, nothing passes by itself.
+    pub fn needs_person(&self) -> bool {
+        match self {
+            Self::Server { again, .. } => *again == Again::Slowly,
+            Self::Io { .. } | Self::TooLarge { .. } => true,
+            Self::Incomplete(_) | Self::Expired => false,
+        }
+    }
+
     /// How soon the read is worth another try.
     pub fn again(&self) -> Again {
         match self {

@@ -60,7 +60,12 @@ impl Serve for Office {
         let voice = Voice::through(to, width);
         let exit = match command {
             Command::Status { json } => {
-                status::report(&self.config(), &self.state, self.clock.now(), json, &voice).await
+                let live = status::Live {
+                    desk: &self.desk,
+                    elapsed: self.clock.elapsed(),
+                };
+                let (config, now) = (self.config(), self.clock.now());
+                status::report(&config, &self.state, now, Some(live), json, &voice).await
             }
             Command::Plan {
                 calendar,

@@ -103,7 +103,11 @@ enum Command {
     },
     /// Sign in to Graph as a person, by a code that is typed on any device (device-code = true)
     Login,
-    /// Print each calendar's last pass, what is linked, skipped, failing and frozen
+    /// Print what needs a person, and how each calendar and organizer stands
+    ///
+    /// Ends with 1 when something needs a person: a calendar is frozen, waits for consent, or cannot be read
+    /// and will not be by itself; a credential or organizer is refused; an event's meeting or write is. What
+    /// is tried again by itself, or waits for a budget, ends with 0.
     Status {
         /// Print JSON
         #[arg(long)]

@@ -132,6 +132,6 @@ impl Voice {
         }
         table.set_header(head.iter().copied());
         table.add_rows(rows);
-        table.to_string()
+        table.trim_fmt()
     }
 }

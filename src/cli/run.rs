@@ -10,6 +10,7 @@ use super::{Context, Exit, assemble, output};
 use crate::config::Config;
 use crate::daemon::control::{self, Socket};
 use crate::daemon::notify::{self, Herald, Manager};
+use crate::daemon::upkeep::Upkeep;
 use crate::daemon::{Desk, Fleet, Signals};
 use crate::state::State;
 use crate::{daemon, log};
@@ -44,6 +45,12 @@ async fn daemon_of(context: &Context) -> Result<Exit, Exit> {
         longest: notify::longest(config.network.request_timeout),
     };
     let herald = tokio::spawn(herald.run(stop.clone()));
+    let upkeep = Upkeep {
+        state: state.clone(),
+        desk: desk.clone(),
+        clock: context.clock.clone(),
+    };
+    let upkeep = tokio::spawn(upkeep.run());
     let socket = listen(&config, &state);
     let (config, present) = watch::channel(Arc::new(config));
     let listening = socket.map(|socket| {
@@ -84,6 +91,7 @@ async fn daemon_of(context: &Context) -> Result<Exit, Exit> {
         }
     }
     begun.abort();
+    upkeep.abort();
     let finished = running.fleet.finish(&hurry).await;
     if let Some(listening) = listening {
         // How the commands ended, they have said themselves.

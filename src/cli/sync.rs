@@ -8,6 +8,7 @@ use crate::calendar::Scope;
 use crate::clock::Clock as _;
 use crate::daemon::control::Command;
 use crate::daemon::desk::is_settling;
+use crate::daemon::upkeep::prune;
 use crate::log::Chain;
 use crate::model::CalendarName;
 use crate::plan::Why;
@@ -58,6 +59,11 @@ async fn try_sync(context: &Context, only: Option<&str>, rewrite: bool) -> Resul
                 .await;
             exit = Exit::Failed;
         }
+    }
+    if let Err(error) = prune(&bridge.state, &*context.clock) {
+        let error = Chain(&error).to_string();
+        Voice::own().say(&format!("meetbridge: {error}")).await;
+        exit = Exit::Failed;
     }
     Ok(exit)
 }

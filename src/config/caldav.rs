@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::calendars::{DAY, MINUTE, SECOND};
-use super::secrets::Keys;
+use super::secrets::{Keys, secret_path};
 use super::table::{Table, Wrong};
 use super::{CalDav, value};
 use crate::http::Credentials;
@@ -43,7 +43,7 @@ pub(super) fn account(table: &mut Table<'_, '_>, allow_http: bool) -> Option<Cal
     let url = table.required("url", value::service_url(allow_http));
     let credentials = credentials(table, allow_http);
     let certificate_file = table.optional("certificate-file", value::path);
-    let key_file = table.optional("key-file", value::path);
+    let key_file = table.optional("key-file", secret_path);
     let ca_file = table.optional("ca-file", value::path);
     let collections = table
         .optional("collections", value::list(value::string))

@@ -1,7 +1,11 @@
 //! Where secrets come from: each is named by one of three keys, and never stands in the file.
 
-use super::table::{Table, Wrong};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use super::table::{Table, Value, Wrong};
 use super::value;
+use crate::model::Escaped;
 use crate::secret::SecretSource;
 
 /// The keys of one secret.
@@ -41,7 +45,7 @@ impl Keys {
             &hint,
         );
         let file = table
-            .optional(self.file, value::path)
+            .optional(self.file, secret_path)
             .map(SecretSource::File);
         let command = table
             .optional(self.command, value::command)
@@ -58,5 +62,24 @@ impl Keys {
             );
         }
         file.or(command).or(credential)
+    }
+}
+
+/// The absolute path of a file that holds a secret: where everybody can use it, it is none. Its group may,
+/// as a service's often has to. Whether it is there at all shows when it is read.
+pub(super) fn secret_path(value: &Value<'_>) -> Result<PathBuf, Wrong> {
+    let path = value::path(value)?;
+    let found = std::fs::metadata(&path)
+        .ok()
+        .filter(|found| found.is_file());
+    match found.map(|found| found.mode() & 0o777) {
+        Some(mode) if mode & 0o007 != 0 => {
+            let place = Escaped(&path.to_string_lossy()).to_string();
+            Err(Wrong::new(
+                format!("{place} has mode {mode:04o}: everybody can use this secret"),
+                format!("chmod 0600 {place}, and replace the secret if others work here"),
+            ))
+        }
+        _ => Ok(path),
     }
 }

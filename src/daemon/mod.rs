@@ -2,7 +2,8 @@
 //!
 //! [`Fleet`] is what is watched, [`clock`] is the real clock, [`account`] finds out the calendars of an account, [`schedule`]
 //! decides when a calendar is passed over, [`desk`] and [`control`] let commands reach the calendars
-//! of a running daemon, [`progress`] tells which of them are stuck, [`notify`] tells systemd of it all.
+//! of a running daemon, [`progress`] tells which of them are stuck, [`notify`] tells systemd of it all,
+//! [`upkeep`] keeps the state small.
 
 pub mod account;
 pub mod clock;
@@ -14,6 +15,9 @@ pub mod progress;
 mod retry;
 pub mod schedule;
 mod signals;
+#[cfg(test)]
+mod testing;
+pub mod upkeep;
 
 use std::sync::Arc;
 use std::time::Duration;

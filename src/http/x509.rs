@@ -13,6 +13,13 @@ pub(crate) fn first_end(pem: &[u8]) -> Option<DateTime<Utc>> {
     Contents::read(&first).map(|contents| contents.ends)
 }
 
+/// When the last of the certificates of a PEM text ends: until then, one of them holds.
+pub(crate) fn last_end(pem: &[u8]) -> Option<DateTime<Utc>> {
+    let all = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
+    all.filter_map(|one| Contents::read(&one).map(|contents| contents.ends))
+        .max()
+}
+
 /// What is used of a certificate (RFC 5280, section 4.1).
 pub(crate) struct Contents<'a> {
     /// `notAfter`.

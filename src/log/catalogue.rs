@@ -118,6 +118,11 @@ catalogue! {
         ["path"]
         "What `state.failing` reported is over."
         do: "Nothing."
+    STATE_PRUNED "state.pruned" INFO "the state forgot links whose events have been over for long"
+        ["links", "meetings"]
+        "Their last occurrences ended over 90 days ago. The events keep their links as they are; nothing \
+         is written and nothing asked. Once a day at most."
+        do: "Nothing."
     ACCOUNT_FAILING "account.failing" WARN "an account's calendars cannot be found out"
         ["account", "error"]
         "The server does not answer, refuses, or lacks a configured calendar. What of the account is \

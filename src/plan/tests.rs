@@ -138,6 +138,7 @@ fn link(phase: Phase) -> Link {
         cancelled: None,
         closed: false,
         former: false,
+        unmarked: false,
     }
 }
 

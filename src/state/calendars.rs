@@ -24,7 +24,8 @@ impl State {
         let record = self.read(|c| {
             c.prepare_cached(
                 "SELECT calendar, first_pass_done, consented, frozen_since, frozen_why, last_pass,
-                 failing, rules, token, kept FROM calendars WHERE calendar = ?1",
+                 failing, rules, token, kept, needs_person FROM calendars
+                 WHERE calendar = ?1",
             )?
             .query_row([calendar.as_str()], read_calendar)
             .optional()
@@ -49,17 +50,19 @@ impl State {
             record.rules.as_str(),
             record.token.as_ref().map(SyncToken::as_str),
             kept_text(&record.kept),
+            record.needs_person,
         );
         self.write(|c| {
             put(
                 c,
                 "SELECT 1 FROM calendars WHERE calendar = ?1 AND first_pass_done = ?2
                  AND consented = ?3 AND frozen_since IS ?4 AND frozen_why IS ?5
-                 AND last_pass IS ?6 AND failing IS ?7 AND rules = ?8 AND token IS ?9 AND kept IS ?10",
+                 AND last_pass IS ?6 AND failing IS ?7 AND rules = ?8 AND token IS ?9 AND kept IS ?10
+                 AND needs_person = ?11",
                 "INSERT OR REPLACE INTO calendars
                  (calendar, first_pass_done, consented, frozen_since, frozen_why, last_pass,
-                 failing, rules, token, kept)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 failing, rules, token, kept, needs_person)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 std::iter::once(row),
             )
         })
@@ -121,7 +124,7 @@ impl State {
             let mut records: BTreeMap<String, CalendarRecord> = c
                 .prepare_cached(&format!(
                     "SELECT calendar, first_pass_done, consented, frozen_since, frozen_why,
-                     last_pass, failing, rules, token, kept FROM calendars {where}"
+                     last_pass, failing, rules, token, kept, needs_person FROM calendars {where}"
                 ))?
                 .query_map(bound(), read_calendar)?
                 .collect::<rusqlite::Result<_>>()?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 
 use super::file;
+use super::schema::PROGRAM;
 
 /// Why the state cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +23,15 @@ pub enum OpenError {
     },
     /// It was written by a newer version (exit status 78).
     #[error(
-        "{path}: written by a newer meetbridge (schema {found}, this one knows {known}); \
-             install that version again, or move the file away: links are found again in the events"
+        "{path}: was written by {by} (schema {found}), this is {program} (schema {known}); install that \
+             version or a newer one, or move the file away: losing it loses no link",
+        program = PROGRAM
     )]
     Newer {
         /// The state file.
         path: PathBuf,
+        /// The program, with its version where the file says it.
+        by: String,
         /// Its `user_version`.
         found: i64,
         /// Ours.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use rusqlite::types::{Null, ToSqlOutput};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::error::StateError;
@@ -45,26 +46,6 @@ impl State {
     /// # Errors
     /// [`StateError`]; then none of them is stored.
     pub fn put_links(&self, links: &[Link]) -> Result<()> {
-        let rows = links.iter().map(|link| {
-            (
-                link.calendar.as_str(),
-                link.resource.as_str(),
-                link.uid.as_str(),
-                link.organizer.as_str(),
-                link.external_id.as_str(),
-                link.generation,
-                phase_number(link.phase),
-                link.before.as_str(),
-                link.attempts,
-                link.written.timestamp_micros(),
-                link.ends.map(|t| t.timestamp_micros()),
-                link.gone.map(|gone| gone.since.timestamp_micros()),
-                link.gone.is_some_and(|gone| gone.confirmed),
-                link.cancelled.map(|t| t.timestamp_micros()),
-                link.closed,
-                link.former,
-            )
-        });
         self.write(|c| {
             put(
                 c,
@@ -72,12 +53,13 @@ impl State {
                  AND organizer = ?4 AND external_id = ?5 AND generation = ?6 AND phase = ?7
                  AND before = ?8 AND attempts = ?9 AND written = ?10 AND ends IS ?11
                  AND gone IS ?12 AND gone_confirmed = ?13 AND cancelled IS ?14 AND closed = ?15
-                 AND former = ?16",
+                 AND former = ?16 AND unmarked = ?17",
                 "INSERT OR REPLACE INTO links
                  (calendar, resource, uid, organizer, external_id, generation, phase, before,
-                 attempts, written, ends, gone, gone_confirmed, cancelled, closed, former)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-                rows,
+                 attempts, written, ends, gone, gone_confirmed, cancelled, closed, former, unmarked)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+                 ?17)",
+                links.iter().map(link_row),
             )
         })
     }
@@ -219,6 +201,32 @@ impl State {
             if same { Ok(()) } else { put_meeting(c, record) }
         })
     }
+}
+
+/// The columns of a link, as the statements number them: one more than a tuple of parameters may have.
+fn link_row(link: &Link) -> [ToSqlOutput<'_>; 17] {
+    let micros = |time: Option<DateTime<Utc>>| -> ToSqlOutput<'_> {
+        time.map_or(Null.into(), |time| time.timestamp_micros().into())
+    };
+    [
+        link.calendar.as_str().into(),
+        link.resource.as_str().into(),
+        link.uid.as_str().into(),
+        link.organizer.as_str().into(),
+        link.external_id.as_str().into(),
+        link.generation.into(),
+        phase_number(link.phase).into(),
+        link.before.as_str().into(),
+        link.attempts.into(),
+        link.written.timestamp_micros().into(),
+        micros(link.ends),
+        micros(link.gone.map(|gone| gone.since)),
+        link.gone.is_some_and(|gone| gone.confirmed).into(),
+        micros(link.cancelled),
+        link.closed.into(),
+        link.former.into(),
+        link.unmarked.into(),
+    ]
 }
 
 /// The columns of a meeting, as the statements number them.

@@ -16,6 +16,7 @@ mod former;
 mod links;
 mod lock;
 mod notes;
+mod prune;
 mod records;
 mod rows;
 mod schema;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use error::{OpenError, StateError};
 pub use lock::Announced;
+pub use prune::{Cursor, Pruned};
 pub use records::{
     CalendarRecord, Ending, Former, FormerFate, Frozen, Gone, Kept, Link, MeetingRecord, Overview,
     Phase, ResourceRecord,

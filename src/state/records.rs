@@ -59,6 +59,9 @@ pub struct Link {
     pub closed: bool,
     /// Its event shows, or may show, the link of a [`Former`] meeting.
     pub former: bool,
+    /// Its event has the link without our mark, or is published with it: nothing but this record tells
+    /// that the link is ours.
+    pub unmarked: bool,
 }
 
 /// Since when a link is gone.
@@ -187,6 +190,8 @@ pub struct CalendarRecord {
     pub last_pass: Option<DateTime<Utc>>,
     /// Why the last pass failed, in words, if it did.
     pub failing: Option<String>,
+    /// That goes on until a person acts.
+    pub needs_person: bool,
     /// Up to where the calendar's changes are known.
     pub token: Option<SyncToken>,
     /// What it keeps of a link.

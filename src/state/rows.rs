@@ -28,7 +28,8 @@ macro_rules! links {
     ($rest:literal) => {
         concat!(
             "SELECT calendar, resource, uid, organizer, external_id, generation, phase, before,
-             attempts, written, ends, gone, gone_confirmed, cancelled, closed, former FROM links ",
+             attempts, written, ends, gone, gone_confirmed, cancelled, closed, former, unmarked
+             FROM links ",
             $rest
         )
     };
@@ -65,6 +66,7 @@ pub(super) fn read_link(row: &Row<'_>) -> rusqlite::Result<Link> {
         cancelled: time_or_none(row, 13)?,
         closed: row.get(14)?,
         former: row.get(15)?,
+        unmarked: row.get(16)?,
     })
 }
 
@@ -112,6 +114,7 @@ pub(super) fn read_calendar(row: &Row<'_>) -> rusqlite::Result<(String, Calendar
         },
         last_pass: time_or_none(row, 5)?,
         failing: row.get(6)?,
+        needs_person: row.get(10)?,
         rules: row.get(7)?,
         token: row.get::<_, Option<String>>(8)?.map(SyncToken::new),
         kept: match row.get_ref(9)? {

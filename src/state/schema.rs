@@ -151,10 +151,24 @@ pub(super) const STEPS: &[&str] = &[
 
     CREATE INDEX formers_by_calendar ON formers (calendar, due) WHERE fate < 2;
 ",
+    "
+    ALTER TABLE calendars ADD COLUMN needs_person INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE links ADD COLUMN unmarked INTEGER NOT NULL DEFAULT 0;
+    -- Which events have no mark shows when they are decided again.
+    UPDATE calendars SET rules = '';
+
+    -- What is over, the oldest first.
+    CREATE INDEX links_by_end ON links (ends, calendar, resource, uid) WHERE ends IS NOT NULL;
+
+    -- The one row: the version of the program that has the file.
+    CREATE TABLE written_by (
+        version TEXT NOT NULL
+    ) STRICT;
+",
 ];
 
 /// Every table of the newest version.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "calendars",
     "resources",
     "links",
@@ -165,10 +179,17 @@ const TABLES: [&str; 10] = [
     "endings",
     "absences",
     "formers",
+    "written_by",
 ];
 
 /// The schema version that this program writes.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;
+
+/// The version of this program.
+pub(super) const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
+/// A longer text is no version of a program.
+const LONGEST_VERSION: usize = 64;
 
 /// What a file turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -177,8 +198,8 @@ pub(super) enum Found {
     Empty,
     /// Ours, of this version, which is [`KNOWN`] or older.
     Ours(i64),
-    /// Ours, of this version, which is newer.
-    Newer(i64),
+    /// Ours, of this version, which is newer, and by which program, where it says so.
+    Newer(i64, Option<String>),
     /// No database, a broken one, or one of another program.
     Damaged,
 }
@@ -199,7 +220,7 @@ fn try_look(connection: &Connection) -> rusqlite::Result<Found> {
     let tables = number("SELECT COUNT(*) FROM sqlite_schema")?;
     Ok(match (application, version) {
         (0, 0) if tables == 0 => Found::Empty,
-        (APPLICATION, newer) if newer > KNOWN => Found::Newer(newer),
+        (APPLICATION, newer) if newer > KNOWN => Found::Newer(newer, writer(connection)),
         (APPLICATION, KNOWN) => {
             for table in TABLES {
                 if !connection.table_exists(None, table)? {
@@ -214,9 +235,28 @@ fn try_look(connection: &Connection) -> rusqlite::Result<Found> {
     })
 }
 
-/// Brings the schema from version `from` to [`KNOWN`].
+/// The version of the program that had the file last, as far as it can be read: what a later schema does
+/// with that table nobody knows, and the file may be anybody's.
+fn writer(connection: &Connection) -> Option<String> {
+    let found = connection.query_row("SELECT version FROM written_by LIMIT 1", [], |row| {
+        row.get::<_, String>(0)
+    });
+    let is_version = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+');
+    found
+        .ok()
+        .filter(|text| (1..=LONGEST_VERSION).contains(&text.len()) && text.chars().all(is_version))
+}
+
+/// Brings the schema from version `from` to [`KNOWN`], and says in the file which program has it.
 pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
-    migrate_by(STEPS, connection, from)
+    migrate_by(STEPS, connection, from)?;
+    if writer(connection).as_deref() == Some(PROGRAM) {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute("DELETE FROM written_by", [])?;
+    transaction.execute("INSERT INTO written_by (version) VALUES (?1)", [PROGRAM])?;
+    transaction.commit()
 }
 
 /// Takes those of `steps` that a file of version `from` has not seen; a crash between two of them

@@ -141,7 +141,7 @@ impl State {
                 let hint = "written by an older meetbridge; `run` or `sync` brings it up to date";
                 Err(OpenError::unusable(&path, hint, "an old schema"))
             }
-            (Found::Newer(found), _) => Err(newer(&path, found)),
+            (Found::Newer(found, by), _) => Err(newer(&path, found, by)),
             (Found::Damaged, _) => {
                 let hint = "damaged; `run` or `sync` sets it aside and begins anew, links are found \
                             again in the events";
@@ -240,9 +240,13 @@ impl fmt::Debug for State {
     }
 }
 
-fn newer(path: &Path, found: i64) -> OpenError {
+fn newer(path: &Path, found: i64, by: Option<String>) -> OpenError {
     OpenError::Newer {
         path: path.to_owned(),
+        by: by.map_or_else(
+            || "a newer meetbridge".to_owned(),
+            |version| format!("meetbridge {version}"),
+        ),
         found,
         known: schema::KNOWN,
     }
@@ -258,7 +262,7 @@ fn open_to_write(path: &Path) -> Result<Option<Connection>, OpenError> {
     file::tighten_companions(path);
     match try_open_to_write(path) {
         Ok(Ok(connection)) => Ok(Some(connection)),
-        Ok(Err(Found::Newer(found))) => Err(newer(path, found)),
+        Ok(Err(Found::Newer(found, by))) => Err(newer(path, found, by)),
         Ok(Err(_)) => Ok(None),
         Err(e) if means_damage(&e) => Ok(None),
         Err(e) => Err(OpenError::sqlite(path, e)),

@@ -59,6 +59,7 @@ fn every_record_comes_back_as_it_was_put() {
             cancelled: Some(at(10)),
             closed: true,
             former: false,
+            unmarked: true,
         };
         state.put_links(std::slice::from_ref(&link)).unwrap();
         assert_eq!(state.links(&calendar, &link.resource).unwrap(), [link]);
@@ -92,6 +93,7 @@ fn every_record_comes_back_as_it_was_put() {
             }),
             last_pass: Some(at(5)),
             failing: Some(text.to_owned()),
+            needs_person: true,
             token: Some(SyncToken::new(text)),
             kept: Kept::Lesson {
                 resource: ResourceId::new(text),
@@ -1047,6 +1049,44 @@ fn a_newer_version_is_refused_and_left_untouched() {
 }
 
 #[test]
+fn a_newer_version_says_which_program_wrote_it() {
+    let refusal = |version: &str| {
+        let home = Home::new();
+        let state = home.open();
+        batch(&state, "PRAGMA user_version = 99");
+        state
+            .write(|c| c.execute("UPDATE written_by SET version = ?1", [version]))
+            .unwrap();
+        drop(state);
+        State::open(&home.directory, now()).unwrap_err().to_string()
+    };
+    let told = refusal("0.3.0");
+    let known = format!(
+        "was written by meetbridge 0.3.0 (schema 99), this is {} (schema {}); install that version or a \
+         newer one, or move the file away: losing it loses no link",
+        env!("CARGO_PKG_VERSION"),
+        schema::KNOWN
+    );
+    assert!(told.ends_with(&known), "{told}");
+    // What is no version is not repeated.
+    for odd in ["", "9\u{1b}[31m", &"9".repeat(65)] {
+        let told = refusal(odd);
+        assert!(told.contains("by a newer meetbridge (schema 99)"), "{told}");
+    }
+}
+
+#[test]
+fn the_file_names_the_program_that_had_it_last() {
+    let home = Home::new();
+    let state = home.open();
+    let written_by = |state: &State| text(state, "SELECT group_concat(version) FROM written_by");
+    assert_eq!(written_by(&state), env!("CARGO_PKG_VERSION"));
+    batch(&state, "UPDATE written_by SET version = '0.0.1'");
+    drop(state);
+    assert_eq!(written_by(&home.open()), env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
 fn a_newer_state_that_was_killed_keeps_its_log() {
     let home = Home::new();
     let state = home.open();
@@ -1098,7 +1138,8 @@ fn a_file_of_version_1_is_brought_up_to_date_and_keeps_what_it_knows() {
     assert_eq!(meeting.settings.as_str(), "", "nothing was set of it");
     assert_eq!((links[0].ends, links[0].gone), (None, None));
     assert_eq!(record.rules, "", "every event is decided again");
-    assert!(!links[0].former);
+    assert!(!links[0].former && !links[0].unmarked);
+    assert!(!record.needs_person);
     let by_form = state.links_by_form(&team()).unwrap();
     assert_eq!(by_form, [(meeting.meeting, 1)]);
     let formers = state.formers(&links[0].organizer, &links[0].external_id);
@@ -1436,6 +1477,212 @@ fn a_panic_in_another_thread_does_not_end_the_state() {
     state.put_window("graph", at(1)).unwrap();
 }
 
+// What has been over for long
+
+/// A link of an event that ended so many days before [`now`].
+fn over(resource: &str, days: i64) -> Link {
+    Link {
+        ends: Some(now() - Duration::days(days)),
+        ..link(resource, &format!("{resource}@example.org"), Phase::Seen)
+    }
+}
+
+fn left(state: &State) -> Vec<String> {
+    let links = state.all_links(&team()).unwrap();
+    links.into_iter().map(|l| l.resource.to_string()).collect()
+}
+
+#[test]
+fn links_are_forgotten_90_days_after_their_events_with_their_meetings() {
+    let home = Home::new();
+    let state = home.open();
+    let gone = |confirmed| {
+        Some(Gone {
+            since: now(),
+            confirmed,
+        })
+    };
+    let in_phase = |phase| Link {
+        phase,
+        ..over(&format!("goes-{phase:?}"), 91)
+    };
+    let phases = [
+        Phase::Intended,
+        Phase::Written,
+        Phase::Seen,
+        Phase::TakenOut,
+        Phase::OptedOut,
+    ];
+    let goes = phases.map(in_phase);
+    let gone_for_good = Link {
+        gone: gone(true),
+        unmarked: true,
+        ..over("goes-gone", 91)
+    };
+    let stays = [
+        over("stays-young", 89),
+        Link {
+            ends: None,
+            ..over("stays-endless", 500)
+        },
+        Link {
+            unmarked: true,
+            ..over("stays-unmarked", 500)
+        },
+        Link {
+            gone: gone(false),
+            ..over("stays-absent-once", 500)
+        },
+        over("stays-ending", 500),
+        over("stays-with-a-former", 500),
+    ];
+    let all = [&goes[..], &[gone_for_good], &stays].concat();
+    state.put_links(&all).unwrap();
+    for link in &all {
+        let record = meeting_record(link.uid.as_str());
+        state.put_meeting(&record).unwrap();
+    }
+    let ending = Ending {
+        begun: true,
+        due: now(),
+    };
+    state
+        .put_ending(&organizer(1), &stays[4].external_id, Some(ending))
+        .unwrap();
+    let former = |uid: &Uid, fate| Former {
+        record: MeetingRecord {
+            uid: uid.clone(),
+            external_id: ExternalId::stored(uid.as_str()),
+            ..record_at(&format!("https://old.example/{uid}"))
+        },
+        calendar: team(),
+        since: now() - Duration::days(200),
+        fate,
+    };
+    let open = |days| FormerFate::Open(now() - Duration::days(days));
+    state.put_former(&former(&stays[5].uid, open(1))).unwrap();
+    for (link, fate) in [(&goes[0], open(199)), (&goes[1], FormerFate::Ended)] {
+        state.put_former(&former(&link.uid, fate)).unwrap();
+        let absent = Some(&link.external_id);
+        state
+            .put_absence(&organizer(1), absent, Some(now()))
+            .unwrap();
+    }
+    let pruned = state.prune(now(), None).unwrap();
+    assert_eq!((pruned.links, pruned.meetings), (6, 8));
+    assert_eq!(pruned.next, None);
+    let mut expected = stays.clone().map(|link| link.resource.to_string());
+    expected.sort();
+    assert_eq!(left(&state), expected);
+    for link in &all {
+        let known = state.meeting(&link.organizer, &link.external_id).unwrap();
+        assert_eq!(known.is_some(), stays.contains(link), "{}", link.resource);
+    }
+    let number = |table: &str| number(&state, &format!("SELECT COUNT(*) FROM {table}"));
+    assert_eq!([number("formers"), number("absences")], [1, 0]);
+    let before = changes(&state);
+    assert_eq!(state.prune(now(), None).unwrap(), Pruned::default());
+    assert_eq!(changes(&state), before, "nothing goes, nothing is written");
+}
+
+#[test]
+fn a_calendar_that_is_frozen_or_cannot_be_read_keeps_its_links() {
+    let home = Home::new();
+    let state = home.open();
+    state.put_links(&[over("a", 500)]).unwrap();
+    let frozen = CalendarRecord {
+        frozen: Some(Frozen {
+            since: at(1),
+            why: "why".into(),
+        }),
+        ..CalendarRecord::default()
+    };
+    let failing = CalendarRecord {
+        failing: Some("why".into()),
+        ..CalendarRecord::default()
+    };
+    for record in [frozen, failing] {
+        state.put_calendar(&team(), &record).unwrap();
+        assert_eq!(state.prune(now(), None).unwrap(), Pruned::default());
+    }
+    state.put_calendar(&team(), &Default::default()).unwrap();
+    assert_eq!(state.prune(now(), None).unwrap().links, 1);
+}
+
+#[test]
+fn a_meeting_stays_while_another_calendar_has_its_link() {
+    let home = Home::new();
+    let state = home.open();
+    let one = over("a", 500);
+    let other = Link {
+        calendar: CalendarName::new("other"),
+        ends: None,
+        ..one.clone()
+    };
+    state.put_links(&[one.clone(), other]).unwrap();
+    state
+        .put_meeting(&meeting_record(one.uid.as_str()))
+        .unwrap();
+    let pruned = state.prune(now(), None).unwrap();
+    assert_eq!((pruned.links, pruned.meetings), (1, 0));
+}
+
+#[test]
+fn a_slice_goes_on_where_the_last_one_ended() {
+    let home = Home::new();
+    let state = home.open();
+    // As many that stay as fill a slice, before those that go.
+    let slice = i64::try_from(prune::SLICE).unwrap();
+    let mut links: Vec<Link> = (0..2 * slice)
+        .map(|n| over(&format!("{n:04}"), 2_000 - n))
+        .collect();
+    let (stay, _) = links.split_at_mut(prune::SLICE);
+    stay.iter_mut().for_each(|link| link.unmarked = true);
+    // Some of the same moment, on both sides of the cut.
+    let same = links[prune::SLICE].ends;
+    links[prune::SLICE - 1].ends = same;
+    state.put_links(&links).unwrap();
+    let first = state.prune(now(), None).unwrap();
+    assert_eq!(first.links, 0);
+    let second = state.prune(now(), first.next.as_ref()).unwrap();
+    assert_eq!(second.links, prune::SLICE);
+    let third = state.prune(now(), second.next.as_ref()).unwrap();
+    assert_eq!(third, Pruned::default());
+    assert_eq!(left(&state).len(), prune::SLICE);
+}
+
+#[test]
+fn what_is_over_is_found_by_an_index() {
+    let home = Home::new();
+    let state = home.open();
+    let plan = |sql: &str| -> String {
+        let steps = state.read(|c| {
+            let mut statement = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            // What is not bound is NULL.
+            let mut rows = statement.raw_query();
+            let mut steps = Vec::new();
+            while let Some(row) = rows.next()? {
+                steps.push(row.get::<_, String>(3)?);
+            }
+            Ok(steps)
+        });
+        steps.unwrap().join("\n")
+    };
+    let over = plan(prune::OVER);
+    let both_ends = "SEARCH links USING INDEX links_by_end \
+                     ((ends,calendar,resource,uid)>(?,?,?,?) AND ends<?)";
+    assert!(over.contains(both_ends), "{over}");
+    assert!(
+        !over.contains("SCAN") && !over.contains("TEMP B-TREE"),
+        "{over}"
+    );
+    let left = plan(prune::LEFT);
+    assert!(
+        left.contains("SEARCH links USING INDEX links_by_uid (uid=?"),
+        "{left}"
+    );
+}
+
 // Helpers
 
 const ODD_TEXTS: &[&str] = &[
@@ -1539,6 +1786,7 @@ fn link(resource: &str, uid: &str, phase: Phase) -> Link {
         cancelled: None,
         closed: false,
         former: false,
+        unmarked: false,
     }
 }
 

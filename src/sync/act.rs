@@ -276,7 +276,15 @@ impl Bridge {
                     log::event!(MEETING_REFUSED, calendar = %calendar.name, uid = %uid,
                         organizer = %organizer, error = %error);
                 }
-                Ok((Some(Acted::Done("meeting-refused", Some(due))), report))
+                let waits = matches!(
+                    error,
+                    MeetingError::Transient(_) | MeetingError::Throttled { .. }
+                );
+                let outcome = match waits {
+                    true => "waiting-for-graph",
+                    false => "meeting-refused",
+                };
+                Ok((Some(Acted::Done(outcome, Some(due))), report))
             }
         }
     }

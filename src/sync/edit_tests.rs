@@ -94,6 +94,7 @@ fn edited(bytes: &[u8], ready: &[Ready]) -> Edited {
         cancelled: None,
         closed: false,
         former: false,
+        unmarked: false,
     };
     let document = Document::parse(bytes);
     edit_bytes(

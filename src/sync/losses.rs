@@ -13,6 +13,7 @@ use crate::calendar::Scope;
 use crate::ical::event::{Event, Next};
 use crate::log;
 use crate::model::{ResourceId, Uid, Version};
+use crate::plan::marked_generation;
 use crate::state::{CalendarRecord, Frozen, Gone, Link, Phase, ResourceRecord, StateError};
 
 /// As many links may be gone in one pass, whatever their share.
@@ -124,6 +125,10 @@ pub(super) fn as_read(
         cancelled,
         closed: link.closed && (gone.is_some() || cancelled.is_some()),
         former,
+        unmarked: match shown {
+            true => marked_generation(event).is_none(),
+            false => link.unmarked,
+        },
         ..link.clone()
     }
 }

@@ -17,6 +17,7 @@ mod losses;
 mod obtain;
 mod preview;
 mod reading;
+mod refused;
 mod remembered;
 mod renewal;
 mod retry;
@@ -47,7 +48,8 @@ use crate::plan::{Rules, Style};
 use crate::state::{CalendarRecord, State, StateError};
 use halt::Halt;
 pub use preview::{Preview, Row};
-pub use retry::is_failure;
+pub use refused::refusal;
+pub use retry::{is_failure, needs_person};
 use survey::Survey;
 pub use trouble::Troubles;
 pub use understand::{Planned, Understood};
@@ -305,6 +307,7 @@ impl Bridge {
         let busy = first || survey.changed || record.failing.is_some();
         if busy || moved {
             record.failing = None;
+            record.needs_person = false;
             record.token = token;
             record.first_pass_done |= first;
             if busy {

@@ -12,6 +12,14 @@ const FAILED: [&str; 5] = [
     "write-failed",
 ];
 
+/// Those of them that only a person mends; of the others, time may be enough.
+const REFUSED: [&str; 3] = ["meeting-refused", "meeting-dead", "write-refused"];
+
+/// Whether events with this outcome fail until a person acts.
+pub fn needs_person(outcome: &str) -> bool {
+    REFUSED.contains(&outcome)
+}
+
 /// Whether events with this outcome have failed, and are tried again.
 pub fn is_failure(outcome: &str) -> bool {
     FAILED.contains(&outcome)

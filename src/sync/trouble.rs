@@ -13,6 +13,7 @@ use crate::meeting::MeetingError;
 use crate::model::{CalendarName, OrganizerId, ResourceId};
 use crate::state::StateError;
 
+use super::refused::Refusals;
 use super::watchlist::Watchlist;
 use super::{Bridge, PassError, Report, Watched};
 
@@ -32,6 +33,8 @@ pub struct Troubles {
     collisions: Arc<Mutex<HashMap<(CalendarName, ResourceId), u32>>>,
     /// What is read, so that nothing is missed there.
     watchlist: Arc<Watchlist>,
+    /// Whom the meeting service refuses.
+    refusals: Refusals,
     /// Organizers who were given up, by calendar.
     abandoned: Arc<Mutex<HashSet<(CalendarName, OrganizerId)>>>,
 }
@@ -62,12 +65,16 @@ impl Bridge {
         if matches!(error, Some(PassError::State(_))) {
             return;
         }
+        self.troubles.refusals.remember(&self.state);
         let failing = error.map(|error| Chain(error).to_string());
+        let needs_person =
+            matches!(error, Some(PassError::Calendar(error)) if error.needs_person());
         // Compared with what an earlier process left there, too.
         if let Ok(mut record) = self.state.calendar(&calendar.name)
-            && record.failing != failing
+            && (&record.failing, record.needs_person) != (&failing, needs_person)
         {
             record.failing = failing;
+            record.needs_person = needs_person;
             let _ = self.state.put_calendar(&calendar.name, &record);
         }
     }
@@ -257,6 +264,7 @@ impl Troubles {
     /// Notes that the meeting service did what it was asked for.
     pub(super) fn meeting_made(&self, organizer: &OrganizerId) {
         self.outages.store(0, Ordering::Relaxed);
+        self.refusals.worked(organizer);
         let graph = self.lasting.works(&Trouble::Graph);
         let own = self.lasting.works(&Trouble::Organizer(organizer.clone()));
         if graph || own {
@@ -287,6 +295,7 @@ impl Troubles {
 
     /// Notes a failure of the meeting service that concerns more than one event.
     pub(super) fn meeting_failed(&self, organizer: &OrganizerId, error: &MeetingError) {
+        self.refusals.refused(organizer, error);
         match error {
             MeetingError::Request(_) | MeetingError::Gone => {}
             MeetingError::Organizer(text) | MeetingError::NoOrganizer(text) => {

@@ -11,14 +11,14 @@ use super::rewrite::{Rewriting, to_be_updated};
 use super::take_out::{Traces, stays_out};
 use super::{Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::Resource;
-use crate::ical::event::{Event, Place, Provider};
+use crate::ical::event::{Event, Next, Place, Provider};
 use crate::ical::write;
 use crate::log;
 use crate::meeting::{Applied, Details, Meeting};
 use crate::model::{CalendarName, Generation, JoinUrl, ResourceId, Uid};
 use crate::plan::{
     Ask, Decided, Decision, Standing, Style, Why, assumed_span, decide, is_adopted_beside, key_of,
-    stamp, wants_out,
+    marked_generation, stamp, wants_out,
 };
 use crate::state::{Former, Kept, Link, MeetingRecord, Phase, ResourceRecord, StateError};
 
@@ -72,6 +72,8 @@ struct Context<'a, 'd> {
     drops: &'a BTreeSet<Place>,
     rewriting: Option<&'a Rewriting<'a>>,
     traces: &'a Traces<'d>,
+    /// What was remembered of the resource.
+    known: Option<&'a ResourceRecord>,
     now: DateTime<Utc>,
 }
 
@@ -195,6 +197,7 @@ impl Bridge {
                 drops: &drops,
                 rewriting: rewriting.as_ref(),
                 traces: &traces,
+                known: remembered.as_ref(),
                 now,
             };
             self.plan_event(&context, &resource.id, &mut one)?;
@@ -239,6 +242,12 @@ impl Bridge {
                 planned.decided = Decided::default();
                 return Ok(());
             }
+            let is_over = planned.event.next == Next::Past;
+            if is_over && context.known.is_some() && planned.meeting.is_none() {
+                // The state is not lost: the link was forgotten, since its event is over.
+                planned.decided.what = Decision::Leave(Why::Past);
+                return Ok(());
+            }
             let ask = self.ask(context, planned, None);
             let mut key = key_of(&ask, generation);
             if let Some(known) = &planned.meeting {
@@ -267,10 +276,12 @@ impl Bridge {
                 cancelled: planned.event.cancelled.then_some(now),
                 closed: false,
                 former: false,
+                unmarked: marked_generation(&planned.event).is_none(),
             });
             if planned.meeting.is_none() {
                 let found = found_meeting(&planned.event, join_url, &key, &calendar.style, now);
-                planned.meeting = Some(match calendar.port.is_outgrown(resource) {
+                let is_behind = calendar.port.is_outgrown(resource) || was_linked(context.known);
+                planned.meeting = Some(match is_behind {
                     true => to_be_updated(found),
                     false => found,
                 });
@@ -448,6 +459,14 @@ pub(super) fn has_link(calendar: &Watched, planned: &Planned, meeting: &MeetingR
         );
     kept || planned.shown_former().is_some()
         || write::shows(&planned.event, &meeting.meeting.join_url)
+}
+
+/// Whether a resource held links that were remembered when it was decided last. One that is not remembered
+/// any more was forgotten because its event was over, so its meeting's time and life are unknown.
+fn was_linked(known: Option<&ResourceRecord>) -> bool {
+    let linked = [Why::InStep, Why::InProgress, Why::Past, Why::Cancelled].map(|why| why.name());
+    let mut outcome = known.into_iter().flat_map(|known| &known.outcome);
+    outcome.any(|(name, _)| linked.contains(&name.as_str()))
 }
 
 /// Whether the UIDs in a resource count as ones that stay: an earlier reading has shown them.

@@ -449,5 +449,6 @@ fn new_link(
         cancelled: None,
         closed: false,
         former: false,
+        unmarked: false,
     }
 }

@@ -297,6 +297,7 @@ pub(super) fn intent(
         cancelled: None,
         closed: false,
         former,
+        unmarked: calendar.port.is_derived(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::http::Credentials;
 use crate::meeting::graph::{SignIn, who_signed_in};
 use crate::meeting::{LobbyScope, Setting};
 use crate::model::Escaped;
-use secrets::{caldav, readable_file, secret, sign_in};
+use secrets::{authorities, caldav, readable_file, secret, sign_in};
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +50,7 @@ pub fn check(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
         person(config, directory, &mut findings);
     }
     if let Some(path) = &config.network.ca_file {
-        readable_file(path, "the file of certificates", &mut findings);
+        authorities(path, "the file of certificates", now, &mut findings);
     }
     for calendar in config.enabled() {
         match &calendar.source {

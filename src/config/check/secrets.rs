@@ -11,9 +11,12 @@ use rustix::fs::Access;
 use super::{Findings, may, shown, unusable};
 use crate::config::{CalDav, Calendar};
 use crate::http::Credentials;
-use crate::http::x509::{NEAR_ITS_END, first_end};
+use crate::http::x509::{NEAR_ITS_END, first_end, last_end};
 use crate::meeting::graph::SignIn;
 use crate::secret::{LARGEST, SecretSource};
+
+/// How much of a file of certificates is looked at, in bytes: the bundles of systems have a quarter of it.
+const MOST_PEM: u64 = 1024 * 1024;
 
 /// What Graph is signed in to with.
 pub(super) fn sign_in(sign_in: &SignIn, now: DateTime<Utc>, findings: &mut Findings) {
@@ -192,19 +195,39 @@ pub(super) fn caldav(
         }
     }
     if let Some(path) = &account.ca_file {
-        readable_file(path, &role("file of certificates"), findings);
+        authorities(path, &role("file of certificates"), now, findings);
     }
 }
 
-/// For how long a client certificate holds yet. One that is no certificate is told when it is used.
+/// For how long a client certificate holds yet.
 fn client_certificate(path: &Path, role: &str, now: DateTime<Utc>, findings: &mut Findings) {
+    let hint = "ask who issued it for another one and put it in this one's place, with its key";
+    age(path, role, first_end, hint, now, findings);
+}
+
+/// The certificates that servers are trusted by: there, and for how long yet one of them holds.
+pub(super) fn authorities(path: &Path, role: &str, now: DateTime<Utc>, findings: &mut Findings) {
+    if readable_file(path, role, findings).is_some() {
+        let hint = "put the authority's new certificate into it, beside the old one";
+        age(path, role, last_end, hint, now, findings);
+    }
+}
+
+/// For how long what a file holds is good yet. Where that is no certificate, its use tells.
+fn age(
+    path: &Path,
+    role: &str,
+    end: fn(&[u8]) -> Option<DateTime<Utc>>,
+    hint: &str,
+    now: DateTime<Utc>,
+    findings: &mut Findings,
+) {
     let mut text = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST as u64).read_to_end(&mut text));
-    let Some(ends) = read.ok().and_then(|_| first_end(&text)) else {
+    let read = File::open(path).and_then(|file| file.take(MOST_PEM).read_to_end(&mut text));
+    let Some(ends) = read.ok().and_then(|_| end(&text)) else {
         return;
     };
     let (day, name) = (ends.format("%Y-%m-%d"), format!("{role} {}", shown(path)));
-    let hint = "ask who issued it for another one and put it in this one's place, with its key";
     let left = ends - now;
     if left <= TimeDelta::zero() {
         findings.error(format!("{name} expired on {day}"), hint);

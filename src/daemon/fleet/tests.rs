@@ -12,15 +12,13 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Semaphore;
 
 use super::super::account::Found;
+use super::super::testing::watched;
 use super::*;
 use crate::calendar::{self, Again, Calendar, Finding, Known, ReadError, Scope, Written};
 use crate::clock::Clock;
-use crate::ical::write::Location;
 use crate::meeting::{Ensured, Meeting, MeetingError, Meetings, Settings, Wanted};
 use crate::model::{ExternalId, OrganizerId, ResourceId, Version};
-use crate::plan::{Rules, Select};
 use crate::state::State;
-use crate::sync::Watched;
 
 /// A clock that moves only when it is told to.
 struct Still {
@@ -243,33 +241,8 @@ fn bridge(
 }
 
 fn kept(name: &str, port: &Arc<Port>) -> Kept {
-    let calendar = Watched {
-        name: CalendarName::new(name),
-        port: port.clone(),
-        organizer: OrganizerId::new("11111111-1111-1111-1111-111111111111").unwrap(),
-        organizers: Default::default(),
-        on_cancel: Default::default(),
-        on_delete: Default::default(),
-        language: "en-US".to_owned(),
-        style: Default::default(),
-        rules: Rules {
-            select: Select::All,
-            horizon: Duration::from_secs(86_400),
-            settle: Duration::ZERO,
-            addresses: None,
-            events_with_attendees: Default::default(),
-            all_day: false,
-            transparent: false,
-            private: false,
-        },
-        zone: chrono_tz::Tz::UTC,
-        location: Location::Url,
-        show: Vec::new(),
-        new_links_per_day: 1,
-        form: crate::meeting::Form::default(),
-    };
     Kept {
-        calendar: Arc::new(calendar),
+        calendar: Arc::new(watched(name, port.clone())),
         rescan: Duration::from_secs(365 * 86_400),
     }
 }

@@ -95,3 +95,22 @@ fn check_in_a_service_finds_a_credential_that_was_not_passed() {
     .unwrap();
     world.run(&["check"]).shows(&["in order"]);
 }
+
+#[test]
+fn a_secret_that_everybody_can_use_is_refused_and_one_of_a_group_is_not() {
+    let world = World::new();
+    let secret = world.path("graph-secret");
+    let mode = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&secret, mode).unwrap();
+    };
+    mode(0o644);
+    let hint = format!("chmod 0600 {}", secret.display());
+    for command in ["check", "run", "sync", "status"] {
+        let told = ["client-secret-file", "has mode 0644: everybody", &hint];
+        world.run(&[command]).says(78, &told);
+    }
+    assert_eq!(world.asked(), 0);
+    mode(0o640);
+    world.run(&["check"]).says(0, &[]);
+}

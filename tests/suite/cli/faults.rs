@@ -391,9 +391,9 @@ fn a_state_of_a_newer_version_ends_the_process() {
         world.run(command).says(
             78,
             &[
-                "written by a newer meetbridge",
+                concat!("was written by meetbridge ", env!("CARGO_PKG_VERSION")),
                 "9999",
-                "install that version again",
+                "install that version or a newer one",
             ],
         );
     }

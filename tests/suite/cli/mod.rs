@@ -21,6 +21,7 @@ mod reload;
 mod rewrite;
 mod secrets;
 mod settings;
+mod status;
 mod support;
 mod unlink;
 mod usage;

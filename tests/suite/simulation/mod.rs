@@ -9,6 +9,7 @@ mod rewrite;
 mod scenes;
 mod server;
 mod switch;
+mod upkeep;
 mod user;
 mod world;
 
