@@ -3,11 +3,12 @@
 # little is open to the service (`systemd-analyze security`, from 0, nothing, to 10, everything); and that
 # the journal takes the catalogue of messages (`journalctl --update-catalog`) and finds each in it.
 #
-# usage: units.sh PROGRAM
-# PROGRAM stands for the meetbridge that ExecStart= names. Nothing is installed, no systemd need run.
+# usage: units.sh PROGRAM [DIRECTORY]
+# PROGRAM stands for the meetbridge that ExecStart= names; the units and drop-ins are those in systemd/, or in
+# DIRECTORY. Nothing is installed, no systemd need run.
 set -euo pipefail
-program=$(realpath "${1:?usage: units.sh PROGRAM}")
-cd "$(dirname "$0")/../../systemd"
+program=$(realpath "${1:?usage: units.sh PROGRAM [DIRECTORY]}")
+cd "${2:-$(dirname "$0")/../../systemd}"
 
 # The most that may be open, in tenths.
 most=15
