@@ -119,7 +119,7 @@ mod tests {
             let _ = write!(
                 text,
                 "\n-- {id}\nSubject: {sentence} ({event})\nDefined-By: meetbridge\n\
-                 Documentation: man:meetbridge(1)\n\n{meaning}\n\n{action}\n",
+                 Documentation: man:meetbridge-log(7)\n\n{meaning}\n\n{action}\n",
                 event = kind.id,
                 meaning = fill(kind.meaning),
                 action = fill(&format!("What to do: {}", kind.action)),
