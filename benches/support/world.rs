@@ -11,7 +11,7 @@ use meetbridge::clock::Clock;
 use meetbridge::config::{self, Config, Machine};
 use meetbridge::daemon::clock::{SystemClock, SystemRandom};
 use meetbridge::http::{Client, ClientOptions, WindowStore, Windows};
-use meetbridge::log::{self, Filter};
+use meetbridge::log;
 use meetbridge::meeting::graph::{GraphMeetings, GraphSettings};
 use meetbridge::model::CalendarName;
 use meetbridge::simulator::{ORGANIZER, Settings, Simulator};
@@ -101,8 +101,8 @@ pub(crate) fn assemble_for(home: &Path, in_flight: usize) -> Result<Parts> {
     let config = Config::load(&config_file(home), &Machine::default())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     log::init(log::Output {
-        format: config.log.format,
-        filter: Filter::level(config.log.level),
+        format: config.log.format.unwrap_or_default(),
+        filter: config.log.filter.clone(),
         colour: false,
         clock: clock.clone(),
         writer: io::sink,

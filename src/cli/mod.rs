@@ -32,7 +32,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Machine};
 use crate::daemon::clock::{SystemClock, SystemRandom};
-use crate::log::{self, Filter, Output};
+use crate::log::{self, Filter, Format, Output};
 use crate::sync::Unlink;
 
 /// Gives the events of any calendar a Microsoft Teams meeting and writes the join link back.
@@ -333,7 +333,7 @@ impl Context {
                 output::say(&format!("meetbridge: --log: {error}"));
                 Exit::Usage
             }),
-            None => Ok(Filter::level(config.log.level)),
+            None => Ok(config.log.filter.clone()),
         }
     }
 
@@ -341,8 +341,10 @@ impl Context {
     fn init_log(&self, config: &Config) -> Result<log::Dial, Exit> {
         let filter = self.filter(config)?;
         let terminal = std::io::stderr().is_terminal();
+        let journal = std::env::var_os("JOURNAL_STREAM");
+        let by_itself = || Format::of_output(journal.as_deref(), std::io::stderr());
         let output = Output {
-            format: config.log.format,
+            format: config.log.format.unwrap_or_else(by_itself),
             filter,
             colour: log::colour(terminal, std::env::var_os("NO_COLOR").as_deref()),
             clock: self.clock.clone(),

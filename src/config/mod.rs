@@ -112,12 +112,12 @@ pub struct Network {
 }
 
 /// What is logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Log {
-    /// The form of a line.
-    pub format: crate::log::Format,
-    /// The least severe level that is logged.
-    pub level: tracing::Level,
+    /// The form of a line; `None`: what the place that it goes to is for.
+    pub format: Option<crate::log::Format>,
+    /// Which lines are logged.
+    pub filter: crate::log::Filter,
 }
 
 /// One calendar.

@@ -16,16 +16,16 @@ use super::table::{Collector, Table, Wrong};
 use super::{
     Budget, Calendar, Config, Graph, Log, Machine, Network, include, scan, sign_in, value,
 };
-use crate::log::Format;
+use crate::log::{Filter, Format};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-const LEVEL: &[(&str, Level)] = &[
-    ("error", Level::ERROR),
-    ("warn", Level::WARN),
-    ("info", Level::INFO),
-    ("debug", Level::DEBUG),
+const FORMAT: &[(&str, Option<Format>)] = &[
+    ("auto", None),
+    ("text", Some(Format::Text)),
+    ("json", Some(Format::Json)),
+    ("journald", Some(Format::Journald)),
 ];
 
 /// Microsoft's clouds (graph-api: hosts): (name, Graph, authority).
@@ -313,12 +313,10 @@ fn budget(mut table: Table<'_, '_>) -> Budget {
 
 fn log(mut table: Table<'_, '_>) -> Log {
     let log = Log {
-        format: table
-            .optional("format", value::choice(&[("text", Format::Text)]))
-            .unwrap_or(Format::Text),
-        level: table
-            .optional("level", value::choice(LEVEL))
-            .unwrap_or(Level::INFO),
+        format: table.optional("format", value::choice(FORMAT)).flatten(),
+        filter: table
+            .optional("level", value::log_filter)
+            .unwrap_or_else(|| Filter::level(Level::INFO)),
     };
     table.finish();
     log

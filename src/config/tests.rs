@@ -1004,14 +1004,24 @@ fn every_mistake_has_its_place_and_hint() {
             "without quotes",
         ),
         (
-            table("[log]", "format = \"json\""),
+            table("[log]", "format = \"jsn\""),
             "2:10: `format`: unknown word",
-            "\"text\"",
+            "did you mean \"json\"?",
         ),
         (
-            table("[log]", "level = \"trace\""),
-            "2:9: `level`: unknown word",
-            "\"debug\"",
+            table("[log]", "level = \"loud\""),
+            "2:9: `level`: no log level is named `loud`",
+            "error, warn, info, debug or trace",
+        ),
+        (
+            table("[log]", "level = \"info,hyper=trace\""),
+            "2:9: `level`: the log of `hyper` cannot be turned up",
+            "modules of meetbridge",
+        ),
+        (
+            table("[log]", "level = \"info,meetbridge::snyc=debug\""),
+            "2:9: `level`: there is no module `meetbridge::snyc`",
+            "`meetbridge::sync`",
         ),
         (
             table("[state]", "directory = \"state\""),

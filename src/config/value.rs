@@ -10,6 +10,7 @@ use toml::de::DeValue;
 use url::{Host, Url};
 
 use super::table::{Value, Wrong, mistaken, nearest};
+use crate::log::Filter;
 use crate::model::{CalendarName, Escaped, OrganizerId};
 
 type Read<T> = Result<T, Wrong>;
@@ -108,6 +109,12 @@ fn shown(duration: Duration) -> String {
         _ if seconds.is_multiple_of(MINUTE) => format!("{}m", seconds / MINUTE),
         _ => format!("{seconds}s"),
     }
+}
+
+/// Which lines are logged: a level, or a list such as `info,meetbridge::sync=debug`.
+pub(super) fn log_filter(value: &Value<'_>) -> Read<Filter> {
+    let text = string(value)?;
+    Filter::parse(&text).map_err(|error| Wrong::new(error.what(), error.hint()))
 }
 
 /// One of several words.

@@ -333,8 +333,7 @@ async fn keep_watching(
         errands = match ended {
             Ok(errands) => errands,
             Err(_) => {
-                let error = "an error inside meetbridge; please report it";
-                log::event!(CALENDAR_FAILING, calendar = %name, error = error);
+                shared.bridge().troubles.broke_down(&name);
                 tokio::select! {
                     () = shared.stop.cancelled() => break,
                     changed = orders.changed() => is_last = changed.is_err(),

@@ -101,7 +101,9 @@ impl Manager {
         }
         match socket.send_to_addr(message.as_bytes(), manager) {
             Ok(_) => {
-                self.failing.works(&());
+                if self.failing.works(&()) {
+                    log::event!(NOTIFY_RECOVERED);
+                }
             }
             Err(error) => self.fails(&error),
         }
@@ -175,7 +177,9 @@ impl Herald {
         loop {
             let progress = self.desk.progress();
             let stuck = progress.stuck(self.clock.elapsed(), self.longest);
-            told.retain(|calendar| stuck.contains(calendar));
+            for calendar in told.keep(|calendar| stuck.contains(calendar)) {
+                log::event!(CALENDAR_UNSTUCK, calendar = %calendar);
+            }
             for calendar in &stuck {
                 if told.fails(calendar.clone(), "") {
                     let seconds = self.longest.as_secs();

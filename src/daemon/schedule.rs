@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use super::fleet::another;
 use super::retry::Retry;
 use crate::calendar::{Again, Scope};
 use crate::log;
-use crate::sync::{Bridge, PassError, Report, Watched};
+use crate::sync::{Bridge, PassError, Report, Watched, is_failure};
 
 /// How long at most nothing is looked at: the wall clock may jump meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -30,6 +30,15 @@ const QUIET: Duration = Duration::from_secs(5 * 60);
 
 /// By how much the wall clock differs from the monotonic one when it was set, or the machine slept.
 const JUMP: TimeDelta = TimeDelta::minutes(1);
+
+/// What is decided of events that get their link, or are looked at again, without anybody's doing.
+const WAITING: [&str; 5] = [
+    "settling",
+    "uid-unproven",
+    "day-budget",
+    "month-budget",
+    "frozen",
+];
 
 /// How often a summary line is logged.
 const SUMMARY: Duration = Duration::from_secs(15 * 60);
@@ -70,12 +79,12 @@ pub async fn watch(
         agenda.passed(&result, scope, now, bridge.clock.now());
         agenda.due = bridge.state.next_due(&calendar.name).ok().flatten();
         errands.passed(&result, calendar.rules.settle, now);
-        if agenda.summary_is_due(now) {
-            summarise(&bridge, calendar);
-        }
         scope = loop {
             if stop.is_cancelled() {
                 return;
+            }
+            if agenda.summary_is_due(bridge.clock.elapsed()) {
+                summarise(&bridge, calendar);
             }
             if bridges.has_changed().unwrap_or(false) {
                 let other = bridges.borrow_and_update().clone();
@@ -305,18 +314,26 @@ fn again(error: &PassError) -> Again {
     }
 }
 
+fn stamp(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Says in the log how the calendar stands.
 fn summarise(bridge: &Bridge, calendar: &Watched) {
     let Ok(Some(own)) = bridge.state.overview_of(&calendar.name) else {
         return;
     };
-    let outcome: Vec<String> = own
-        .outcome
-        .iter()
-        .map(|(name, n)| format!("{name}={n}"))
-        .collect();
+    let count = |is: fn(&str) -> bool| -> u32 {
+        let named = own.outcome.iter().filter(|(name, _)| is(name));
+        named.map(|(_, n)| n).sum()
+    };
+    let reasons = own.outcome.iter().map(|(name, n)| format!("{name}={n}"));
     let linked: u32 = own.links.iter().sum();
     log::event!(CALENDAR_SUMMARY, calendar = %calendar.name, linked = linked,
-        waiting = own.record.frozen.is_some(), reasons = %outcome.join(" "));
+        failing = count(is_failure), waiting = count(|name| WAITING.contains(&name)),
+        frozen = own.record.frozen.is_some(), passed = own.record.last_pass.map(stamp),
+        error = own.record.failing.as_deref(),
+        reasons = %reasons.collect::<Vec<_>>().join(" "));
 }
 
 #[cfg(test)]
@@ -360,6 +377,21 @@ mod tests {
             Some(Scope::All),
             "a part is not all"
         );
+    }
+
+    #[test]
+    fn a_summary_is_due_every_quarter_of_an_hour() {
+        let mut agenda = Agenda::new(seconds(10_000), seconds(0));
+        let due = [1, 899, 900, 901, 1799, 1800, 5000, 5001].map(|at| {
+            let is_due = agenda.summary_is_due(seconds(at));
+            (at, is_due)
+        });
+        let due: Vec<u64> = due
+            .iter()
+            .filter(|(_, is)| *is)
+            .map(|(at, _)| *at)
+            .collect();
+        assert_eq!(due, [900, 1800, 5000]);
     }
 
     #[test]

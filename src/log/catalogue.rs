@@ -5,7 +5,7 @@
 //!
 //! Fields mean the same everywhere: `calendar` its name; `resource` the path or href within it;
 //! `uid` the event (hashed when it is long or not plain); `organizer` the object id; `error` what is
-//! wrong and what to do; `reason` the name of a rule; `path` a file of ours; numbers are whole.
+//! wrong and what to do; `reason` the name of a rule, or why; `path` a file of ours; numbers are whole.
 
 use tracing::Level;
 
@@ -24,6 +24,11 @@ pub struct Kind {
     pub action: &'static str,
     /// The fields it may have beside `event` and the sentence.
     pub fields: &'static [&'static str],
+}
+
+/// The event with this id.
+pub fn find(id: &str) -> Option<&'static Kind> {
+    ALL.iter().find(|kind| kind.id == id)
 }
 
 macro_rules! catalogue {
@@ -55,7 +60,7 @@ macro_rules! catalogue {
 
 catalogue! {
     DAEMON_STARTED "daemon.started" INFO "meetbridge has started"
-        ["version", "calendars", "path"]
+        ["version"]
         "The process runs and has read its configuration; nothing is watched yet."
         do: "Nothing."
     DAEMON_READY "daemon.ready" INFO "meetbridge is at work"
@@ -63,7 +68,7 @@ catalogue! {
         "The configuration is checked, the state is open, and every calendar has begun."
         do: "Nothing."
     DAEMON_STOPPING "daemon.stopping" INFO "meetbridge finishes what it began and stops"
-        ["signal"]
+        []
         "The process was asked to stop; passes that are under way come to an end."
         do: "Nothing."
     DAEMON_STOPPED "daemon.stopped" INFO "meetbridge has stopped"
@@ -85,11 +90,13 @@ catalogue! {
         do: "Mend what each line names, try it with `meetbridge check`, and reload again."
     CONFIG_RELOADED "config.reloaded" INFO "another configuration is in force"
         ["path", "added", "removed", "changed"]
-        "The daemon was told to reload. It counts the calendars and accounts that it watches since, does          not watch any more, and watches otherwise; secrets are read anew."
+        "The daemon was told to reload. It counts the calendars and accounts that it watches since, does \
+         not watch any more, and watches otherwise; secrets are read anew."
         do: "Nothing."
     CONFIG_NEEDS_RESTART "config.needs-restart" WARN "a change of the configuration needs a restart"
         ["key"]
-        "The daemon was told to reload. This cannot change while it runs and stays as it was; the rest of          the configuration is in force."
+        "The daemon was told to reload. This cannot change while it runs and stays as it was; the rest of \
+         the configuration is in force."
         do: "Restart meetbridge when it suits."
     CONTROL_COMMAND "control.command" DEBUG "a command is run in the daemon"
         ["command"]
@@ -105,17 +112,21 @@ catalogue! {
         "NOTIFY_SOCKET names no socket that takes messages. Calendars are watched all the same, but \
          systemd may take the service for dead."
         do: "Start meetbridge by the unit that comes with it."
+    NOTIFY_RECOVERED "notify.recovered" INFO "systemd is told again how the service stands"
+        []
+        "What `notify.failing` reported is over."
+        do: "Nothing."
     STATE_DAMAGED "state.damaged" ERROR "the state was damaged and is begun anew"
-        ["path", "error"]
+        ["path"]
         "The state file could not be used and was set aside under the named path. No link is lost: \
          links are found again in the events."
         do: "Look for the cause (a full or failing disk); delete the file when it is of no use."
     STATE_FAILING "state.failing" ERROR "the state cannot be written, so nothing new is made"
-        ["path", "error"]
+        ["error"]
         "The disk is full or failing. No meeting is made and no event is written until it works."
         do: "Make room, or mend the disk; meetbridge goes on by itself."
     STATE_RECOVERED "state.recovered" INFO "the state can be written again"
-        ["path"]
+        []
         "What `state.failing` reported is over."
         do: "Nothing."
     STATE_PRUNED "state.pruned" INFO "the state forgot links whose events have been over for long"
@@ -143,7 +154,8 @@ catalogue! {
         do: "Nothing, if somebody deleted or renamed it; else look at the server."
     CALENDAR_REMOVED "calendar.removed" INFO "a calendar is not watched any more, and what is linked stays"
         ["calendar", "linked"]
-        "A reload found it removed or disabled. Its events keep their links, and their meetings stay;          nothing of them is maintained. The state keeps them in mind."
+        "A reload found it removed or disabled. Its events keep their links, and their meetings stay; \
+         nothing of them is maintained. The state keeps them in mind."
         do: "Nothing. `meetbridge unlink` takes links out while the calendar is configured."
     CALENDAR_FAILING "calendar.failing" WARN "a calendar cannot be read"
         ["calendar", "error"]
@@ -158,6 +170,10 @@ catalogue! {
         "It has made no progress for so long, and nothing that it waits for may take that long. systemd \
          is not told any more that the service is alive, so its watchdog begins the service anew."
         do: "Look whether the calendar's disk or network file system answers; if it does, report it."
+    CALENDAR_UNSTUCK "calendar.unstuck" INFO "the task of a calendar goes on"
+        ["calendar"]
+        "What `calendar.stuck` reported is over, before the service was begun anew."
+        do: "Nothing. If it comes again and again, look how fast the calendar's disk or network file system is."
     CALENDAR_RESUMED "calendar.resumed" INFO "a calendar goes on, as an operator asked"
         ["calendar"]
         "Somebody ran `meetbridge resume`."
@@ -173,11 +189,14 @@ catalogue! {
         do: "Look whether the events are there. If the calendar is as it should be, run \
              `meetbridge resume CALENDAR`; if not, restore it first."
     CALENDAR_SUMMARY "calendar.summary" INFO "how a calendar stands"
-        ["calendar", "linked", "waiting", "reasons"]
-        "One line per calendar every 15 minutes in which something happened."
+        ["calendar", "linked", "failing", "waiting", "frozen", "passed", "error", "reasons"]
+        "One line per calendar every 15 minutes: how many events are linked, fail, and wait (for being \
+         settled, a budget, consent or the end of a freeze); whether it is frozen or waits for consent; \
+         when the last pass ended; why the calendar cannot be read, if it cannot; and the number of events \
+         for each reason."
         do: "Nothing; a line that shows failing events is worth a look at `meetbridge status`."
     CALENDAR_PASS "calendar.pass" DEBUG "a pass over a calendar has ended"
-        ["calendar", "scope", "changed", "unchanged", "vanished", "events", "created", "written", "milliseconds"]
+        ["calendar", "changed", "unchanged", "created", "updated", "written", "failed", "milliseconds"]
         "What one pass looked at and did."
         do: "Nothing."
     CALENDAR_PUBLISHED "calendar.published" INFO "a feed was published with its links"
@@ -188,6 +207,10 @@ catalogue! {
         ["calendar", "resource", "error"]
         "This one is left as it is; its neighbours go on. It is read again when it changes."
         do: "If it lasts, do what the error says."
+    RESOURCE_RECOVERED "resource.recovered" INFO "a file or object of a calendar can be read again"
+        ["calendar", "resource"]
+        "What `resource.unreadable` reported is over."
+        do: "Nothing."
     RESOURCE_VANISHED "resource.vanished" DEBUG "a file or object is not in its calendar any more"
         ["calendar", "resource"]
         "It was deleted or moved. Its meetings stay."
@@ -197,9 +220,14 @@ catalogue! {
         "A rule says no; `meetbridge explain UID` shows all of them."
         do: "Nothing."
     EVENT_FAULTY "event.faulty" WARN "an event cannot be understood and is left as it is"
-        ["calendar", "resource", "uid", "line", "reason", "error"]
+        ["calendar", "resource", "uid", "line", "error"]
         "The event breaks the iCalendar format, or uses a part of it that is not understood."
         do: "Mend the event in its calendar program, if it should have a link."
+    EVENT_UNDERSTOOD "event.understood" INFO "an event that could not be understood is understood"
+        ["calendar", "resource", "uid"]
+        "What `event.faulty` reported is over; without `uid`, for all of the file or object that is in no \
+         event."
+        do: "Nothing."
     LINK_CREATED "link.created" INFO "a meeting was made for an event"
         ["calendar", "resource", "uid", "organizer"]
         "Graph made a meeting; its link is written next."
@@ -257,6 +285,10 @@ catalogue! {
         ["calendar", "uid", "organizer", "error"]
         "The request for this event cannot succeed as it is; the event is left until it changes."
         do: "Do what the error says."
+    MEETING_TAKEN "meeting.taken" INFO "Graph takes an event's meeting that it refused"
+        ["calendar", "uid"]
+        "What `meeting.refused` or `meeting.dead` reported is over."
+        do: "Nothing."
     SETTINGS_REFUSED "settings.refused" WARN "Graph refuses a calendar's meeting settings"
         ["calendar", "organizer", "error"]
         "The organizer's meetings are made and linked without them: a policy or licence of the \
@@ -283,6 +315,10 @@ catalogue! {
         ["calendar", "resource", "error"]
         "The answer to a write was lost. The event is read before anything else is done to it."
         do: "Nothing."
+    WRITE_RECOVERED "write.recovered" INFO "a file or object can be written again"
+        ["calendar", "resource"]
+        "What `write.refused`, `write.failed` or `write.unknown` reported is over."
+        do: "Nothing."
     GRAPH_CERTIFICATE "graph.certificate" WARN "the certificate for signing in to Graph expires soon"
         ["error"]
         "Told when it has less than 30 days left, and again when it has less than 7. After its end no \
@@ -290,7 +326,7 @@ catalogue! {
         do: "Make a new certificate, add it to the app registration, and put it in the old one's place; \
              no restart is needed."
     GRAPH_THROTTLED "graph.throttled" WARN "Graph asks to wait"
-        ["scope", "until", "seconds"]
+        ["until"]
         "No request goes out before the given time."
         do: "Nothing; if it is frequent, spread calendars over more organizers or lower the budgets."
     GRAPH_CREDENTIAL "graph.credential" ERROR "Graph refuses the app's credential"
@@ -316,7 +352,7 @@ catalogue! {
          month (UTC)."
         do: "Give some calendars another organizer, or raise meetings-per-month in [budget]."
     BUDGET_EXHAUSTED "budget.exhausted" WARN "a budget is used up, so events wait"
-        ["calendar", "organizer", "budget", "limit", "waiting"]
+        ["calendar", "budget", "limit", "waiting"]
         "new-links-per-day of a calendar or meetings-per-month of an organizer is reached."
         do: "Nothing if the number is plausible; else raise the limit in [budget] or the calendar."
 }

@@ -58,6 +58,19 @@ impl<K: Ord> Lasting<K> {
         self.lock().retain(|what, _| keep(what));
     }
 
+    /// Notes that all works but what is to be kept; returns what has failed till then.
+    pub fn keep(&self, mut keep: impl FnMut(&K) -> bool) -> Vec<K>
+    where
+        K: Clone,
+    {
+        let mut failing = self.lock();
+        let over: Vec<K> = failing.keys().filter(|what| !keep(what)).cloned().collect();
+        for what in &over {
+            failing.remove(what);
+        }
+        over
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<K, String>> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,5 +94,7 @@ mod tests {
         failing.retain(|what| *what != "b");
         assert!(!failing.works(&"b"), "b is forgotten");
         assert!(failing.fails("a", "two"), "a new failure");
+        assert_eq!(failing.keep(|what| *what != "a"), ["a"]);
+        assert!(!failing.works(&"a"), "it was told");
     }
 }

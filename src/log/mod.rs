@@ -6,20 +6,29 @@
 
 pub mod catalogue;
 mod chain;
-mod format;
+mod filter;
+mod journal;
+mod json;
 mod lasting;
+mod line;
+mod text;
 
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 
-use tracing::Level;
+use tracing::Event;
 use tracing::subscriber::Subscriber;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{self, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, reload};
 
 pub use chain::Chain;
+pub use filter::{Filter, FilterError};
 pub use lasting::Lasting;
 
 use crate::clock::Clock;
@@ -54,79 +63,28 @@ pub enum Format {
     /// One line: time (UTC), level, event id, sentence, fields as `key=value`.
     #[default]
     Text,
+    /// One JSON object per line: `time`, `level`, `event`, `message`, and the fields.
+    Json,
+    /// Entries of systemd's journal, with the fields as `MEETBRIDGE_...`.
+    Journald,
 }
 
-/// Which lines are logged.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Filter(Targets);
-
-/// Why a filter cannot be used.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FilterError {
-    /// Not a list of `level` and `module=level`.
-    #[error(
-        "not a log filter; write a level (error, warn, info, debug, trace) or a list such as \
-         `info,meetbridge::sync=debug`"
-    )]
-    Malformed,
-    /// A module of another crate, which may log what is secret.
-    #[error(
-        "the log of `{0}` cannot be turned up, since it may show secrets; \
-         name modules of meetbridge only"
-    )]
-    Foreign(String),
-}
-
-impl Filter {
-    /// Everything of meetbridge down to `level`; of other crates, warnings and errors.
-    pub fn level(level: Level) -> Self {
-        Self::with(LevelFilter::from_level(level), [])
-    }
-
-    /// A list such as `info,meetbridge::sync=debug`, in the manner of `RUST_LOG`.
+impl Format {
+    /// The form where none is configured: journald where stderr is the journal, text elsewhere.
     ///
-    /// # Errors
-    /// When it is malformed, or would turn up the log of another crate.
-    pub fn parse(text: &str) -> Result<Self, FilterError> {
-        let mut general = LevelFilter::INFO;
-        let mut modules = Vec::new();
-        for part in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
-            let (module, level) = match part.split_once('=') {
-                Some((module, level)) => (Some(module.trim()), level.trim()),
-                None => (None, part),
-            };
-            let level: LevelFilter = level.parse().map_err(|_| FilterError::Malformed)?;
-            match module {
-                None => general = level,
-                Some(ours) if ours.split("::").next() == Some(OURS) => {
-                    modules.push((ours.to_owned(), level));
-                }
-                Some(other) => {
-                    return Err(FilterError::Foreign(
-                        crate::model::Escaped(other).to_string(),
-                    ));
-                }
-            }
+    /// `journal_stream` is what systemd set `JOURNAL_STREAM` to: device and inode of what it gave the
+    /// service for its output (systemd.exec(5)). Whoever inherits the variable may write elsewhere.
+    pub fn of_output(journal_stream: Option<&OsStr>, stderr: impl AsFd) -> Self {
+        let Ok(own) = rustix::fs::fstat(stderr) else {
+            return Self::Text;
+        };
+        let own = format!("{}:{}", own.st_dev, own.st_ino);
+        match journal_stream {
+            Some(named) if named == own.as_str() => Self::Journald,
+            _ => Self::Text,
         }
-        Ok(Self::with(general, modules))
-    }
-
-    fn with(level: LevelFilter, modules: impl IntoIterator<Item = (String, LevelFilter)>) -> Self {
-        let others = level.min(LevelFilter::WARN);
-        let targets = Targets::new()
-            .with_default(others)
-            .with_target(OURS, level)
-            .with_targets(modules);
-        Self(targets)
     }
 }
-
-/// The crate's name, with which the targets of its lines begin.
-const OURS: &str = "meetbridge";
 
 /// Whether lines are to be coloured: only on a terminal, and not where `NO_COLOR` is set and not
 /// empty (no-color.org).
@@ -156,7 +114,7 @@ impl Dial {
     /// From here on, these lines are written.
     pub fn set(&self, filter: Filter) {
         // It fails only where the log is gone.
-        let _ = self.0.reload(filter.0);
+        let _ = self.0.reload(filter.into_targets());
     }
 }
 
@@ -186,17 +144,57 @@ pub fn with_dial<W>(output: Output<W>) -> (impl Subscriber + Send + Sync, Dial)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let Format::Text = output.format;
-    let lines = tracing_subscriber::fmt::layer()
-        .event_format(format::Text {
-            clock: output.clock,
-            colour: output.colour,
-        })
-        .with_ansi(output.colour)
-        .with_writer(output.writer);
-    let (filter, handle) = reload::Layer::new(output.filter.0);
+    through(output, Path::new(journal::SOCKET))
+}
+
+/// The same, with the place where journald listens.
+fn through<W>(output: Output<W>, socket: &Path) -> (impl Subscriber + Send + Sync + use<W>, Dial)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = Lines {
+        format: output.format,
+        journal: match output.format {
+            Format::Journald => journal::Journal::at(socket).ok(),
+            Format::Text | Format::Json => None,
+        },
+        colour: output.colour,
+        clock: output.clock,
+        writer: output.writer,
+    };
+    let (filter, handle) = reload::Layer::new(output.filter.into_targets());
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     (subscriber, Dial(handle))
+}
+
+/// Writes each event where it belongs.
+struct Lines<W> {
+    format: Format,
+    journal: Option<journal::Journal>,
+    colour: bool,
+    clock: Arc<dyn Clock>,
+    writer: W,
+}
+
+impl<S, W> Layer<S> for Lines<W>
+where
+    S: Subscriber,
+    W: for<'w> MakeWriter<'w> + 'static,
+{
+    fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
+        let line = line::Line::of(event, self.clock.now());
+        let text = match (self.format, &self.journal) {
+            (Format::Journald, Some(journal)) if journal.send(&line).is_ok() => return,
+            // A journal that takes no entry may still have stderr.
+            (Format::Text | Format::Journald, _) => text::of(&line, self.colour),
+            (Format::Json, _) => json::of(&line),
+        };
+        // Where stderr is closed, too, there is nobody to tell.
+        let _ = self
+            .writer
+            .make_writer_for(event.metadata())
+            .write_all(text.as_bytes());
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use super::take_out::Components;
 use super::understand::{Planned, Understood, tally};
 use super::{AT_ONCE, Bridge, PassError, Report, Watched, sooner};
 use crate::calendar::{Found, Known, Scope};
-use crate::log;
 use crate::meeting::MeetingError;
 use crate::model::JoinUrl;
 use crate::plan::{Decision, Out, in_progress_until, is_behind, roll_at};
@@ -255,6 +254,9 @@ impl Bridge {
         match self.meeting_for(calendar, planned, &mut report).await {
             Ok(acted) => {
                 halt.worked();
+                if matches!(acted, Acted::Ready(_) | Acted::Done("in-step", _)) {
+                    self.troubles.meeting_taken(&calendar.name, &uid);
+                }
                 Ok((Some(acted), report))
             }
             Err(Failure::State(error)) => Err(error.into()),
@@ -273,8 +275,8 @@ impl Bridge {
                 };
                 self.troubles.meeting_failed(&organizer, &error);
                 if matches!(error, MeetingError::Request(_) | MeetingError::Gone) {
-                    log::event!(MEETING_REFUSED, calendar = %calendar.name, uid = %uid,
-                        organizer = %organizer, error = %error);
+                    self.troubles
+                        .meeting_refused(&calendar.name, &uid, &organizer, &error);
                 }
                 let waits = matches!(
                     error,

@@ -85,7 +85,12 @@ impl Bridge {
                     .troubles
                     .budget_ends(&calendar.name, budget.name(), until)
             {
-                log::event!(BUDGET_EXHAUSTED, calendar = %calendar.name, budget = budget.name(), waiting = waiting);
+                let limit = match budget {
+                    Why::MonthBudget => self.meetings_per_month,
+                    _ => calendar.new_links_per_day,
+                };
+                log::event!(BUDGET_EXHAUSTED, calendar = %calendar.name, budget = budget.name(),
+                    limit = limit, waiting = waiting);
             }
         }
         Ok(allowed)

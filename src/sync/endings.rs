@@ -132,6 +132,7 @@ impl Bridge {
         match self.delete(record).await {
             Ok(()) => {
                 self.has_ended(&link.uid, organizer, key)?;
+                self.troubles.meeting_taken(&calendar.name, &link.uid);
                 log::event!(MEETING_DELETED, calendar = %calendar.name, uid = %link.uid,
                     organizer = %organizer);
                 Ok(End::Deleted)
@@ -141,8 +142,8 @@ impl Bridge {
                 let due = halt.failed(&error, self.clock.now(), self.troubles.outage());
                 self.troubles.meeting_failed(organizer, &error);
                 if matches!(error, MeetingError::Request(_)) {
-                    log::event!(MEETING_REFUSED, calendar = %calendar.name, uid = %link.uid,
-                        organizer = %organizer, error = %error);
+                    self.troubles
+                        .meeting_refused(&calendar.name, &link.uid, organizer, &error);
                 }
                 let again = Ending { begun: true, due };
                 self.state.put_ending(organizer, key, Some(again))?;

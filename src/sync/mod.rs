@@ -181,7 +181,7 @@ impl Bridge {
         scope: Scope,
         rewrite: Option<DateTime<Utc>>,
     ) -> Result<Report, PassError> {
-        let began = self.clock.now();
+        let (began, since) = (self.clock.now(), self.clock.elapsed());
         let mut record = self.state.calendar(&calendar.name)?;
         let mut scope = self.begin(calendar, scope, &mut record)?;
 
@@ -235,7 +235,9 @@ impl Bridge {
         }
         report.halted = halt.reason();
         log::event!(CALENDAR_PASS, calendar = %calendar.name, changed = report.read,
-            unchanged = report.unchanged, created = report.created, written = report.written);
+            unchanged = report.unchanged, created = report.created, updated = report.updated,
+            written = report.written, failed = report.failed,
+            milliseconds = self.clock.elapsed().saturating_sub(since).as_millis() as u64);
         Ok(report)
     }
 

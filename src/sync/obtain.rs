@@ -124,7 +124,8 @@ impl Bridge {
         if created {
             report.created += 1;
             self.count_creation(calendar, &wanted.organizer)?;
-            log::event!(LINK_CREATED, calendar = %calendar.name, uid = %planned.event.uid, organizer = %wanted.organizer);
+            log::event!(LINK_CREATED, calendar = %calendar.name, resource = %planned.resource,
+                uid = %planned.event.uid, organizer = %wanted.organizer);
         }
         if let Err(error) = self.apply(calendar, planned, &wanted, &mut record).await {
             // The link is as good without them; they are tried again.
@@ -213,7 +214,8 @@ impl Bridge {
                 record.settings = kept.settings;
                 self.troubles.meeting_made(&wanted.organizer);
                 report.updated += 1;
-                log::event!(MEETING_UPDATED, calendar = %calendar.name, uid = %planned.event.uid);
+                log::event!(MEETING_UPDATED, calendar = %calendar.name, uid = %planned.event.uid,
+                    organizer = %wanted.organizer);
                 match planned.decided.what {
                     Decision::Rewrite { .. } => Ok(Got::Meeting(Box::new(record))),
                     _ if links => Ok(Got::Meeting(Box::new(record))),

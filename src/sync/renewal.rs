@@ -7,7 +7,6 @@ use super::obtain::Failure;
 use super::understand::Planned;
 use super::{Bridge, Report, Watched};
 use crate::ical::event::Event;
-use crate::log;
 use crate::meeting::MeetingError;
 use crate::model::{ExternalId, Generation, OrganizerId, Span};
 use crate::state::{Link, MeetingRecord, StateError};
@@ -66,7 +65,8 @@ impl Bridge {
                 Err(error) => return Err(error),
             }
         }
-        log::event!(MEETING_DEAD, calendar = %calendar.name, uid = %planned.event.uid);
+        self.troubles
+            .meeting_dead(&calendar.name, &planned.event.uid);
         Ok(Got::None("meeting-dead", None))
     }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::calendar::{ReadError, WriteRefusal};
 use crate::log::{self, Chain, Lasting};
 use crate::meeting::MeetingError;
-use crate::model::{CalendarName, OrganizerId, ResourceId};
+use crate::model::{CalendarName, OrganizerId, ResourceId, Uid};
 use crate::state::StateError;
 
 use super::refused::Refusals;
@@ -50,6 +50,8 @@ enum Trouble {
     Reading(CalendarName, ResourceId),
     Writing(CalendarName, ResourceId),
     Event(CalendarName, ResourceId, String),
+    Removed(CalendarName, ResourceId, String),
+    Meeting(CalendarName, Uid),
 }
 
 impl Bridge {
@@ -103,6 +105,15 @@ impl Troubles {
         }
     }
 
+    /// Notes that the task of a calendar broke down; its next pass that ends well ends that.
+    pub(crate) fn broke_down(&self, calendar: &CalendarName) {
+        let error = "an error inside meetbridge; please report it";
+        let what = Trouble::Calendar(calendar.clone());
+        if self.lasting.fails(what, error) {
+            log::event!(CALENDAR_FAILING, calendar = %calendar, error = error);
+        }
+    }
+
     fn state(&self, error: &StateError) {
         let text = Chain(error).to_string();
         if self.lasting.fails(Trouble::State, text.clone()) {
@@ -127,7 +138,9 @@ impl Troubles {
             | Trouble::Budget(its, _)
             | Trouble::Reading(its, _)
             | Trouble::Writing(its, _)
-            | Trouble::Event(its, _, _) => its != calendar,
+            | Trouble::Event(its, _, _)
+            | Trouble::Removed(its, _, _)
+            | Trouble::Meeting(its, _) => its != calendar,
             Trouble::State | Trouble::Graph | Trouble::Organizer(_) => true,
         });
         self.collisions().retain(|(its, _), _| its != calendar);
@@ -136,9 +149,10 @@ impl Troubles {
     /// Notes that a resource is gone, and all that was wrong with it.
     pub(super) fn vanished(&self, calendar: &CalendarName, id: &ResourceId) {
         self.lasting.retain(|what| match what {
-            Trouble::Reading(its, of) | Trouble::Writing(its, of) | Trouble::Event(its, of, _) => {
-                (its, of) != (calendar, id)
-            }
+            Trouble::Reading(its, of)
+            | Trouble::Writing(its, of)
+            | Trouble::Event(its, of, _)
+            | Trouble::Removed(its, of, _) => (its, of) != (calendar, id),
             _ => true,
         });
         self.settled(calendar, id);
@@ -174,8 +188,10 @@ impl Troubles {
 
     /// Notes that a resource was read.
     pub(super) fn readable(&self, calendar: &CalendarName, id: &ResourceId) {
-        self.lasting
-            .works(&Trouble::Reading(calendar.clone(), id.clone()));
+        let what = Trouble::Reading(calendar.clone(), id.clone());
+        if self.lasting.works(&what) {
+            log::event!(RESOURCE_RECOVERED, calendar = %calendar, resource = %id);
+        }
     }
 
     /// Notes that a resource cannot be written: until a person acts (`refused`), or for a while.
@@ -201,8 +217,18 @@ impl Troubles {
     /// Notes that a resource was written.
     pub(super) fn written(&self, calendar: &CalendarName, id: &ResourceId) {
         self.settled(calendar, id);
-        self.lasting
-            .works(&Trouble::Writing(calendar.clone(), id.clone()));
+        let what = Trouble::Writing(calendar.clone(), id.clone());
+        if self.lasting.works(&what) {
+            log::event!(WRITE_RECOVERED, calendar = %calendar, resource = %id);
+        }
+    }
+
+    /// Notes that nobody knows whether a resource was written.
+    pub(super) fn write_unknown(&self, calendar: &CalendarName, id: &ResourceId, text: &str) {
+        let what = Trouble::Writing(calendar.clone(), id.clone());
+        if self.lasting.fails(what, format!("unknown: {text}")) {
+            log::event!(WRITE_UNKNOWN, calendar = %calendar, resource = %id, error = %text);
+        }
     }
 
     /// Notes what is wrong with an event, named by its UID or line. Whether it is news.
@@ -217,10 +243,58 @@ impl Troubles {
         self.lasting.fails(what, text)
     }
 
-    /// Notes that nothing is wrong with an event.
-    pub(super) fn event_works(&self, calendar: &CalendarName, id: &ResourceId, event: &str) {
+    /// Notes that nothing is wrong with an event. Whether it is news.
+    pub(super) fn event_works(
+        &self,
+        calendar: &CalendarName,
+        id: &ResourceId,
+        event: &str,
+    ) -> bool {
         let what = Trouble::Event(calendar.clone(), id.clone(), event.to_owned());
+        self.lasting.works(&what)
+    }
+
+    /// Notes that a person took the link out of an event. Whether it is news.
+    pub(super) fn is_removed(&self, calendar: &CalendarName, id: &ResourceId, event: &str) -> bool {
+        let what = Trouble::Removed(calendar.clone(), id.clone(), event.to_owned());
+        self.lasting.fails(what, "")
+    }
+
+    /// Notes that nobody took the link out of an event.
+    pub(super) fn is_back(&self, calendar: &CalendarName, id: &ResourceId, event: &str) {
+        let what = Trouble::Removed(calendar.clone(), id.clone(), event.to_owned());
         self.lasting.works(&what);
+    }
+
+    /// Notes that the meeting service refuses the meeting of an event.
+    pub(super) fn meeting_refused(
+        &self,
+        calendar: &CalendarName,
+        uid: &Uid,
+        organizer: &OrganizerId,
+        error: &MeetingError,
+    ) {
+        let what = Trouble::Meeting(calendar.clone(), uid.clone());
+        if self.lasting.fails(what, error.to_string()) {
+            log::event!(MEETING_REFUSED, calendar = %calendar, uid = %uid, organizer = %organizer,
+                error = %error);
+        }
+    }
+
+    /// Notes that all meetings of an event are dead.
+    pub(super) fn meeting_dead(&self, calendar: &CalendarName, uid: &Uid) {
+        let what = Trouble::Meeting(calendar.clone(), uid.clone());
+        if self.lasting.fails(what, "dead") {
+            log::event!(MEETING_DEAD, calendar = %calendar, uid = %uid);
+        }
+    }
+
+    /// Notes that the meeting service did what an event's meeting needed.
+    pub(super) fn meeting_taken(&self, calendar: &CalendarName, uid: &Uid) {
+        let what = Trouble::Meeting(calendar.clone(), uid.clone());
+        if self.lasting.works(&what) {
+            log::event!(MEETING_TAKEN, calendar = %calendar, uid = %uid);
+        }
     }
 
     /// Notes that an organizer of the calendar's old links is given up. Whether that is news.

@@ -355,7 +355,8 @@ impl Bridge {
                 self.state.put_meeting(meeting)?;
                 links.push(link.clone());
                 report.adopted += 1;
-                log::event!(LINK_ADOPTED, calendar = %calendar.name, uid = %planned.event.uid);
+                log::event!(LINK_ADOPTED, calendar = %calendar.name, resource = %planned.resource,
+                    uid = %planned.event.uid, organizer = %link.organizer);
                 continue;
             }
             if planned.moving && calendar.form.is_of(&meeting.meeting) {
@@ -401,14 +402,29 @@ impl Bridge {
         let rest =
             (more > 0).then(|| format!("and {more} more faults, which `meetbridge plan` shows"));
         let told = understood.faults.iter().take(LOGGED_FAULTS).chain(&rest);
+        let mut all = 0;
         for (at, what) in told.enumerate() {
+            all = at + 1;
             if self
                 .troubles
-                .event_fails(calendar, resource, &format!("fault {at}"), what)
+                .event_fails(calendar, resource, &fault(at), what)
             {
                 let what = crate::model::Escaped(what);
-                log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, reason = %what);
+                log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource, error = %what);
             }
+        }
+        let mended = (all..=LOGGED_FAULTS)
+            .filter(|at| self.troubles.event_works(calendar, resource, &fault(*at)))
+            .count();
+        if all == 0 && mended > 0 {
+            log::event!(EVENT_UNDERSTOOD, calendar = %calendar, resource = %resource);
+        }
+    }
+
+    /// Says in the log that an event is understood that was not.
+    pub(super) fn log_understood(&self, calendar: &CalendarName, resource: &ResourceId, uid: &Uid) {
+        if self.troubles.event_works(calendar, resource, uid.as_str()) {
+            log::event!(EVENT_UNDERSTOOD, calendar = %calendar, resource = %resource, uid = %uid);
         }
     }
 
@@ -424,10 +440,8 @@ impl Bridge {
         let name = uid.as_str();
         match why {
             Why::LinkRemoved => {
-                if self
-                    .troubles
-                    .event_fails(calendar, resource, name, why.name())
-                {
+                self.log_understood(calendar, resource, uid);
+                if self.troubles.is_removed(calendar, resource, name) {
                     log::event!(LINK_REMOVED, calendar = %calendar, resource = %resource, uid = %uid);
                 }
             }
@@ -435,16 +449,22 @@ impl Bridge {
                 if self.troubles.event_fails(calendar, resource, name, what) {
                     let what = crate::model::Escaped(what);
                     log::event!(EVENT_FAULTY, calendar = %calendar, resource = %resource,
-                        uid = %uid, line = line, reason = %what);
+                        uid = %uid, line = line, error = %what);
                 }
             }
             why => {
-                self.troubles.event_works(calendar, resource, name);
+                self.troubles.is_back(calendar, resource, name);
+                self.log_understood(calendar, resource, uid);
                 log::event!(EVENT_SKIPPED, calendar = %calendar, resource = %resource,
                     uid = %uid, reason = why.name());
             }
         }
     }
+}
+
+/// What a fault of a resource that belongs to no event is remembered by: its place among them.
+fn fault(at: usize) -> String {
+    format!("fault {at}")
 }
 
 /// Whether the event has its link, as far as people are concerned: it shows it, or it is published with

@@ -107,6 +107,8 @@ impl Bridge {
                 let written: Vec<Link> = links.into_iter().map(landed).collect();
                 self.state.put_links(&written)?;
                 for link in &written {
+                    self.log_understood(name, id, &link.uid);
+                    self.troubles.is_back(name, id, link.uid.as_str());
                     let cause = causes.get(&link.uid);
                     let outcome = cause.map_or("in-step", Cause::outcome);
                     report.count(outcome);
@@ -163,7 +165,8 @@ impl Bridge {
             }
             Written::Unknown(why) => {
                 report.failed += 1;
-                log::event!(WRITE_UNKNOWN, calendar = %name, resource = %id, error = %log::Chain(&why));
+                self.troubles
+                    .write_unknown(name, id, &log::Chain(&why).to_string());
                 self.decide_again(name, &links, &mut record, report);
             }
         }

@@ -37,6 +37,7 @@ step what is in it
 expected=$(LC_ALL=C sort -k 2 <<'LIST'
 -rwxr-xr-x ./usr/bin/meetbridge
 -rw-r--r-- ./etc/meetbridge/config.toml.example
+-rw-r--r-- ./usr/lib/systemd/catalog/meetbridge.catalog
 -rw-r--r-- ./usr/lib/systemd/system/meetbridge.service
 -rw-r--r-- ./usr/lib/systemd/system/meetbridge@.service
 -rw-r--r-- ./usr/share/bash-completion/completions/meetbridge

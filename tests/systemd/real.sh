@@ -36,6 +36,7 @@ rm -rf "$root"/etc/systemd/system/*.wants "$root"/etc/meetbridge* "$root"/var/li
 
 install "$program" "$root/usr/local/bin/meetbridge"
 install -m 0644 systemd/meetbridge.service systemd/meetbridge@.service "$root/etc/systemd/system/"
+install -D -m 0644 -t "$root/usr/local/lib/systemd/catalog" systemd/meetbridge.catalog
 drop_in=$root/etc/systemd/system/meetbridge.service.d
 mkdir -p "$drop_in"
 cp systemd/directory.conf "$drop_in/"
@@ -133,6 +134,23 @@ until_true "the first link" linked team first
 until_true "the status" sh -c "nsenter -t $inside -m -p systemctl show meetbridge -p StatusText | grep -q 'linked: 1'"
 shown StatusText
 inside meetbridge status || fail "status, through the socket"
+
+step the journal has entries with fields, and explains them
+entry() { inside journalctl --no-pager -q -u meetbridge "$@"; }
+logged() { [ -n "$(entry "$@")" ]; }
+until_true "the entry" logged MEETBRIDGE_EVENT=link.written MEETBRIDGE_CALENDAR=team
+logged MEETBRIDGE_EVENT=daemon.ready PRIORITY=6 SYSLOG_IDENTIFIER=meetbridge MEETBRIDGE_CALENDARS=1 || fail "the fields"
+[[ $(entry -o cat MEETBRIDGE_EVENT=link.written) == *" uid=first@example.org"* ]] || fail "the message"
+inside journalctl --update-catalog
+[[ $(entry -x MEETBRIDGE_EVENT=link.written) == *"The event shows its link."* ]] || fail "the explanation"
+
+step without its socket, the lines go to stderr
+inside mv /run/systemd/journal/socket /run/systemd/journal/aside
+event team plain
+until_true "the link without the socket" linked team plain
+as_text() { [[ $(entry -o cat _TRANSPORT=stdout) == *" INFO  link.written "*" uid=plain@example.org"* ]]; }
+until_true "the line as text" as_text
+inside mv /run/systemd/journal/aside /run/systemd/journal/socket
 
 step reload takes a calendar more
 write '[[calendar.directory]]

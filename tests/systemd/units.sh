@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks the units with systemd's own tools: nothing is wrong with them (`systemd-analyze verify`), and
-# little is open to the service (`systemd-analyze security`, from 0, nothing, to 10, everything).
+# little is open to the service (`systemd-analyze security`, from 0, nothing, to 10, everything); and that
+# the journal takes the catalogue of messages (`journalctl --update-catalog`) and finds each in it.
 #
 # usage: units.sh PROGRAM [DIRECTORY]
 # PROGRAM stands for the meetbridge that ExecStart= names; the units and drop-ins are those in systemd/, or in
@@ -61,3 +62,15 @@ for unit in meetbridge.service meetbridge@.service; do
     check "$unit" calendars
     check "$unit" directory
 done
+
+catalog=meetbridge.catalog
+mkdir -p "$place/root/usr/lib/systemd/catalog" "$place/root/var/lib/systemd/catalog"
+cp "$catalog" "$place/root/usr/lib/systemd/catalog/"
+told=$(journalctl --root="$place/root" --update-catalog 2>&1) || { echo "$catalog: $told" >&2; exit 1; }
+[ -z "$told" ] || { echo "$catalog: $told" >&2; exit 1; }
+mapfile -t ids < <(sed -n 's/^-- //p' "$catalog")
+for id in "${ids[@]}"; do
+    told=$(journalctl --root="$place/root" --dump-catalog "$id" 2>&1)
+    [[ $told == *"Defined-By: meetbridge"* ]] || { echo "$catalog: $id: $told" >&2; exit 1; }
+done
+echo "$catalog: ${#ids[@]} messages"

@@ -6,9 +6,13 @@ use crate::log::catalogue;
 
 /// How the entries are to be read.
 const DESCRIPTION: [&str; 3] = [
-    "meetbridge writes one line per event to standard error, from where systemd takes it to the journal: \
+    "meetbridge writes one line per event to standard error, or one entry to systemd's journal: \
      the time (UTC), the level, the name of the event, a sentence that never varies, and fields. Names, \
-     levels and fields stay what they are from release to release, so that monitoring can rely on them.",
+     levels and fields stay what they are from release to release, so that monitoring can rely on them. \
+     With `format = \"json\"` a line is a JSON object with `time`, `level`, `event`, `message` and the \
+     fields. In the journal a field is `MEETBRIDGE_` and its name in capitals, the event \
+     `MEETBRIDGE_EVENT`, and `MESSAGE_ID` the UUID (version 5) of the event's name in the namespace \
+     10f3ba8a-2d7a-4bdd-8f2b-94ca32206773; `journalctl -x` shows what this page says of it.",
     "Fields mean the same everywhere: `calendar` is its name, `resource` the path or address within it, \
      `uid` the event (hashed when it is long or not plain), `organizer` an object id, `error` what is wrong \
      and what to do, `reason` the name of a rule, `path` a file of meetbridge's own.",

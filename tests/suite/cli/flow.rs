@@ -78,7 +78,7 @@ fn a_fault_of_an_event_is_told_with_its_file_and_line() {
     let told = format!("nothing is done: line {line}: DTSTART cannot be read");
     let explained = world.run(&["explain", "broken@example.org"]);
     explained.says(0, &[]).shows(&["team broken.ics", &told]);
-    let told = format!("uid=broken@example.org line={line} reason=");
+    let told = format!("uid=broken@example.org line={line} error=");
     world
         .run(&["sync"])
         .says(0, &["event.faulty", "resource=broken.ics", &told]);
