@@ -137,6 +137,26 @@ fn another_conference_that_comes_while_its_event_is_moved_takes_the_link_out() {
     plays(story);
 }
 
+#[test]
+fn a_copy_of_a_link_that_nobody_knows_is_found_out_when_its_meeting_is_found_again() {
+    let server = Server {
+        remote: true,
+        drops_x: true,
+        ..Default::default()
+    };
+    for last in [What::Restore, What::RemoveAll] {
+        let story = one(&[What::LoseState, What::Copy, last]);
+        let mut story = Story {
+            server: server.clone(),
+            ..story
+        };
+        story.resources[0][0].stamps = generate::Stamps::Both;
+        // The copy comes first where it has a resource of its own.
+        story.acts[2].target = 1;
+        plays(story);
+    }
+}
+
 /// A story of one event that says nothing of when it was changed.
 fn one(acts: &[What]) -> Story {
     let event = generate::Event {

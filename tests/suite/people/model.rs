@@ -370,10 +370,11 @@ impl Features {
             .map(|p| p.value.trim())
             .collect();
         let mentions = |(url, key): &(String, String)| {
+            // In HTML it is escaped otherwise.
             key != uid
-                && all
-                    .iter()
-                    .any(|p| unescaped(&p.value).contains(url.as_str()))
+                && all.iter().any(|p| {
+                    unescaped(&p.value).contains(url.as_str()) || p.head.contains(stem(url))
+                })
         };
         let attendees = all.iter().any(|p| p.name == "ATTENDEE");
         Self {
@@ -386,11 +387,8 @@ impl Features {
             no_teams: title.contains("#no-teams") || categories.iter().any(|c| c == "no-teams"),
             opt_out_mark: marks.contains(&"v1.opt-out"),
             left: known.own(uid).is_some_and(|url| {
-                let name = url.split("%40").next().unwrap_or(url);
-                let name = name.rsplit('/').next().unwrap_or(name);
-                let name = name.rsplit("meeting_").next().unwrap_or(name);
                 let mut all = all.iter();
-                all.any(|p| p.value.contains(name) || p.head.contains(name))
+                all.any(|p| p.value.contains(stem(url)) || p.head.contains(stem(url)))
             }),
             link_mark: marks.iter().any(|mark| *mark != "v1.opt-out"),
             selected: tagged || attendees,
@@ -431,6 +429,15 @@ impl Features {
             (true, false) => Wish::Still,
         }
     }
+}
+
+/// What a join URL has in common with all the ways in which it is escaped: what tells it from others, and the
+/// `%` behind that.
+fn stem(url: &str) -> &str {
+    let end = url.find("%40").map_or(url.len(), |at| at + 1);
+    let stem = &url[..end];
+    let stem = stem.rsplit('/').next().unwrap_or(stem);
+    stem.rsplit("meeting_").next().unwrap_or(stem)
 }
 
 /// Whether a person sees the event's own link in it.
