@@ -535,12 +535,13 @@ fn what_was_decided_for_a_reason_is_made_due_in_every_calendar() {
     let theirs = [with("sooner", Some(at(1)), &["foreign-link"])];
     state.put_resources(&other, &theirs).unwrap();
     state.make_due_for("foreign-link", at(2)).unwrap();
-    let due = |calendar, now| {
+    let due = |calendar: &CalendarName, now| {
         let mut due = state.due(calendar, now).unwrap();
         due.sort();
         due
     };
-    assert_eq!(due(&team(), at(2)), ["both", "later"].map(ResourceId::new));
+    let team = team();
+    assert_eq!(due(&team, at(2)), ["both", "later"].map(ResourceId::new));
     assert_eq!(due(&other, at(1)), ["sooner"].map(ResourceId::new));
 }
 

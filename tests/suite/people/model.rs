@@ -232,9 +232,15 @@ impl Known1 {
             let mut all = properties(part).into_iter();
             all.any(|p| known.all().iter().any(|url| p.value.contains(url)))
         };
-        let mut holding = self.lines.iter().filter(|part| holds(part)).peekable();
-        self.unmarked &= holding.peek().is_some();
-        self.unmarked |= holding.any(|part| value(part, "X-MEETBRIDGE-MEETING").is_none());
+        // A label outlives the link whose mark does not claim it.
+        let labelled = |part: &Vec<Line>| {
+            value(part, "LOCATION").is_some_and(|text| text.trim() == "Microsoft Teams Meeting")
+        };
+        let mut parts = self.lines.iter();
+        self.unmarked &= parts.any(|part| holds(part) || labelled(part));
+        let unmarked = |part: &Vec<Line>| value(part, "X-MEETBRIDGE-MEETING").is_none();
+        let mut parts = self.lines.iter();
+        self.unmarked |= parts.any(|part| holds(part) && unmarked(part));
         // A link without a mark, of which the state that is lost knew whose it was.
         if (self.stranger && (features.shows || features.left))
             || (lost && features.copied > 0 && !features.link_mark)
