@@ -5,10 +5,12 @@ mod assemble;
 mod beside;
 mod calendars;
 mod check;
+mod completions;
 #[cfg(feature = "simulator")]
 mod demo;
 mod explain;
 mod login;
+mod man;
 mod output;
 mod plan;
 mod reload;
@@ -127,6 +129,21 @@ enum Command {
         /// Delete the meetings, too; otherwise they stay
         #[arg(long)]
         end_meetings: bool,
+    },
+    /// Print what a shell needs to complete the command line
+    Completions {
+        /// The shell
+        shell: completions::Shell,
+    },
+    /// Print a manual page for `man -l -`, or write all of them
+    Man {
+        /// The page, such as `meetbridge-sync` or `meetbridge.toml`; with its section where that
+        /// matters: `meetbridge.7`
+        #[arg(default_value = "meetbridge")]
+        page: String,
+        /// Write all pages into this directory instead, each into man1, man5 or man7
+        #[arg(long, value_name = "DIR", conflicts_with = "page")]
+        directory: Option<PathBuf>,
     },
     /// Show everything at once on this machine, without any account
     #[cfg(feature = "simulator")]
@@ -276,6 +293,8 @@ async fn dispatch(cli: Cli) -> Exit {
             Ok(asked) => unlink::unlink(&context, asked).await,
             Err(exit) => exit,
         },
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man { page, directory } => man::man(&page, directory.as_deref()),
         #[cfg(feature = "simulator")]
         Command::Demo { once } => demo::demo(&context, once).await,
         #[cfg(feature = "simulator")]
@@ -331,3 +350,6 @@ impl Context {
         })
     }
 }
+
+#[cfg(test)]
+mod documentation;

@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use comfy_table::{ContentArrangement, Table, presets};
 use tokio::sync::mpsc;
 
+use super::Exit;
 use crate::calendar::Attendees;
 use crate::daemon::control::Said;
 use crate::model::Escaped;
@@ -16,6 +17,18 @@ pub(super) const OTHER_API: &str = "its meeting was made by another API than `ap
 /// Prints a line of data to stdout. A closed pipe is no failure of ours.
 pub(super) fn print(line: &str) {
     let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+/// Writes a file's content to stdout, as it is. A closed pipe is no failure of ours.
+pub(super) fn write(content: &[u8]) -> Exit {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(content).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            say(&format!("meetbridge: standard output: {error}"));
+            Exit::Failed
+        }
+        _ => Exit::Done,
+    }
 }
 
 /// Says something to the person, on stderr.
