@@ -167,6 +167,15 @@ fn a_label_that_no_mark_claims_stays_where_its_link_is_taken_out_and_is_copied()
     plays(story);
 }
 
+/// Where nothing tells one change from another, the link is put in and taken out only so often.
+#[test]
+fn what_takes_a_link_out_counts_where_changes_are_not_told() {
+    let mut story = one(&[What::Tag, What::Untag, What::RemoveUrl]);
+    story.resources[0][0].stamps = generate::Stamps::Both;
+    story.acts.iter_mut().for_each(|act| act.sloppy = true);
+    plays(story);
+}
+
 /// A story of one event that says nothing of when it was changed.
 fn one(acts: &[What]) -> Story {
     let event = generate::Event {

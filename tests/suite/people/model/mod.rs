@@ -192,6 +192,12 @@ impl Model {
                     // What we take out ourselves may leave what was there before the link.
                     if let Some(event) = self.events.get_mut(&(write.name.clone(), uid)) {
                         event.before = event.before.take().filter(|_| !event.out);
+                        // It counts as a write like others: nothing that a calendar does by itself may have
+                        // the link put in and taken out for ever.
+                        if !event.out {
+                            event.attempts = 1;
+                            event.wrote = Some(write.at);
+                        }
                     }
                     continue;
                 }
