@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, TransactionBehavior};
 
 use super::error::StateError;
-use super::rows::time;
+use super::records::Phase;
+use super::rows::{phase_number, time};
 use super::store::State;
 use crate::model::{CalendarName, OrganizerId, ResourceId, Version};
 
@@ -117,6 +118,37 @@ impl State {
             )?
             .execute(row)
             .map(drop)
+        })
+    }
+
+    /// Makes due at `now`, in every calendar, whatever holds an event that was decided with this `reason`.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn make_due_for(&self, reason: &str, now: DateTime<Utc>) -> Result<(), StateError> {
+        self.write(|c| {
+            c.prepare_cached(
+                "UPDATE resources SET due = ?2 WHERE (due IS NULL OR due > ?2)
+                 AND EXISTS (SELECT 1 FROM json_each(outcome) WHERE value ->> 0 = ?1)",
+            )?
+            .execute((reason, now.timestamp_micros()))
+            .map(drop)
+        })
+    }
+
+    /// Whether the calendar has a link that was found in its event, and not written since.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn has_found_links(&self, calendar: &CalendarName) -> Result<bool, StateError> {
+        self.read(|c| {
+            c.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM links
+                 WHERE calendar = ?1 AND phase = ?2 AND attempts = 0)",
+            )?
+            .query_row((calendar.as_str(), phase_number(Phase::Seen)), |row| {
+                row.get(0)
+            })
         })
     }
 

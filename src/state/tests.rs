@@ -518,6 +518,36 @@ fn a_resource_is_due_or_settled_from_its_time_on() {
 }
 
 #[test]
+fn what_was_decided_for_a_reason_is_made_due_in_every_calendar() {
+    let home = Home::new();
+    let state = home.open();
+    let other = CalendarName::new("other");
+    let with = |id, due, outcome: &[&str]| ResourceRecord {
+        due,
+        outcome: outcome.iter().map(|name| (name.to_string(), 1)).collect(),
+        ..resource(id, "v")
+    };
+    let mine = [
+        with("both", None, &["in-step", "foreign-link"]),
+        with("later", Some(at(5)), &["foreign-link"]),
+        with("another", None, &["foreign"]),
+        with("none", None, &[]),
+    ];
+    state.put_resources(&team(), &mine).unwrap();
+    let theirs = [with("sooner", Some(at(1)), &["foreign-link"])];
+    state.put_resources(&other, &theirs).unwrap();
+    state.make_due_for("foreign-link", at(2)).unwrap();
+    let due = |calendar: &CalendarName, now| {
+        let mut due = state.due(calendar, now).unwrap();
+        due.sort();
+        due
+    };
+    let team = team();
+    assert_eq!(due(&team, at(2)), ["both", "later"].map(ResourceId::new));
+    assert_eq!(due(&other, at(1)), ["sooner"].map(ResourceId::new));
+}
+
+#[test]
 fn the_overview_sums_outcomes_and_phases_per_calendar() {
     let home = Home::new();
     let state = home.open();

@@ -39,12 +39,12 @@ use futures_util::{TryStreamExt, stream};
 use crate::calendar::{Calendar, ReadError, Scope};
 use crate::clock::Clock;
 use crate::ical::block::Show;
-use crate::ical::event::Event;
+use crate::ical::event::{Event, Provider};
 use crate::ical::write::Location;
 use crate::log;
 use crate::meeting::{Fate, Form, Meetings};
 use crate::model::{CalendarName, OrganizerId, ResourceId};
-use crate::plan::{Rules, Style};
+use crate::plan::{Rules, Style, Why};
 use crate::state::{CalendarRecord, State, StateError};
 use halt::Halt;
 pub use preview::{Preview, Row};
@@ -126,6 +126,8 @@ pub struct Report {
     pub updated: usize,
     /// Links found in events and remembered.
     pub adopted: usize,
+    /// Meetings that nothing was remembered of, and that were there when they were asked for.
+    pub found: usize,
     /// Events that a link was taken out of.
     pub taken_out: usize,
     /// Failures of single events and resources.
@@ -221,13 +223,9 @@ impl Bridge {
         if !matches!(scope, Scope::Only(_)) && !self.troubles.is_partly_unreadable(&calendar.name) {
             self.has_read(&calendar.name, began);
         }
-        let outdated = match record.first_pass_done {
-            true => BTreeSet::new(),
-            false => survey.outdated(),
-        };
         let mut report = survey.report;
-        report.again.extend(outdated);
         done.into_iter().for_each(|part| report.merge(part));
+        self.look_again_for_found(calendar, &record, survey.mentions, &mut report)?;
         let frozen = self.state.calendar(&calendar.name)?.frozen.is_some();
         self.publish(calendar, frozen, &mut report).await;
         if halt.is_outage() {
@@ -283,6 +281,29 @@ impl Bridge {
             (Scope::News(_), Some(token)) => Scope::News(Some(token.clone())),
             _ => Scope::All,
         })
+    }
+
+    /// Has the events decided again that bear a Teams link which nobody knew, when meetings were found of which
+    /// nothing was remembered: the link may be one of theirs. A first pass may have found them
+    /// before it was broken off.
+    fn look_again_for_found(
+        &self,
+        calendar: &Watched,
+        begun: &CalendarRecord,
+        mentions: BTreeSet<ResourceId>,
+        report: &mut Report,
+    ) -> Result<(), StateError> {
+        let name = &calendar.name;
+        let is_first = !begun.first_pass_done && self.state.calendar(name)?.first_pass_done;
+        if report.adopted + report.found == 0 && !(is_first && self.state.has_found_links(name)?) {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let why = Why::ForeignLink(Provider::Teams);
+        self.state.make_due_for(why.name(), now)?;
+        report.again.extend(mentions);
+        report.again.extend(self.state.due(name, now)?);
+        Ok(())
     }
 
     /// Remembers that the pass ended well, that a listing confirmed what had been written, and up to
@@ -361,6 +382,7 @@ impl Report {
     pub fn merge(&mut self, part: Self) {
         self.read += part.read;
         self.adopted += part.adopted;
+        self.found += part.found;
         self.taken_out += part.taken_out;
         self.halted = self.halted.take().or(part.halted);
         self.created += part.created;

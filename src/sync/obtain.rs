@@ -121,6 +121,10 @@ impl Bridge {
         }
         let exchanged = matches!(planned.decided.what, Decision::Move { .. });
         self.put_made(calendar, known, &record, exchanged)?;
+        let is_known = |known: &MeetingRecord| known.meeting.join_url == record.meeting.join_url;
+        if !created && !planned.meeting.as_ref().is_some_and(is_known) {
+            report.found += 1;
+        }
         if created {
             report.created += 1;
             self.count_creation(calendar, &wanted.organizer)?;

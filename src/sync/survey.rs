@@ -31,7 +31,7 @@ pub(super) struct Survey {
     pub(super) touched: BTreeSet<ResourceId>,
     /// The resources with a Teams link of nobody's that is known so far. When a link is found in another
     /// resource, it may be that one's.
-    mentions: BTreeSet<ResourceId>,
+    pub(super) mentions: BTreeSet<ResourceId>,
     /// What is gone.
     pub(super) losses: Losses,
     /// The resources that could not be read.
@@ -49,17 +49,6 @@ pub(super) struct Survey {
     /// What needs nothing, to be remembered together.
     settled: Vec<ResourceRecord>,
     room: Room,
-}
-
-impl Survey {
-    /// The resources that would have been decided otherwise, had they been read last: what a first pass
-    /// finds in an event tells of the links in others that it read before.
-    pub(super) fn outdated(&self) -> BTreeSet<ResourceId> {
-        match self.report.adopted {
-            0 => BTreeSet::new(),
-            _ => self.mentions.clone(),
-        }
-    }
 }
 
 impl Bridge {

@@ -31,10 +31,9 @@ use generate::Story;
 use server::Server;
 use user::{Act, What};
 
-/// How many stories are played of fixed seeds, and of fresh ones: none of these as long as a long run finds
-/// a story that fails now and then.
+/// How many stories are played of fixed seeds, and of fresh ones.
 const FIXED: u64 = 200;
-const FRESH: u64 = 0;
+const FRESH: u64 = 25;
 
 /// How many stories share a state: opening one costs more than most of them.
 const SHARED: usize = 25;
@@ -134,6 +133,46 @@ fn a_tag_that_took_a_link_out_keeps_none_out_when_it_goes_elsewhere() {
 fn another_conference_that_comes_while_its_event_is_moved_takes_the_link_out() {
     let mut story = beside_another(one(&[What::AddForeign, What::Move]));
     story.acts[0].hasty = true;
+    plays(story);
+}
+
+#[test]
+fn a_copy_of_a_link_that_nobody_knows_is_found_out_when_its_meeting_is_found_again() {
+    let server = Server {
+        remote: true,
+        drops_x: true,
+        ..Default::default()
+    };
+    for last in [What::Restore, What::RemoveAll] {
+        let story = one(&[What::LoseState, What::Copy, last]);
+        let mut story = Story {
+            server: server.clone(),
+            ..story
+        };
+        story.resources[0][0].stamps = generate::Stamps::Both;
+        // The copy comes first where it has a resource of its own.
+        story.acts[2].target = 1;
+        plays(story);
+    }
+}
+
+#[test]
+fn a_label_that_no_mark_claims_stays_where_its_link_is_taken_out_and_is_copied() {
+    let acts = [What::DropX, What::RemoveBlock, What::DropX, What::Copy];
+    let mut story = Story {
+        location: generate::Place::Label,
+        ..one(&acts)
+    };
+    story.resources[0][0].url = Some("");
+    plays(story);
+}
+
+/// Where nothing tells one change from another, the link is put in and taken out only so often.
+#[test]
+fn what_takes_a_link_out_counts_where_changes_are_not_told() {
+    let mut story = one(&[What::Tag, What::Untag, What::RemoveUrl]);
+    story.resources[0][0].stamps = generate::Stamps::Both;
+    story.acts.iter_mut().for_each(|act| act.sloppy = true);
     plays(story);
 }
 

@@ -1,12 +1,18 @@
 //! What must hold of each event: the reference, written from DESIGN.md, section 6, on what people see.
 
+mod features;
+mod pure;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::generate::Place;
-use super::text::{Line, Text, block, own, properties, unescaped, value, without_block};
+use super::text::{Line, Text, properties, value};
 use super::world::{Known, World};
+use features::Features;
+pub(super) use features::{is_foreign, shows};
+pub(super) use pure::{difference, is_twin, purified, without_empty};
 
 /// What must be the case for an event when all has come to rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +192,12 @@ impl Model {
                     // What we take out ourselves may leave what was there before the link.
                     if let Some(event) = self.events.get_mut(&(write.name.clone(), uid)) {
                         event.before = event.before.take().filter(|_| !event.out);
+                        // It counts as a write like others: nothing that a calendar does by itself may have
+                        // the link put in and taken out for ever.
+                        if !event.out {
+                            event.attempts = 1;
+                            event.wrote = Some(write.at);
+                        }
                     }
                     continue;
                 }
@@ -232,9 +244,15 @@ impl Known1 {
             let mut all = properties(part).into_iter();
             all.any(|p| known.all().iter().any(|url| p.value.contains(url)))
         };
-        let mut holding = self.lines.iter().filter(|part| holds(part)).peekable();
-        self.unmarked &= holding.peek().is_some();
-        self.unmarked |= holding.any(|part| value(part, "X-MEETBRIDGE-MEETING").is_none());
+        // A label outlives the link whose mark does not claim it.
+        let labelled = |part: &Vec<Line>| {
+            value(part, "LOCATION").is_some_and(|text| text.trim() == "Microsoft Teams Meeting")
+        };
+        let mut parts = self.lines.iter();
+        self.unmarked &= parts.any(|part| holds(part) || labelled(part));
+        let unmarked = |part: &Vec<Line>| value(part, "X-MEETBRIDGE-MEETING").is_none();
+        let mut parts = self.lines.iter();
+        self.unmarked |= parts.any(|part| holds(part) && unmarked(part));
         // A link without a mark, of which the state that is lost knew whose it was.
         if (self.stranger && (features.shows || features.left))
             || (lost && features.copied > 0 && !features.link_mark)
@@ -328,141 +346,6 @@ impl Known1 {
     }
 }
 
-/// What decides about an event.
-struct Features {
-    shows: bool,
-    copied: usize,
-    foreign: bool,
-    cancelled: bool,
-    all_day: bool,
-    kept_from: bool,
-    no_teams: bool,
-    opt_out_mark: bool,
-    link_mark: bool,
-    /// Anything of its own link is left in it, in whatever form.
-    left: bool,
-    selected: bool,
-}
-
-impl Features {
-    fn of(event: &[Vec<Line>], uid: &str, known: &Known) -> Self {
-        let master = event
-            .iter()
-            .find(|part| value(part, "RECURRENCE-ID").is_none());
-        let lead = master.unwrap_or(&event[0]);
-        let is = |name: &str, wanted: &[&str]| {
-            value(lead, name).is_some_and(|v| wanted.contains(&v.trim()))
-        };
-        let all: Vec<_> = event.iter().flat_map(|part| properties(part)).collect();
-        let categories: Vec<String> = all
-            .iter()
-            .filter(|p| p.name == "CATEGORIES")
-            .flat_map(|p| p.value.split(',').map(str::to_owned).collect::<Vec<_>>())
-            .collect();
-        let title = unescaped(&value(lead, "SUMMARY").unwrap_or_default());
-        let location = unescaped(&value(lead, "LOCATION").unwrap_or_default());
-        let placeholder = ["teams", "microsoft teams", "microsoft teams meeting"];
-        let tagged = categories.iter().any(|c| c == "Teams")
-            || placeholder.contains(&location.trim().to_lowercase().as_str());
-        let marks: Vec<&str> = all
-            .iter()
-            .filter(|p| p.name == "X-MEETBRIDGE-MEETING")
-            .map(|p| p.value.trim())
-            .collect();
-        let mentions = |(url, key): &(String, String)| {
-            key != uid
-                && all
-                    .iter()
-                    .any(|p| unescaped(&p.value).contains(url.as_str()))
-        };
-        let attendees = all.iter().any(|p| p.name == "ATTENDEE");
-        Self {
-            shows: shows(event, uid, known),
-            copied: known.urls.iter().filter(|known| mentions(known)).count(),
-            foreign: is_foreign(lead, known),
-            cancelled: is("STATUS", &["CANCELLED"]),
-            all_day: !tagged && value(lead, "DTSTART").is_some_and(|start| start.len() == 8),
-            kept_from: !tagged && (is("TRANSP", &["TRANSPARENT"]) || is("CLASS", &["PRIVATE"])),
-            no_teams: title.contains("#no-teams") || categories.iter().any(|c| c == "no-teams"),
-            opt_out_mark: marks.contains(&"v1.opt-out"),
-            left: known.own(uid).is_some_and(|url| {
-                let name = url.split("%40").next().unwrap_or(url);
-                let name = name.rsplit('/').next().unwrap_or(name);
-                let name = name.rsplit("meeting_").next().unwrap_or(name);
-                let mut all = all.iter();
-                all.any(|p| p.value.contains(name) || p.head.contains(name))
-            }),
-            link_mark: marks.iter().any(|mark| *mark != "v1.opt-out"),
-            selected: tagged || attendees,
-        }
-    }
-
-    /// An event that shows its link.
-    fn shown(&self) -> Wish {
-        if self.opt_out_mark {
-            Wish::Any
-        } else if self.cancelled || self.all_day {
-            Wish::Still
-        } else if self.no_teams {
-            Wish::Bare
-        } else if self.copied > 0 {
-            // The link of another event, as text: of which the design says nothing.
-            Wish::Any
-        } else if self.foreign {
-            Wish::Bare
-        } else {
-            Wish::Linked
-        }
-    }
-
-    /// An event that is to be linked, or not, for the first time.
-    fn fresh(&self) -> Wish {
-        let refused = self.cancelled
-            || self.all_day
-            || self.kept_from
-            || self.no_teams
-            || self.foreign
-            || !self.selected;
-        match (refused, self.copied > 0 || self.link_mark) {
-            (_, false) if self.opt_out_mark => Wish::Still,
-            _ if self.opt_out_mark || self.copied > 1 => Wish::Any,
-            (false, _) => Wish::Linked,
-            (true, true) => Wish::Any,
-            (true, false) => Wish::Still,
-        }
-    }
-}
-
-/// Whether a person sees the event's own link in it.
-pub(super) fn shows(event: &[Vec<Line>], uid: &str, known: &Known) -> bool {
-    let places = ["DESCRIPTION", "LOCATION", "URL"];
-    let own = known.own(uid);
-    own.is_some_and(|url| {
-        let properties = event.iter().flat_map(|part| properties(part));
-        properties
-            .filter(|p| places.contains(&p.name.as_str()))
-            .any(|p| unescaped(&p.value).contains(url))
-    })
-}
-
-/// Whether others run a conference for it.
-pub(super) fn is_foreign(part: &[Line], known: &Known) -> bool {
-    let hosts = [
-        "zoom.us/j/",
-        "webex.com/meet",
-        "meet.google.com/",
-        "/l/meetup-join/",
-    ];
-    properties(part).iter().any(|property| {
-        let mut text = unescaped(&property.value);
-        known
-            .all()
-            .iter()
-            .for_each(|url| text = text.replace(url, ""));
-        hosts.iter().any(|host| text.contains(host))
-    })
-}
-
 /// The later of its stamps.
 fn stamp(event: &[Vec<Line>]) -> Option<DateTime<Utc>> {
     let all = event.iter().flat_map(|part| properties(part));
@@ -476,130 +359,4 @@ fn stamp(event: &[Vec<Line>]) -> Option<DateTime<Utc>> {
 pub(super) fn bytes(event: &[Vec<Line>]) -> Vec<u8> {
     let lines = event.iter().flatten();
     lines.flat_map(|line| line.0.clone()).collect()
-}
-
-/// Each VEVENT without what is ours. `prior` is what it was before ours was there: it tells whether a
-/// property that holds nothing else was absent or empty.
-pub(super) fn purified(
-    event: &[Vec<Line>],
-    prior: Option<&Vec<Vec<Line>>>,
-    known: &Known,
-    place: Place,
-) -> Vec<Vec<Line>> {
-    let id = |part: &[Line]| value(part, "RECURRENCE-ID");
-    let parts = event.iter().enumerate().map(|(at, part)| {
-        // A series that was moved has its overrides under other ids.
-        let found = |prior: &'_ &Vec<Vec<Line>>| prior.iter().position(|old| id(old) == id(part));
-        let prior = prior.and_then(|prior| prior.get(found(&prior).unwrap_or(at)));
-        pure(part, prior.map(Vec::as_slice), known, place)
-    });
-    parts.collect()
-}
-
-fn pure(part: &[Line], prior: Option<&[Line]>, known: &Known, location: Place) -> Vec<Line> {
-    let all = known.all();
-    let places = own(part);
-    let before = |name: &str| {
-        let prior = prior?;
-        Some(super::text::place(prior, name).map(|at| prior[at].clone()))
-    };
-    let mut lines = Vec::new();
-    for (at, line) in part.iter().enumerate() {
-        let property = line.property();
-        let text = property.value.trim();
-        let is_own = places.contains(&at);
-        let is_link = known.key(text).is_some();
-        let kept = match property.name.as_str() {
-            _ if !is_own => Some(line.clone()),
-            "X-MEETBRIDGE-MEETING" => None,
-            "X-MICROSOFT-SKYPETEAMSMEETINGURL" | "URL" if is_link => None,
-            "CONFERENCE" if is_link || known.dials.iter().any(|dial| dial == text) => None,
-            "LOCATION"
-                if is_link || (location == Place::Label && text == "Microsoft Teams Meeting") =>
-            {
-                // Empty before, or absent.
-                before("LOCATION").flatten()
-            }
-            "DESCRIPTION" if block(&property.value, &all).is_some() => {
-                let old = before("DESCRIPTION").flatten();
-                let value = without_block(&property.value, &all);
-                let was = old.as_ref().map(|line| line.property().value);
-                match (value.is_empty(), was) {
-                    (true, None) => None,
-                    (_, Some(was)) if was == value => old,
-                    _ => Some(line.with_value(&value)),
-                }
-            }
-            _ => Some(line.clone()),
-        };
-        lines.extend(kept);
-    }
-    lines
-}
-
-/// Whether a line is the description as HTML, or has it beside the text.
-pub(super) fn is_twin(line: &Line) -> bool {
-    line.is("X-ALT-DESC")
-        || line.is("STYLED-DESCRIPTION")
-        || (line.is("DESCRIPTION") && line.property().head.contains("ALTREP"))
-}
-
-/// Without the properties that may have been empty or absent before the link.
-pub(super) fn without_empty(event: &[Vec<Line>]) -> Vec<Vec<Line>> {
-    let is_empty = |line: &Line| {
-        let text = line.property().value;
-        let ours = text.trim() == "Microsoft Teams Meeting";
-        (line.is("LOCATION") || line.is("DESCRIPTION")) && (ours || text.trim().is_empty())
-    };
-    let parts = event.iter();
-    parts
-        .map(|part| {
-            part.iter()
-                .filter(|line| !is_empty(line))
-                .cloned()
-                .collect()
-        })
-        .collect()
-}
-
-/// How two events differ that are to be the same without our lines; stamps apart.
-pub(super) fn difference(expected: &[Vec<Line>], found: &[Vec<Line>]) -> Option<String> {
-    if expected.len() != found.len() {
-        return Some(format!(
-            "{} VEVENTs instead of {}",
-            found.len(),
-            expected.len()
-        ));
-    }
-    for (expected, found) in expected.iter().zip(found) {
-        let mut others = found.iter();
-        for line in expected {
-            let other = others.next();
-            if !other.is_some_and(|other| is_same(line, other)) {
-                let show = |line: &Line| String::from_utf8_lossy(&line.0).into_owned();
-                return Some(format!(
-                    "expected {:?}, found {:?}",
-                    show(line),
-                    other.map(show)
-                ));
-            }
-        }
-        if let Some(more) = others.next() {
-            return Some(format!("one more: {:?}", String::from_utf8_lossy(&more.0)));
-        }
-    }
-    None
-}
-
-fn is_same(a: &Line, b: &Line) -> bool {
-    let (one, other) = (a.property(), b.property());
-    if is_twin(a) {
-        // Its HTML is looked at where it is written.
-        return one.name == other.name && (one.name != "DESCRIPTION" || one.value == other.value);
-    }
-    match one.name.as_str() {
-        "DTSTAMP" | "LAST-MODIFIED" => one.head == other.head,
-        "DESCRIPTION" | "LOCATION" => one == other,
-        _ => a.0 == b.0,
-    }
 }

@@ -1,89 +1,31 @@
-//! A random story: a calendar, how its server or directory behaves, and what people do.
+//! A random event.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::rng::Rng;
-use super::server::Server;
-use super::text::Line;
-use super::user::{Act, What};
-
-/// Everything that a case consists of.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Story {
-    pub(super) server: Server,
-    pub(super) shape: Shape,
-    /// The events of each resource.
-    pub(super) resources: Vec<Vec<Event>>,
-    pub(super) acts: Vec<Act>,
-    /// The meetings can be joined by telephone.
-    pub(super) dial_in: bool,
-    pub(super) language: &'static str,
-    /// The join URLs have a host that no provider is known by.
-    pub(super) sovereign: bool,
-    /// Meetings of events that are gone are deleted after a day.
-    pub(super) deletes: bool,
-    pub(super) location: Place,
-}
-
-/// What goes into an empty LOCATION.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Place {
-    #[default]
-    Url,
-    Label,
-    Never,
-}
-
-/// How the files are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Shape {
-    pub(super) eol: Eol,
-    pub(super) fold: Fold,
-    pub(super) lower_case: bool,
-    pub(super) byte_order_mark: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Eol {
-    #[default]
-    CrLf,
-    Lf,
-    Mixed,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Fold {
-    #[default]
-    Usual,
-    Tabs,
-    Narrow,
-    Never,
-    /// After 75 octets, inside characters too.
-    Octets,
-}
+use crate::people::rng::Rng;
 
 /// An event as its first author writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Event {
-    pub(super) n: usize,
-    pub(super) title: &'static str,
+pub(in crate::people) struct Event {
+    pub(in crate::people) n: usize,
+    pub(in crate::people) title: &'static str,
     /// Escaped.
-    pub(super) description: Option<&'static str>,
-    pub(super) location: Option<&'static str>,
-    pub(super) url: Option<&'static str>,
-    pub(super) attendees: bool,
-    pub(super) stamps: Stamps,
-    pub(super) recurring: bool,
+    pub(in crate::people) description: Option<&'static str>,
+    pub(in crate::people) location: Option<&'static str>,
+    pub(in crate::people) url: Option<&'static str>,
+    pub(in crate::people) attendees: bool,
+    pub(in crate::people) stamps: Stamps,
+    pub(in crate::people) recurring: bool,
     /// Whole lines beside those.
-    pub(super) more: Vec<&'static str>,
-    pub(super) overrides: Vec<Override>,
-    pub(super) alarm: bool,
+    pub(in crate::people) more: Vec<&'static str>,
+    pub(in crate::people) overrides: Vec<Override>,
+    pub(in crate::people) alarm: bool,
     /// The order of its lines.
-    pub(super) order: u64,
+    pub(in crate::people) order: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Stamps {
+pub(in crate::people) enum Stamps {
     #[default]
     Both,
     Stamp,
@@ -93,12 +35,12 @@ pub(super) enum Stamps {
 
 /// One occurrence that differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Override {
-    pub(super) cancelled: bool,
+pub(in crate::people) struct Override {
+    pub(in crate::people) cancelled: bool,
     /// It has a conference of its own.
-    pub(super) foreign: bool,
-    pub(super) description: Option<&'static str>,
-    pub(super) location: Option<&'static str>,
+    pub(in crate::people) foreign: bool,
+    pub(in crate::people) description: Option<&'static str>,
+    pub(in crate::people) location: Option<&'static str>,
 }
 
 const TITLES: [&str; 8] = [
@@ -172,109 +114,10 @@ const DECISIVE: [&str; 8] = [
 ];
 
 /// What the description's HTML parameter is where it has one.
-pub(super) const ALTREP: &str = "ALTREP=\"data:text/html,%3Cp%3EAgenda%3C%2Fp%3E\"";
-
-impl Story {
-    pub(super) fn of(seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
-        let rng = &mut rng;
-        let shape = Shape {
-            eol: rng.pick(&[Eol::CrLf, Eol::CrLf, Eol::Lf, Eol::Mixed]),
-            fold: rng.pick(&[
-                Fold::Usual,
-                Fold::Usual,
-                Fold::Usual,
-                Fold::Tabs,
-                Fold::Narrow,
-                Fold::Never,
-                Fold::Octets,
-            ]),
-            lower_case: rng.chance(10),
-            byte_order_mark: rng.chance(10),
-        };
-        let mut n = 0;
-        let resources = (0..1 + rng.below(4))
-            .map(|_| {
-                let several = if rng.chance(60) { 1 } else { 1 + rng.below(4) };
-                (0..several)
-                    .map(|_| {
-                        n += 1;
-                        Event::of(n, rng)
-                    })
-                    .collect()
-            })
-            .collect();
-        let acts = (0..3 + rng.below(8)).map(|_| Act::of(rng)).collect();
-        Self {
-            server: Server::of(rng),
-            shape,
-            resources,
-            acts,
-            dial_in: rng.chance(50),
-            language: rng.pick(&["en-US", "en-US", "de-DE", "ja-JP"]),
-            sovereign: rng.chance(10),
-            deletes: rng.chance(40),
-            location: rng.pick(&[
-                Place::Url,
-                Place::Url,
-                Place::Url,
-                Place::Label,
-                Place::Never,
-            ]),
-        }
-    }
-
-    /// The stories that are this one with something left out.
-    pub(super) fn smaller(&self) -> Vec<Self> {
-        let mut smaller = Vec::new();
-        let mut with = |change: &dyn Fn(&mut Self)| {
-            let mut story = self.clone();
-            change(&mut story);
-            smaller.push(story);
-        };
-        for at in (0..self.acts.len()).rev() {
-            with(&|story| _ = story.acts.remove(at));
-        }
-        for at in (0..self.resources.len()).rev() {
-            if self.resources.len() > 1 {
-                with(&|story| drop(story.resources.remove(at)));
-            }
-            for event in (0..self.resources[at].len()).rev() {
-                if self.resources[at].len() > 1 {
-                    with(&|story| drop(story.resources[at].remove(event)));
-                }
-                for simple in self.resources[at][event].smaller() {
-                    with(&|story| story.resources[at][event] = simple.clone());
-                }
-            }
-        }
-        for at in 0..self.acts.len() {
-            with(&|story| story.acts[at].hasty = false);
-            with(&|story| story.acts[at].sloppy = false);
-            for target in 0..4 {
-                with(&|story| story.acts[at].target = story.acts[at].target.min(target));
-            }
-        }
-        with(&|story| story.shape = Shape::default());
-        with(&|story| story.shape.eol = Eol::CrLf);
-        with(&|story| story.shape.fold = Fold::Usual);
-        with(&|story| story.shape.lower_case = false);
-        with(&|story| story.shape.byte_order_mark = false);
-        with(&|story| story.dial_in = false);
-        with(&|story| story.language = "en-US");
-        with(&|story| story.sovereign = false);
-        with(&|story| story.deletes = false);
-        with(&|story| story.location = Place::Url);
-        for server in self.server.smaller() {
-            with(&|story| story.server = server.clone());
-        }
-        smaller.retain(|story| format!("{story:?}") != format!("{self:?}"));
-        smaller
-    }
-}
+const ALTREP: &str = "ALTREP=\"data:text/html,%3Cp%3EAgenda%3C%2Fp%3E\"";
 
 impl Event {
-    fn of(n: usize, rng: &mut Rng) -> Self {
+    pub(super) fn of(n: usize, rng: &mut Rng) -> Self {
         let maybe =
             |rng: &mut Rng, percent, of: &[&'static str]| rng.chance(percent).then(|| rng.pick(of));
         let recurring = rng.chance(35);
@@ -323,7 +166,7 @@ impl Event {
         }
     }
 
-    fn smaller(&self) -> Vec<Self> {
+    pub(super) fn smaller(&self) -> Vec<Self> {
         let mut smaller = Vec::new();
         let mut with = |change: &dyn Fn(&mut Self)| {
             let mut event = self.clone();
@@ -362,11 +205,11 @@ impl Event {
 
     /// When it takes place, if it does so once.
     fn start(&self) -> DateTime<Utc> {
-        super::world::start() + TimeDelta::days(30 + self.n as i64) + TimeDelta::hours(1)
+        crate::people::world::start() + TimeDelta::days(30 + self.n as i64) + TimeDelta::hours(1)
     }
 
     /// Its lines, folded later.
-    fn lines(&self, run: u64) -> Vec<Vec<(String, String)>> {
+    pub(super) fn lines(&self, run: u64) -> Vec<Vec<(String, String)>> {
         let start = self.start();
         let mut parts = vec![self.part(run, start, None)];
         for (at, occurrence) in self.overrides.iter().enumerate() {
@@ -386,7 +229,7 @@ impl Event {
         let time = |at: DateTime<Utc>| at.format("%Y%m%dT%H%M%SZ").to_string();
         let mut put = |head: &str, value: &str| lines.push((head.to_owned(), value.to_owned()));
         put("UID", &uid(self.n, run));
-        let written = super::world::start() - TimeDelta::days(2);
+        let written = crate::people::world::start() - TimeDelta::days(2);
         if matches!(self.stamps, Stamps::Both | Stamps::Stamp) {
             put("DTSTAMP", &time(written));
         }
@@ -483,72 +326,6 @@ fn split(line: &str) -> (&str, &str) {
     (&line[..at], &line[at + 1..])
 }
 
-pub(super) fn uid(n: usize, run: u64) -> String {
+pub(in crate::people) fn uid(n: usize, run: u64) -> String {
     format!("e{n}.{run:012x}@x.example")
-}
-
-/// A resource as its first author's program writes it.
-pub(super) fn calendar(shape: Shape, events: &[Event], run: u64) -> Vec<u8> {
-    let mut lines: Vec<(String, String)> = vec![
-        ("BEGIN".into(), "VCALENDAR".into()),
-        ("VERSION".into(), "2.0".into()),
-        ("PRODID".into(), "-//t//t//EN".into()),
-    ];
-    lines.extend(events.iter().flat_map(|event| event.lines(run)).flatten());
-    lines.push(("END".into(), "VCALENDAR".into()));
-    let mut bytes = Vec::new();
-    if shape.byte_order_mark {
-        bytes.extend_from_slice("\u{feff}".as_bytes());
-    }
-    for (at, (head, value)) in lines.iter().enumerate() {
-        let eol = match shape.eol {
-            Eol::CrLf => "\r\n",
-            Eol::Lf => "\n",
-            Eol::Mixed => ["\r\n", "\n", "\n"][at % 3],
-        };
-        let head = match (shape.lower_case, head.split_once(';')) {
-            (false, _) => head.clone(),
-            (true, Some((name, rest))) => format!("{};{rest}", name.to_lowercase()),
-            (true, None) => head.to_lowercase(),
-        };
-        bytes.extend(folded(shape.fold, &head, value, eol));
-    }
-    bytes
-}
-
-fn folded(fold: Fold, head: &str, value: &str, eol: &str) -> Vec<u8> {
-    match fold {
-        Fold::Usual => Line::new(head, value, eol, 75).0,
-        Fold::Narrow => Line::new(head, value, eol, 60).0,
-        Fold::Never => Line::new(head, value, eol, usize::MAX).0,
-        Fold::Tabs => {
-            let line = String::from_utf8(Line::new(head, value, eol, 75).0).unwrap();
-            line.replace("\n ", "\n\t").into_bytes()
-        }
-        Fold::Octets => {
-            let line = format!("{head}:{value}");
-            let mut bytes = Vec::new();
-            for (at, chunk) in line.as_bytes().chunks(74).enumerate() {
-                if at > 0 {
-                    bytes.extend_from_slice(eol.as_bytes());
-                    bytes.push(b' ');
-                }
-                bytes.extend_from_slice(chunk);
-            }
-            bytes.extend_from_slice(eol.as_bytes());
-            bytes
-        }
-    }
-}
-
-impl Act {
-    fn of(rng: &mut Rng) -> Self {
-        Self {
-            what: What::of(rng),
-            target: rng.below(100),
-            dice: rng.next(),
-            hasty: rng.chance(12),
-            sloppy: rng.chance(25),
-        }
-    }
 }
