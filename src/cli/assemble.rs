@@ -40,7 +40,7 @@ pub(super) fn look_at_state(config: &Config) -> Result<Arc<State>, Exit> {
 }
 
 fn refuse(error: OpenError) -> Exit {
-    output::say(&format!("meetbridge: {}", log::Chain(&error)));
+    output::fail(&format!("{}", log::Chain(&error)));
     match error {
         OpenError::Locked { .. } => Exit::TryAgain,
         OpenError::Newer { .. } => Exit::Config,
@@ -66,7 +66,7 @@ pub(super) fn parts(
     only: Option<&str>,
 ) -> Result<Parts, Exit> {
     if let Some(Err(what)) = only.map(|name| configured(config, name)) {
-        output::say(&what);
+        output::fail(&what);
         return Err(Exit::Failed);
     }
     let Reach { meetings, shared } =
@@ -194,7 +194,7 @@ pub(super) fn graph_settings(config: &Config) -> GraphSettings {
 }
 
 pub(super) fn unusable(error: &ClientError) -> Exit {
-    output::say(&format!("meetbridge: {}", log::Chain(error)));
+    output::fail(&format!("{}", log::Chain(error)));
     Exit::Config
 }
 
@@ -233,9 +233,7 @@ impl Parts {
             });
             if all.is_empty() && exit == Exit::Done {
                 let only = crate::model::Escaped(only);
-                output::say(&format!(
-                    "meetbridge: the account has no calendar named `{only}`"
-                ));
+                output::fail(&format!("the account has no calendar named `{only}`"));
                 exit = Exit::Failed;
             }
         }
@@ -244,7 +242,7 @@ impl Parts {
 }
 
 fn missing(account: &str, error: &ReadError) -> Exit {
-    output::say(&format!("{account}: {}", log::Chain(error)));
+    output::fail(&format!("{account}: {}", log::Chain(error)));
     Exit::Failed
 }
 
@@ -269,7 +267,7 @@ pub(super) fn configured(config: &Config, name: &str) -> Result<CalendarName, St
     let known: Vec<_> = config.enabled().map(|c| c.name.as_str()).collect();
     let (name, known) = (crate::model::Escaped(name), known.join(", "));
     Err(format!(
-        "meetbridge: no enabled calendar is named `{name}`; there are: {known}"
+        "no enabled calendar is named `{name}`; there are: {known}"
     ))
 }
 

@@ -36,12 +36,12 @@ async fn try_explain(context: &Context, uid: &str) -> Result<Exit, Exit> {
             })
             .await;
         if let Err(error) = result {
-            output::say(&format!("{}: {}", calendar.name, crate::log::Chain(&error)));
+            output::fail(&format!("{}: {}", calendar.name, crate::log::Chain(&error)));
             exit = Exit::Failed;
         }
     }
     if found == 0 {
-        output::say("meetbridge: no watched calendar holds an event with this UID");
+        output::fail("no watched calendar holds an event with this UID");
         exit = Exit::Failed;
     }
     Ok(exit)

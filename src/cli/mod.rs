@@ -20,7 +20,6 @@ mod status;
 mod sync;
 mod unlink;
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -50,6 +49,10 @@ struct Cli {
     /// What is logged: error, warn, info, debug or trace, or a filter such as "meetbridge=debug"
     #[arg(long, global = true, value_name = "FILTER", env = "MEETBRIDGE_LOG")]
     log: Option<String>,
+
+    /// Say nothing on stderr but errors; goes before --log
+    #[arg(long, short, global = true)]
+    quiet: bool,
 
     #[command(subcommand)]
     command: Command,
@@ -203,15 +206,16 @@ impl From<Exit> for ExitCode {
 pub fn main() -> ExitCode {
     quiet_panics();
     let cli = Cli::parse();
+    if cli.quiet {
+        output::be_quiet();
+    }
     let threads = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let runtime = match threads {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::say(&format!(
-                "meetbridge: the runtime cannot be started: {error}"
-            ));
+            output::fail(&format!("the runtime cannot be started: {error}"));
             return Exit::Failed.into();
         }
     };
@@ -225,9 +229,7 @@ pub fn main() -> ExitCode {
 fn quiet_panics() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        output::say(&format!(
-            "meetbridge: internal error at {place}; please report it"
-        ));
+        output::fail(&format!("internal error at {place}; please report it"));
     }));
 }
 
@@ -236,7 +238,10 @@ async fn dispatch(cli: Cli) -> Exit {
     let context = Context {
         config_file: machine.config_path(cli.config),
         machine,
-        log: cli.log,
+        log: match cli.quiet {
+            true => Some("error".to_owned()),
+            false => cli.log,
+        },
         clock: Arc::new(SystemClock::new()),
         random: Arc::new(SystemRandom),
     };
@@ -298,7 +303,7 @@ impl Context {
     /// Reads the configuration; its faults are printed, all of them.
     fn config(&self) -> Result<Config, Exit> {
         Config::load(&self.config_file, &self.machine).map_err(|faults| {
-            output::say(&faults.to_string());
+            output::fail_by(&faults);
             Exit::Config
         })
     }
@@ -307,7 +312,7 @@ impl Context {
     fn filter(&self, config: &Config) -> Result<Filter, Exit> {
         match &self.log {
             Some(text) => Filter::parse(text).map_err(|error| {
-                output::say(&format!("meetbridge: --log: {error}"));
+                output::fail(&format!("--log: {error}"));
                 Exit::Usage
             }),
             None => Ok(Filter::level(config.log.level)),
@@ -317,16 +322,15 @@ impl Context {
     /// Sets up the log on stderr, as configured or as the command line says.
     fn init_log(&self, config: &Config) -> Result<log::Dial, Exit> {
         let filter = self.filter(config)?;
-        let terminal = std::io::stderr().is_terminal();
         let output = Output {
             format: config.log.format,
             filter,
-            colour: log::colour(terminal, std::env::var_os("NO_COLOR").as_deref()),
+            colour: output::colour(),
             clock: self.clock.clone(),
             writer: std::io::stderr,
         };
         log::init(output).map_err(|error| {
-            output::say(&format!("meetbridge: the log cannot be set up: {error}"));
+            output::fail(&format!("the log cannot be set up: {error}"));
             Exit::Failed
         })
     }

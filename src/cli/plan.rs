@@ -89,7 +89,9 @@ impl<'v> Plan<'v> {
             (Ok(preview), Some(all)) => all.push(to_json(calendar, &preview, self.titles)),
             (Ok(preview), None) => show(calendar, &preview, self.voice).await,
             (Err(error), _) => {
-                self.voice.say(&format!("{}: {error}", calendar.name)).await;
+                self.voice
+                    .fail(&format!("{}: {error}", calendar.name))
+                    .await;
                 self.exit = Exit::Failed;
             }
         }

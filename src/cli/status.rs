@@ -62,7 +62,7 @@ pub(super) async fn report(
         Ok(lines) => lines,
         Err(error) => {
             let error = crate::log::Chain(&error).to_string();
-            voice.say(&format!("meetbridge: {error}")).await;
+            voice.fail(&format!("{error}")).await;
             return Exit::Failed;
         }
     };
