@@ -21,5 +21,6 @@ mod rewrite;
 mod secrets;
 mod settings;
 mod support;
+mod terminal;
 mod unlink;
 mod usage;
