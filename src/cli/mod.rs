@@ -5,10 +5,12 @@ mod assemble;
 mod beside;
 mod calendars;
 mod check;
+mod completions;
 #[cfg(feature = "simulator")]
 mod demo;
 mod explain;
 mod login;
+mod man;
 mod output;
 mod plan;
 mod reload;
@@ -174,6 +176,21 @@ enum Command {
         #[arg(long)]
         end_meetings: bool,
     },
+    /// Print what a shell needs to complete the command line
+    Completions {
+        /// The shell
+        shell: completions::Shell,
+    },
+    /// Print a manual page for `man -l -`, or write all of them
+    Man {
+        /// The page, such as `meetbridge-sync` or `meetbridge.toml`; with its section where that
+        /// matters: `meetbridge.7`
+        #[arg(default_value = "meetbridge")]
+        page: String,
+        /// Write all pages into this directory instead, each into man1, man5 or man7
+        #[arg(long, value_name = "DIR", conflicts_with = "page")]
+        directory: Option<PathBuf>,
+    },
     /// Show everything at once on this machine, without any account
     #[cfg(feature = "simulator")]
     Demo {
@@ -324,6 +341,8 @@ async fn dispatch(cli: Cli) -> Exit {
             Ok(asked) => unlink::unlink(&context, asked).await,
             Err(exit) => exit,
         },
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man { page, directory } => man::man(&page, directory.as_deref()),
         #[cfg(feature = "simulator")]
         Command::Demo { once } => demo::demo(&context, once).await,
         #[cfg(feature = "simulator")]
@@ -378,3 +397,6 @@ impl Context {
         })
     }
 }
+
+#[cfg(test)]
+mod documentation;

@@ -7,6 +7,7 @@ use anstyle::AnsiColor;
 use comfy_table::{ContentArrangement, Table, presets};
 use tokio::sync::mpsc;
 
+use super::Exit;
 use crate::calendar::Attendees;
 use crate::config::Faults;
 use crate::daemon::control::Said;
@@ -19,6 +20,18 @@ pub(super) const OTHER_API: &str = "its meeting was made by another API than `ap
 /// Prints a line of data to stdout. A closed pipe is no failure of ours.
 pub(super) fn print(line: &str) {
     let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+/// Writes a file's content to stdout, as it is. A closed pipe is no failure of ours.
+pub(super) fn write(content: &[u8]) -> Exit {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(content).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            fail(&format!("standard output: {error}"));
+            Exit::Failed
+        }
+        _ => Exit::Done,
+    }
 }
 
 /// Whether nothing but what went wrong is said on stderr.

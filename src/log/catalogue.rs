@@ -216,9 +216,10 @@ catalogue! {
         ["calendar", "resource", "uid"]
         "A calendar program had dropped some of the properties."
         do: "Nothing."
-    LINK_REPLACED "link.replaced" INFO "a copied link was replaced by the event's own"
+    LINK_REPLACED "link.replaced" INFO "a link was replaced by that of the event's own meeting"
         ["calendar", "resource", "uid"]
-        "The event is a copy of another one and showed that one's meeting."
+        "The event is a copy of another one and showed that one's meeting; or its own meeting was made anew, \
+         as `sync --rewrite` asks for where `api` has changed."
         do: "Nothing."
     LINK_REWRITTEN "link.rewritten" INFO "a link was brought to what is configured now"
         ["calendar", "resource", "uid"]

@@ -97,6 +97,20 @@ impl Bridge {
         }))
     }
 
+    /// Whether an event that carries its link is met for the first time since the state was begun. One that has
+    /// come from another resource was known there, and a person may have changed it on the way; in another
+    /// calendar it may have been met just before.
+    pub(super) fn is_met_first(
+        &self,
+        calendar: &Watched,
+        event: &Event,
+    ) -> Result<bool, StateError> {
+        let links = self.state.links_of_event(&event.uid)?;
+        let just_met = |link: &Link| link.calendar != calendar.name && link.attempts == 0;
+        let mut links = links.iter();
+        Ok(links.all(|link| link.before == event.content || just_met(link)))
+    }
+
     /// The first of the meetings whose join URLs are in the event, `own` apart, that `wanted` accepts, and
     /// that URL: it is the meeting's own, or that of one which the meeting has replaced.
     pub(super) fn meeting_in(

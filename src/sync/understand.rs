@@ -245,10 +245,12 @@ impl Bridge {
                 key.organizer = known.organizer.clone();
                 key.external_id = known.external_id.clone();
             }
-            // Tells what stood beside the link already; without the link, nothing is known from before it.
-            let shown = write::shows(&planned.event, &join_url);
+            // Tells what stood beside the link already, where nothing else does; without the link, nothing
+            // is known from before it.
+            let tells = write::shows(&planned.event, &join_url)
+                && self.is_met_first(calendar, &planned.event)?;
             let before = planned.event.content.clone();
-            let before = Some(before).filter(|_| shown).unwrap_or_default();
+            let before = Some(before).filter(|_| tells).unwrap_or_default();
             planned.link = Some(Link {
                 calendar: calendar.name.clone(),
                 resource: resource.clone(),

@@ -2,11 +2,12 @@
 # Checks the units with systemd's own tools: nothing is wrong with them (`systemd-analyze verify`), and
 # little is open to the service (`systemd-analyze security`, from 0, nothing, to 10, everything).
 #
-# usage: units.sh PROGRAM
-# PROGRAM stands for the meetbridge that ExecStart= names. Nothing is installed, no systemd need run.
+# usage: units.sh PROGRAM [DIRECTORY]
+# PROGRAM stands for the meetbridge that ExecStart= names; the units and drop-ins are those in systemd/, or in
+# DIRECTORY. Nothing is installed, no systemd need run.
 set -euo pipefail
-program=$(realpath "${1:?usage: units.sh PROGRAM}")
-cd "$(dirname "$0")/../../systemd"
+program=$(realpath "${1:?usage: units.sh PROGRAM [DIRECTORY]}")
+cd "${2:-$(dirname "$0")/../../systemd}"
 
 # The most that may be open, in tenths.
 most=15

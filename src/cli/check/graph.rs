@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::ical::block::Show;
 use crate::meeting::MeetingError;
 use crate::meeting::graph::GraphMeetings;
-use crate::meeting::graph::probe::{Access, Claims, OrganizerFault};
+use crate::meeting::graph::probe::{Access, CALENDARS, Claims, OrganizerFault};
 use crate::model::{CalendarName, OrganizerId};
 use crate::state::State;
 
@@ -74,7 +74,10 @@ pub(super) async fn ask(
             let n = all.len();
             let unasked = format!("without a token nothing is known of the organizers: {n}");
             let why = match other {
-                Some(Err(error)) => no_token(meetings, &error),
+                Some(Err(error)) => {
+                    let apis = (!organizers.is_empty(), !mirrored.is_empty());
+                    no_token(meetings, apis, &error)
+                }
                 _ => silence("Entra", "there is no token"),
             };
             vec![why, Line::note(unasked)]
@@ -199,14 +202,25 @@ pub(super) fn consent(meetings: &GraphMeetings, needed: &str, line: Line) -> Lin
     .paste([meetings.consent_page().to_string()])
 }
 
-fn no_token(meetings: &GraphMeetings, error: &MeetingError) -> Line {
+/// Why there is no token; `online` and `mirrored`: which APIs make meetings.
+fn no_token(
+    meetings: &GraphMeetings,
+    (online, mirrored): (bool, bool),
+    error: &MeetingError,
+) -> Line {
     let text = error.to_string();
+    let access = meetings.access();
+    // A person is asked for both.
+    let online = online || access == Access::Delegated;
+    let needed = match (online, mirrored) {
+        (true, false) => access.permission().to_owned(),
+        (true, true) => format!("{} and {CALENDARS}", access.permission()),
+        (false, _) => CALENDARS.to_owned(),
+    };
     match error {
-        MeetingError::Credential(_) if text.contains(meetings.access().permission()) => consent(
-            meetings,
-            meetings.access().permission(),
-            Line::failure(&text),
-        ),
+        MeetingError::Credential(_) if text.contains(access.permission()) => {
+            consent(meetings, &needed, Line::failure(&text))
+        }
         _ => failure(error, ""),
     }
 }

@@ -244,12 +244,17 @@ fn lobby(calendar: &Calendar, findings: &mut Findings) {
         None => "perhaps everybody passes by (it is not set, so Teams decides)",
         Some(_) => return,
     };
+    // An Outlook event invites nobody.
+    let whom_to_let_in = match calendar.api.is_mirror() {
+        true => "\"organization\" or \"organizer\"",
+        false => "\"organization\", or \"invited\" with participants = \"attendees\"",
+    };
     findings.warn(
         format!(
             "calendar {} is published with links to meetings whose lobby {whom}",
             calendar.name
         ),
-        "set lobby = \"organization\" or \"invited\", unless everybody who can read it may join",
+        format!("set lobby = {whom_to_let_in}, unless everybody who can read it may join"),
     );
 }
 

@@ -60,12 +60,7 @@ impl Online<'_> {
         wanted: &Wanted,
     ) -> Result<Meeting, MeetingError> {
         let (known, id) = self.identified(meeting, wanted).await?;
-        let has = wire::subject(known.subject.as_deref());
-        let wants = wire::subject(wanted.subject.as_deref());
-        let change = Change {
-            span: Some(wanted.span),
-            subject: wants.filter(|wants| has.as_ref() != Some(wants)),
-        };
+        let change = Change::renewing(&known, wanted);
         let changed = self.change(&known, &id, wanted, &change).await?;
         Ok(Meeting {
             span: change.span,

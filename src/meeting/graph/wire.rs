@@ -41,6 +41,17 @@ pub(super) struct Change {
     pub(super) subject: Option<String>,
 }
 
+impl Change {
+    /// Both times in any case, which puts off the meeting's end of life, and the subject where it differs.
+    pub(super) fn renewing(known: &Meeting, wanted: &Wanted) -> Self {
+        let has = subject(known.subject.as_deref());
+        Self {
+            span: Some(wanted.span),
+            subject: subject(wanted.subject.as_deref()).filter(|wants| has.as_ref() != Some(wants)),
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Patch<'a> {

@@ -13,6 +13,7 @@ mod feed;
 mod flow;
 mod kill;
 mod login;
+mod man;
 mod notify;
 mod online;
 mod outlook;

@@ -221,8 +221,8 @@ impl World {
             url: url.parse().unwrap(),
             credentials: self.credentials.clone(),
             client: ClientOptions {
-                read_timeout: Duration::from_millis(500),
-                total_timeout: Duration::from_secs(5),
+                read_timeout: Duration::from_secs(2),
+                total_timeout: Duration::from_secs(20),
                 ..ClientOptions::default()
             },
             allow_http: false,

@@ -294,7 +294,12 @@ const NUMBERS: &[(&[u32], Then, &str)] = &[
         Then::Slowly,
         "conditional access",
     ),
-    (&[65_001, 65_004, 90_094], Then::Slowly, "has to consent"),
+    (
+        &[65_001, 65_004, 90_094],
+        Then::Slowly,
+        "has to consent to what the application asks for: OnlineMeetings.ReadWrite.All, and \
+         Calendars.ReadWrite where api = \"calendar-event\"",
+    ),
     (
         &[70_000, 70_008, 700_082, 70_043, 50_173, 50_089, 54_005],
         Then::Never,

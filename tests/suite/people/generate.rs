@@ -330,6 +330,14 @@ impl Event {
             change(&mut event);
             smaller.push(event);
         };
+        with(&|event| {
+            *event = Event {
+                n: event.n,
+                title: "x",
+                attendees: true,
+                ..Event::default()
+            }
+        });
         with(&|event| event.title = "x");
         with(&|event| event.description = None);
         with(&|event| event.description = Some("Agenda"));

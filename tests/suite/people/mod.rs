@@ -40,10 +40,10 @@ const FRESH: u64 = 0;
 const SHARED: usize = 25;
 
 /// How often a story is played to make it smaller.
-const TRIES: usize = 500;
+const TRIES: usize = 2_000;
 
-/// So many stories that fail end a run.
-const ENOUGH: usize = 10;
+/// So many stories that fail end a run: a long one is to find many at once.
+const ENOUGH: usize = 50;
 
 #[test]
 fn people_win_whatever_they_and_their_servers_do() {
@@ -126,6 +126,13 @@ fn a_link_comes_back_though_another_event_is_mentioned_meanwhile() {
 #[test]
 fn a_tag_that_took_a_link_out_keeps_none_out_when_it_goes_elsewhere() {
     let mut story = one(&[What::Tag, What::Move, What::Move, What::Untag]);
+    story.acts[0].hasty = true;
+    plays(story);
+}
+
+#[test]
+fn another_conference_that_comes_while_its_event_is_moved_takes_the_link_out() {
+    let mut story = beside_another(one(&[What::AddForeign, What::Move]));
     story.acts[0].hasty = true;
     plays(story);
 }
@@ -219,8 +226,8 @@ fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// Plays the stories of these seeds on all cores; names those that fail, and fails with the first of them,
-/// made smaller.
+/// Plays the stories of these seeds on all cores; names each that fails as soon as it does, goes on, and
+/// fails with the first of them in the end, made smaller.
 fn many(seeds: Vec<u64>) {
     std::panic::set_hook(Box::new(|_| {}));
     let (next, played) = (AtomicUsize::new(0), AtomicU64::new(0));
@@ -243,6 +250,7 @@ fn many(seeds: Vec<u64>) {
                     for seed in batch {
                         let story = Story::of(*seed);
                         if let Err(why) = runtime.block_on(run::play(&story, &state)) {
+                            println!("{seed} failed: {}", why.lines().next().unwrap_or_default());
                             failed.lock().unwrap().push((*seed, why));
                         }
                         let n = played.fetch_add(1, Ordering::Relaxed) + 1;
@@ -258,9 +266,6 @@ fn many(seeds: Vec<u64>) {
     let mut failed = failed.into_inner().unwrap();
     failed.sort();
     if let Some((seed, why)) = failed.first() {
-        for (seed, why) in &failed {
-            println!("{seed}: {}", why.lines().next().unwrap_or_default());
-        }
         println!("{} of {} failed", failed.len(), played.into_inner());
         tell(*seed, why);
     }

@@ -92,8 +92,9 @@ pub(super) fn by_code(code: u64, sign_in: &SignIn, tenant: &str) -> Option<Advic
              to except it"
                 .to_owned()
         }
-        65_001 | 65_004 | 90_094 => "an administrator has to consent to the application's \
-                                     permission OnlineMeetings.ReadWrite.All"
+        65_001 | 65_004 | 90_094 => "an administrator has to consent to what the \
+                                     application asks for: OnlineMeetings.ReadWrite.All, and \
+                                     Calendars.ReadWrite where api = \"calendar-event\""
             .to_owned(),
         70_000 | 70_008 | 700_082 | 70_043 | 50_173 | 50_089 | 54_005 => {
             "the sign-in has expired or was revoked; sign in anew".to_owned()
@@ -139,10 +140,11 @@ fn to_person(code: u64) -> Option<&'static str> {
              application"
         }
         65_001 | 65_004 | 90_094 => {
-            "nobody has consented to the application's delegated permission \
-             OnlineMeetings.ReadWrite (or, for events in Outlook, Calendars.ReadWrite); see that the app \
-             registration has it (API permissions, Microsoft Graph, Delegated permissions), have an administrator consent where users may \
-             not, and run `meetbridge login`"
+            "nobody has consented to the application's delegated permissions: \
+             OnlineMeetings.ReadWrite, and Calendars.ReadWrite where api = \"calendar-event\"; see \
+             that the app registration has them (API permissions, Microsoft Graph, Delegated \
+             permissions), have an administrator consent where users may not, and run `meetbridge \
+             login`"
         }
         70_000 | 70_008 | 700_082 | 70_043 | 50_173 | 50_089 | 54_005 => SIGN_IN_ANEW,
         _ => return None,

@@ -24,7 +24,7 @@ use super::calls::Calls;
 use super::errors::{LONG_PAUSE, Report};
 use super::online::Online;
 use super::settings::GraphSettings;
-use super::wire::{self as online_wire, Change};
+use super::wire::Change;
 use crate::clock::Clock;
 use crate::http::Answer;
 use crate::meeting::{Details, Ensured, Form, Meeting, MeetingError, Mirror, Settings, Wanted};
@@ -75,12 +75,7 @@ impl Mirrors<'_> {
         mirror: &Mirror,
     ) -> Result<Ensured, MeetingError> {
         let place = self.place(wanted, Some(mirror));
-        let found = match self.find(&place).await? {
-            Some(event) => Some(event),
-            // A person may have moved it before its link was written.
-            None => search::oldest(self.everywhere(&place).await?),
-        };
-        let (event, created) = match found {
+        let (event, created) = match self.find(&place, |_| true).await? {
             Some(event) => (event, false),
             None => self.create(&place, wanted, mirror).await?,
         };
@@ -118,12 +113,7 @@ impl Mirrors<'_> {
         meeting: &Meeting,
         wanted: &Wanted,
     ) -> Result<Meeting, MeetingError> {
-        let has = online_wire::subject(meeting.subject.as_deref());
-        let wants = online_wire::subject(wanted.subject.as_deref());
-        let change = Change {
-            span: Some(wanted.span),
-            subject: wants.filter(|wants| has.as_ref() != Some(wants)),
-        };
+        let change = Change::renewing(meeting, wanted);
         let place = self.place(wanted, mirror(wanted));
         let event = self.change(&place, id, &change).await?;
         // Whoever edits its body may take the meeting from the event; the next one is another meeting.

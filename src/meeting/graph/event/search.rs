@@ -22,18 +22,25 @@ pub(super) enum Place {
 }
 
 impl Mirrors<'_> {
-    /// The event with this key: in its calendar, or in the default one, where it may have been put before
-    /// that was chosen. Of several the oldest.
-    pub(super) async fn find(&self, place: &Where<'_>) -> Result<Option<Event>, MeetingError> {
+    /// The event with this key that is the one meant: in its calendar, in the default one, where it may
+    /// have been put before that was chosen, or wherever a person moved it. Of several the oldest.
+    pub(super) async fn find(
+        &self,
+        place: &Where<'_>,
+        is_meant: impl Fn(&Event) -> bool,
+    ) -> Result<Option<Event>, MeetingError> {
+        let meant = |listed: Vec<Event>| oldest(listed.into_iter().filter(&is_meant).collect());
         if let Some(id) = self.calendar(place).await? {
-            match self.listed(place, Some(&id)).await {
-                Ok(found) if !found.is_empty() => return Ok(oldest(found)),
-                Ok(_) => {}
+            match self.listed(place, Some(&id)).await.map(meant) {
+                Ok(None) => {}
                 Err(MeetingError::Gone) => return Err(self.forget(place)),
-                Err(error) => return Err(error),
+                found => return found,
             }
         }
-        Ok(oldest(self.listed(place, None).await?))
+        match meant(self.listed(place, None).await?) {
+            Some(event) => Ok(Some(event)),
+            None => Ok(meant(self.everywhere(place).await?)),
+        }
     }
 
     /// The event with this id, and whether it was found where it belongs.
@@ -97,13 +104,8 @@ impl Mirrors<'_> {
             key: self.key(organizer, external_id),
             calendar: mirror.and_then(|mirror| mirror.calendar.as_deref()),
         };
-        let is_it = |event: &Event| event.is_of(&meeting.join_url);
-        let mut event = self.find(&place).await?.filter(is_it);
-        if event.is_none() {
-            let found = self.everywhere(&place).await?;
-            event = oldest(found.into_iter().filter(is_it).collect());
-        }
-        if let Some(event) = event {
+        let is_meant = |event: &Event| event.is_of(&meeting.join_url);
+        if let Some(event) = self.find(&place, is_meant).await? {
             return Ok(Meeting {
                 id: Some(MeetingId::Event { event: event.id }),
                 ..meeting.clone()
