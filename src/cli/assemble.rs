@@ -10,7 +10,7 @@ use crate::calendar::directory::Directory;
 use crate::calendar::feed::{self, FeedSettings, PlaceSettings, Publish};
 use crate::calendar::{Calendar, ReadError};
 use crate::clock::Clock as _;
-use crate::config::{self, Config};
+use crate::config::{self, Config, nearest};
 use crate::daemon::{Kept, Source};
 use crate::http::{Client, ClientError, ClientOptions, Credentials, WindowStore, Windows};
 use crate::log;
@@ -40,7 +40,7 @@ pub(super) fn look_at_state(config: &Config) -> Result<Arc<State>, Exit> {
 }
 
 fn refuse(error: OpenError) -> Exit {
-    output::say(&format!("meetbridge: {}", log::Chain(&error)));
+    output::fail(&format!("{}", log::Chain(&error)));
     match error {
         OpenError::Locked { .. } => Exit::TryAgain,
         OpenError::Newer { .. } => Exit::Config,
@@ -66,7 +66,7 @@ pub(super) fn parts(
     only: Option<&str>,
 ) -> Result<Parts, Exit> {
     if let Some(Err(what)) = only.map(|name| configured(config, name)) {
-        output::say(&what);
+        output::fail(&what);
         return Err(Exit::Failed);
     }
     let Reach { meetings, shared } =
@@ -194,7 +194,7 @@ pub(super) fn graph_settings(config: &Config) -> GraphSettings {
 }
 
 pub(super) fn unusable(error: &ClientError) -> Exit {
-    output::say(&format!("meetbridge: {}", log::Chain(error)));
+    output::fail(&format!("{}", log::Chain(error)));
     Exit::Config
 }
 
@@ -225,6 +225,7 @@ impl Parts {
             }
         }
         if let Some(only) = &self.only {
+            let known: Vec<_> = all.iter().map(|kept| kept.calendar.name.clone()).collect();
             all.retain(|kept| {
                 is_of(
                     kept.calendar.name.as_str(),
@@ -232,9 +233,13 @@ impl Parts {
                 )
             });
             if all.is_empty() && exit == Exit::Done {
+                let meant = match nearest(only, known.iter().map(CalendarName::as_str)) {
+                    Some(meant) => format!("; did you mean `{meant}`?"),
+                    None => String::new(),
+                };
                 let only = crate::model::Escaped(only);
-                output::say(&format!(
-                    "meetbridge: the account has no calendar named `{only}`"
+                output::fail(&format!(
+                    "the account has no calendar named `{only}`{meant}"
                 ));
                 exit = Exit::Failed;
             }
@@ -244,7 +249,7 @@ impl Parts {
 }
 
 fn missing(account: &str, error: &ReadError) -> Exit {
-    output::say(&format!("{account}: {}", log::Chain(error)));
+    output::fail(&format!("{account}: {}", log::Chain(error)));
     Exit::Failed
 }
 
@@ -253,6 +258,9 @@ pub(super) fn is_of(name: &str, of: &CalendarName) -> bool {
     let rest = name.strip_prefix(of.as_str());
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
+
+/// How many calendars are named where another one was asked for.
+const MOST_NAMED: usize = 20;
 
 /// The name of a calendar that is enabled, or may be one of an account that is.
 ///
@@ -267,9 +275,18 @@ pub(super) fn configured(config: &Config, name: &str) -> Result<CalendarName, St
         return Ok(CalendarName::new(name));
     }
     let known: Vec<_> = config.enabled().map(|c| c.name.as_str()).collect();
-    let (name, known) = (crate::model::Escaped(name), known.join(", "));
+    let meant = match nearest(name, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`? "),
+        None => String::new(),
+    };
+    let there = match known.len() {
+        0 => "none is enabled".to_owned(),
+        1..=MOST_NAMED => format!("there are: {}", known.join(", ")),
+        n => format!("there are {n}, which `meetbridge status` shows"),
+    };
+    let name = crate::model::Escaped(name);
     Err(format!(
-        "meetbridge: no enabled calendar is named `{name}`; there are: {known}"
+        "no enabled calendar is named `{name}`; {meant}{there}"
     ))
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn unless_in_daemon(
         Ok(code) => Err(Exit::of(code)),
         Err(AskError::NotThere) => Ok(()),
         Err(error) => {
-            output::say(&format!("meetbridge: {error}"));
+            output::fail(&format!("{error}"));
             Err(match error {
                 AskError::Foreign(_) => Exit::Failed,
                 _ => Exit::TryAgain,
@@ -176,7 +176,7 @@ impl Office {
         let name = match assemble::configured(&self.config(), name) {
             Ok(name) => name,
             Err(what) => {
-                voice.say(&what).await;
+                voice.fail(&what).await;
                 return Exit::Failed;
             }
         };
@@ -197,7 +197,7 @@ impl Office {
     async fn calendars(&self, only: Option<&str>, voice: &Voice) -> (Vec<Arc<Watched>>, Exit) {
         let asked = only.map(|name| assemble::configured(&self.config(), name));
         if let Some(Err(what)) = asked {
-            voice.say(&what).await;
+            voice.fail(&what).await;
             return (Vec::new(), Exit::Failed);
         }
         let (config, watched) = (self.config(), self.desk.calendars());
@@ -224,14 +224,14 @@ impl Office {
         let name = Escaped(name);
         if self.stop.is_cancelled() {
             let stopping = format!("{name}: the daemon is stopping; try again");
-            voice.say(&stopping).await;
+            voice.fail(&stopping).await;
             return Exit::TryAgain;
         }
         let away = match assemble::configured(&self.config(), name.0) {
             Ok(_) => format!("{name}: not watched at the moment; the daemon's log says why"),
             Err(_) => format!("{name}: not watched any more, since a reload took it out"),
         };
-        voice.say(&away).await;
+        voice.fail(&away).await;
         Exit::Failed
     }
 }

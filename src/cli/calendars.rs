@@ -84,7 +84,7 @@ async fn look(context: &Context, account: &Account, windows: &Arc<Windows>) -> b
     let found = match Connection::new(settings, windows.clone(), clock, random) {
         Ok(connection) => discover(&connection, &url).await,
         Err(error) => {
-            output::say(&format!("{name}: {}", crate::log::Chain(&error)));
+            output::fail(&format!("{name}: {}", crate::log::Chain(&error)));
             return false;
         }
     };
@@ -97,7 +97,7 @@ async fn look(context: &Context, account: &Account, windows: &Arc<Windows>) -> b
             true
         }
         Err(error) => {
-            output::say(&format!("{name}: {}", crate::log::Chain(&error)));
+            output::fail(&format!("{name}: {}", crate::log::Chain(&error)));
             false
         }
     }
@@ -176,7 +176,7 @@ fn account_of(config: &Config, calendar: &config::Calendar, caldav: &CalDav) -> 
 /// The account of the command line.
 fn unconfigured(url: &str, which: &Which) -> Result<Account, Exit> {
     let url = checked(url).map_err(|wrong| {
-        output::say(&format!("meetbridge: --url: {wrong}"));
+        output::fail(&format!("--url: {wrong}"));
         Exit::Usage
     })?;
     let name = account_name(&url, which.username.as_deref());
@@ -353,7 +353,7 @@ fn shown(path: &Path) -> String {
 }
 
 fn fail(text: &str) -> Exit {
-    output::say(&format!("meetbridge: {text}"));
+    output::fail(&format!("{text}"));
     Exit::Failed
 }
 

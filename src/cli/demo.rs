@@ -28,7 +28,7 @@ pub(super) async fn demo(context: &Context, once: bool) -> Exit {
     match try_demo(context, once).await {
         Ok(exit) => exit,
         Err(error) => {
-            output::say(&format!("meetbridge: the demo: {error}"));
+            output::fail(&format!("the demo: {error}"));
             Exit::Failed
         }
     }
@@ -138,9 +138,7 @@ async fn wait_for_links(
             return Ok(true);
         }
         if context.clock.elapsed() - began > PATIENCE {
-            output::say(
-                "meetbridge: the events did not get their links in time; see the log above",
-            );
+            output::fail("the events did not get their links in time; see the log above");
             return Ok(false);
         }
         context.clock.sleep(LOOK).await;

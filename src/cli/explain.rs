@@ -1,11 +1,14 @@
 //! `meetbridge explain`: every rule about one event, and what it saw.
 
+use std::collections::BTreeSet;
+
 use super::{Context, Exit, assemble, output};
 use crate::clock::Clock as _;
+use crate::config::nearest;
 use crate::model::JoinUrl;
 use crate::plan::{Decision, examine, has_guests};
 use crate::state::Phase;
-use crate::sync::{Planned, Watched};
+use crate::sync::{Planned, Understood, Watched};
 
 pub(super) async fn explain(context: &Context, uid: &str) -> Exit {
     match try_explain(context, uid).await {
@@ -19,11 +22,13 @@ async fn try_explain(context: &Context, uid: &str) -> Result<Exit, Exit> {
     let parts = assemble::parts(context, &config, state, None)?;
     let (calendars, mut exit) = parts.calendars().await;
     let mut found = 0;
+    let mut near = Near::default();
     for kept in &calendars {
         let calendar = &*kept.calendar;
         let result = parts
             .bridge
             .look(calendar, None, |understood| {
+                near.see(uid, &understood);
                 for planned in understood
                     .events
                     .iter()
@@ -36,16 +41,66 @@ async fn try_explain(context: &Context, uid: &str) -> Result<Exit, Exit> {
             })
             .await;
         if let Err(error) = result {
-            output::say(&format!("{}: {}", calendar.name, crate::log::Chain(&error)));
+            output::fail(&format!("{}: {}", calendar.name, crate::log::Chain(&error)));
             exit = Exit::Failed;
         }
     }
     if found == 0 {
-        output::say("meetbridge: no watched calendar holds an event with this UID");
+        let hint = near.hint();
+        output::fail(&format!(
+            "no watched calendar holds an event with this UID{hint}"
+        ));
         exit = Exit::Failed;
     }
     Ok(exit)
 }
+
+/// The UIDs that are like the one that was asked for. None is taken in its place: it may be another event.
+#[derive(Default)]
+struct Near {
+    /// Those that begin with it, and how many there are.
+    longer: BTreeSet<String>,
+    /// The last one that is like it otherwise.
+    alike: Option<String>,
+}
+
+impl Near {
+    fn see(&mut self, asked: &str, understood: &Understood) {
+        for planned in &understood.events {
+            let uid = planned.event.uid.to_string();
+            if !asked.is_empty() && uid.starts_with(asked) {
+                if self.longer.len() <= MOST_NEAR {
+                    self.longer.insert(uid);
+                }
+            } else if nearest(asked, std::iter::once(uid.as_str())).is_some() && asked.len() > 3 {
+                self.alike = Some(uid);
+            }
+        }
+    }
+
+    fn hint(&self) -> String {
+        let names = |uids: Vec<&String>| {
+            let quoted: Vec<_> = uids.iter().map(|uid| format!("`{uid}`")).collect();
+            quoted.join(", ")
+        };
+        match (self.longer.len(), &self.alike) {
+            (0, None) => "; `meetbridge plan` shows the UIDs of all events".to_owned(),
+            (0, Some(alike)) => format!("; did you mean `{alike}`?"),
+            (1, _) => format!(
+                "; give it whole: did you mean {}?",
+                names(self.longer.iter().collect())
+            ),
+            (2..=MOST_NEAR, _) => format!(
+                "; give it whole: so begin {}",
+                names(self.longer.iter().collect())
+            ),
+            _ => format!("; give it whole: more than {MOST_NEAR} begin so"),
+        }
+    }
+}
+
+/// How many UIDs are named that begin as it was asked for.
+const MOST_NEAR: usize = 5;
 
 fn show(context: &Context, calendar: &Watched, planned: &Planned) {
     let own = planned.meeting.as_ref().map(|m| m.meeting.join_url.clone());

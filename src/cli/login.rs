@@ -53,8 +53,8 @@ fn of(context: &Context, config: &Config) -> Result<DeviceLogin, Exit> {
     );
     login.ok_or_else(|| {
         let file = context.config_file.display().to_string();
-        output::say(&format!(
-            "meetbridge: {}: [graph] signs in as an application, which needs no login; to sign in as \
+        output::fail(&format!(
+            "{}: [graph] signs in as an application, which needs no login; to sign in as \
              a person, put `device-code = true` in place of the client secret, the certificate or the \
              federated token",
             Escaped(&file)
@@ -66,7 +66,7 @@ fn of(context: &Context, config: &Config) -> Result<DeviceLogin, Exit> {
 /// Tells the person where to sign in, and waits for them.
 async fn ask(login: &DeviceLogin) -> Result<Person, LoginError> {
     let prompt = login.begin().await?;
-    output::say(&format!(
+    output::ask(&format!(
         "To sign in, open {} on any device and type the code {}\nas the user who is to own the \
          meetings. It is good for {} minutes; Ctrl-C breaks off.",
         Escaped(prompt.address.as_str()),
@@ -96,6 +96,6 @@ fn others(config: &Config, user: &OrganizerId) {
 }
 
 fn fail(why: &str) -> Exit {
-    output::say(&format!("meetbridge: {why}"));
+    output::fail(&format!("{why}"));
     Exit::Failed
 }

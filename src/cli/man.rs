@@ -52,8 +52,8 @@ pub(super) fn man(page: &str, directory: Option<&Path>) -> Exit {
         .find(|known| page == known.name || page == known.file());
     let Some(found) = found else {
         let known: Vec<_> = pages.iter().map(Page::file).collect();
-        output::say(&format!(
-            "meetbridge: no manual page has this name; there are {}",
+        output::fail(&format!(
+            "no manual page has this name; there are {}",
             known.join(", ")
         ));
         return Exit::Usage;
@@ -69,7 +69,7 @@ fn write_all(pages: &[Page], directory: &Path) -> Exit {
         let written =
             std::fs::create_dir_all(&place).and_then(|()| std::fs::write(&path, &page.text));
         if let Err(error) = written {
-            output::say(&format!("meetbridge: {}: {error}", path.display()));
+            output::fail(&format!("{}: {error}", path.display()));
             return Exit::Failed;
         }
     }

@@ -22,7 +22,6 @@ mod status;
 mod sync;
 mod unlink;
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,6 +52,10 @@ struct Cli {
     #[arg(long, global = true, value_name = "FILTER", env = "MEETBRIDGE_LOG")]
     log: Option<String>,
 
+    /// Say nothing on stderr but errors; goes before --log
+    #[arg(long, short, global = true)]
+    quiet: bool,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -60,8 +63,19 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon until SIGTERM
+    ///
+    /// Watches every enabled calendar and links its events as they come. SIGHUP reads the configuration
+    /// and the secrets again; SIGTERM or SIGINT ends it when the passes under way are finished, a second
+    /// one at once. It writes to the calendars, to Graph and to the state, and logs to stderr. It ends
+    /// with 78 when the configuration is faulty, and with 75 when another one has the state.
     Run,
     /// Make one pass over everything, waiting once for what is still settling, then exit
+    ///
+    /// Does once what `run` does all the time: makes meetings and writes their links. Beside a running
+    /// daemon, the daemon does it, and goes on when this command is broken off. `plan` shows first what
+    /// it would do. It ends with 1 when anything failed or a calendar waits for `resume`.
+    ///
+    /// Example: meetbridge sync --calendar alice/Work
     Sync {
         /// Only this calendar
         #[arg(long, value_name = "NAME")]
@@ -71,6 +85,12 @@ enum Command {
         rewrite: bool,
     },
     /// Print what a pass would do, event by event, with the reason; change and create nothing
+    ///
+    /// Reads the calendars and decides each event as a pass would, brakes and budgets included, and ends
+    /// with the sum. No meeting is made, no calendar written, nothing remembered. Titles are shown on a
+    /// terminal only. It ends with 1 when a calendar could not be read.
+    ///
+    /// Examples: meetbridge plan --calendar team; meetbridge plan --unlink
     Plan {
         /// Only this calendar
         #[arg(long, value_name = "NAME")]
@@ -89,6 +109,12 @@ enum Command {
         unlink: Option<Option<String>>,
     },
     /// Print why an event is or is not linked: every rule, and what it saw
+    ///
+    /// Looks for the event in all enabled calendars and goes through the rules one by one. Changes
+    /// nothing. The UID is given whole: one that only begins like it, or is like it, is named and not
+    /// taken. It ends with 1 when no calendar holds the event.
+    ///
+    /// Example: meetbridge explain 'sha256:0123456789ab'
     Explain {
         /// The event's UID, or its `sha256:` form from the log
         uid: String,
@@ -96,12 +122,19 @@ enum Command {
     /// Print the calendars of CalDAV accounts, and the table to configure them with
     Calendars(calendars::Which),
     /// Check configuration, files, permissions and systemd unit; touch no network
+    ///
+    /// Prints each fault with what to do about it. With --online, Entra, Graph and the calendar servers
+    /// are asked, too, and still nothing is made or changed. It ends with 1 when there is an error, and
+    /// with 78 when the configuration cannot be read.
     Check {
         /// Ask Entra, Graph and the calendar servers, too; make and change nothing
         #[arg(long)]
         online: bool,
     },
     /// Sign in to Graph as a person, by a code that is typed on any device (device-code = true)
+    ///
+    /// Shows an address and a code, waits for the sign-in and keeps the token beside the state. No
+    /// meeting is made. It ends with 1 when the sign-in was declined, ran out or was broken off.
     Login,
     /// Print what needs a person, and how each calendar and organizer stands
     ///
@@ -114,12 +147,25 @@ enum Command {
         json: bool,
     },
     /// Lift a calendar's freeze, or consent to its large first pass
+    ///
+    /// A calendar freezes when very many of its links vanish at once, when it was unlinked, or when its
+    /// first pass would link very many events; `status` says why, `plan` what will follow. Beside a
+    /// running daemon the next pass is made at once, otherwise by the next `sync` or `run`. The name of
+    /// an account stands for all its calendars.
+    ///
+    /// Example: meetbridge resume alice/Work
     Resume {
         /// The calendar
         calendar: String,
     },
     /// Take links out again, of an event, a calendar or all: an event stays opted out, a calendar
     /// frozen until `resume`
+    ///
+    /// Takes out what was put in and leaves the bytes that were there before; `plan --unlink` shows it
+    /// first. The meetings stay unless --end-meetings is given; one whose event is linked in another
+    /// calendar, too, stays in any case. It ends with 1 when anything failed or the event is not found.
+    ///
+    /// Examples: meetbridge unlink --calendar team; meetbridge unlink --all --end-meetings
     Unlink {
         /// The event's UID, or its `sha256:` form from the log
         #[arg(conflicts_with = "all")]
@@ -224,15 +270,16 @@ impl From<Exit> for ExitCode {
 pub fn main() -> ExitCode {
     quiet_panics();
     let cli = Cli::parse();
+    if cli.quiet {
+        output::be_quiet();
+    }
     let threads = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let runtime = match threads {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::say(&format!(
-                "meetbridge: the runtime cannot be started: {error}"
-            ));
+            output::fail(&format!("the runtime cannot be started: {error}"));
             return Exit::Failed.into();
         }
     };
@@ -246,9 +293,7 @@ pub fn main() -> ExitCode {
 fn quiet_panics() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        output::say(&format!(
-            "meetbridge: internal error at {place}; please report it"
-        ));
+        output::fail(&format!("internal error at {place}; please report it"));
     }));
 }
 
@@ -257,7 +302,10 @@ async fn dispatch(cli: Cli) -> Exit {
     let context = Context {
         config_file: machine.config_path(cli.config),
         machine,
-        log: cli.log,
+        log: match cli.quiet {
+            true => Some("error".to_owned()),
+            false => cli.log,
+        },
         clock: Arc::new(SystemClock::new()),
         random: Arc::new(SystemRandom),
     };
@@ -321,7 +369,7 @@ impl Context {
     /// Reads the configuration; its faults are printed, all of them.
     fn config(&self) -> Result<Config, Exit> {
         Config::load(&self.config_file, &self.machine).map_err(|faults| {
-            output::say(&faults.to_string());
+            output::fail_by(&faults);
             Exit::Config
         })
     }
@@ -330,7 +378,7 @@ impl Context {
     fn filter(&self, config: &Config) -> Result<Filter, Exit> {
         match &self.log {
             Some(text) => Filter::parse(text).map_err(|error| {
-                output::say(&format!("meetbridge: --log: {error}"));
+                output::fail(&format!("--log: {error}"));
                 Exit::Usage
             }),
             None => Ok(config.log.filter.clone()),
@@ -340,18 +388,17 @@ impl Context {
     /// Sets up the log on stderr, as configured or as the command line says.
     fn init_log(&self, config: &Config) -> Result<log::Dial, Exit> {
         let filter = self.filter(config)?;
-        let terminal = std::io::stderr().is_terminal();
         let journal = std::env::var_os("JOURNAL_STREAM");
         let by_itself = || Format::of_output(journal.as_deref(), std::io::stderr());
         let output = Output {
             format: config.log.format.unwrap_or_else(by_itself),
             filter,
-            colour: log::colour(terminal, std::env::var_os("NO_COLOR").as_deref()),
+            colour: output::colour(),
             clock: self.clock.clone(),
             writer: std::io::stderr,
         };
         log::init(output).map_err(|error| {
-            output::say(&format!("meetbridge: the log cannot be set up: {error}"));
+            output::fail(&format!("the log cannot be set up: {error}"));
             Exit::Failed
         })
     }

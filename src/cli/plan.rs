@@ -69,7 +69,46 @@ pub(super) struct Plan<'v> {
     /// The calendars so far, where JSON is wanted.
     json: Option<Vec<serde_json::Value>>,
     titles: bool,
+    /// How many events there are, by what would become of them.
+    sum: Sum,
     exit: Exit,
+}
+
+/// What would become of all events.
+#[derive(Default)]
+struct Sum {
+    linked: usize,
+    unlinked: usize,
+    /// Written or brought up to date otherwise.
+    changed: usize,
+    left: usize,
+}
+
+impl Sum {
+    fn add(&mut self, decision: &Decision) {
+        *match decision {
+            Decision::Link { .. } => &mut self.linked,
+            Decision::TakeOut(_) => &mut self.unlinked,
+            _ if decision.acts() => &mut self.changed,
+            _ => &mut self.left,
+        } += 1;
+    }
+
+    /// In one line.
+    fn line(&self) -> String {
+        let all = [
+            (self.linked, "would be linked"),
+            (self.unlinked, "would be unlinked"),
+            (self.changed, "would be changed otherwise"),
+            (self.left, "left alone"),
+        ];
+        let some = all.iter().filter(|(n, _)| *n > 0);
+        let some: Vec<_> = some.map(|(n, what)| format!("{n} {what}")).collect();
+        match some.as_slice() {
+            [] => "in all: no events, and nothing to do".to_owned(),
+            some => format!("in all: {}", some.join(", ")),
+        }
+    }
 }
 
 impl<'v> Plan<'v> {
@@ -79,17 +118,24 @@ impl<'v> Plan<'v> {
             voice,
             json: json.then(Vec::new),
             titles,
+            sum: Sum::default(),
             exit: Exit::Done,
         }
     }
 
     /// Tells what a pass over `calendar` would do, or why that is not known.
     pub(super) async fn add(&mut self, calendar: &Watched, preview: Result<Preview, String>) {
+        if let Ok(preview) = &preview {
+            let rows = preview.rows.iter();
+            rows.for_each(|row| self.sum.add(&row.decision));
+        }
         match (preview, &mut self.json) {
             (Ok(preview), Some(all)) => all.push(to_json(calendar, &preview, self.titles)),
             (Ok(preview), None) => show(calendar, &preview, self.voice).await,
             (Err(error), _) => {
-                self.voice.say(&format!("{}: {error}", calendar.name)).await;
+                self.voice
+                    .fail(&format!("{}: {error}", calendar.name))
+                    .await;
                 self.exit = Exit::Failed;
             }
         }
@@ -97,11 +143,11 @@ impl<'v> Plan<'v> {
 
     /// Ends the telling; returns how it went.
     pub(super) async fn end(self) -> Exit {
-        if let Some(all) = self.json {
-            self.voice
-                .print(&json!({ "calendars": all }).to_string())
-                .await;
-        }
+        let last = match self.json {
+            Some(all) => json!({ "calendars": all }).to_string(),
+            None => self.sum.line(),
+        };
+        self.voice.print(&last).await;
         self.exit
     }
 }

@@ -23,7 +23,7 @@ async fn try_resume(context: &Context, name: &str) -> Result<Exit, Exit> {
     };
     beside::unless_in_daemon(context, &config, command).await?;
     let name = assemble::configured(&config, name).map_err(|what| {
-        output::say(&what);
+        output::fail(&what);
         Exit::Failed
     })?;
     let state = assemble::open_state(context, &config)?;
@@ -70,7 +70,7 @@ pub(super) async fn tell(
             format!("{name}: it was not frozen; its next large first pass is consented to")
         }
         Err(error) => {
-            voice.say(&format!("meetbridge: {error}")).await;
+            voice.fail(&format!("{error}")).await;
             return Exit::Failed;
         }
     };

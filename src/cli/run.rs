@@ -25,7 +25,7 @@ async fn daemon_of(context: &Context) -> Result<Exit, Exit> {
     let config = context.config()?;
     let dial = context.init_log(&config)?;
     let mut signals = Signals::install().map_err(|error| {
-        output::say(&format!("meetbridge: signals cannot be handled: {error}"));
+        output::fail(&format!("signals cannot be handled: {error}"));
         Exit::Failed
     })?;
     let (stop, hurry) = (signals.stop.clone(), signals.hurry.clone());

@@ -9,15 +9,13 @@ use crate::simulator::{Settings, serve};
 
 pub(super) async fn simulator(context: &Context, listen: SocketAddr, latency: &str) -> Exit {
     let Some(latency) = milliseconds(latency) else {
-        output::say(
-            "meetbridge: --latency takes milliseconds or seconds, such as \"100ms\" or \"2s\"",
-        );
+        output::fail("--latency takes milliseconds or seconds, such as \"100ms\" or \"2s\"");
         return Exit::Usage;
     };
     match try_simulator(context, listen, latency).await {
         Ok(()) => Exit::Done,
         Err(error) => {
-            output::say(&format!("meetbridge: the simulator at {listen}: {error}"));
+            output::fail(&format!("the simulator at {listen}: {error}"));
             Exit::Failed
         }
     }

@@ -55,14 +55,14 @@ async fn try_sync(context: &Context, only: Option<&str>, rewrite: bool) -> Resul
         if let Err(error) = bridge.end_meetings(calendar).await {
             let error = Chain(&error).to_string();
             Voice::own()
-                .say(&format!("{}: {error}", calendar.name))
+                .fail(&format!("{}: {error}", calendar.name))
                 .await;
             exit = Exit::Failed;
         }
     }
     if let Err(error) = prune(&bridge.state, &*context.clock) {
         let error = Chain(&error).to_string();
-        Voice::own().say(&format!("meetbridge: {error}")).await;
+        Voice::own().fail(&error).await;
         exit = Exit::Failed;
     }
     Ok(exit)
@@ -117,7 +117,7 @@ pub(super) async fn tell(
     let report = match outcome {
         Ok(report) => report,
         Err(error) => {
-            voice.say(&format!("{name}: {error}")).await;
+            voice.fail(&format!("{name}: {error}")).await;
             return false;
         }
     };
@@ -133,14 +133,14 @@ pub(super) async fn tell(
     }
     let record = state.calendar(name).unwrap_or_default();
     if let Some(frozen) = &record.frozen {
-        voice.say(&format!("{name}: waits: {}", frozen.why)).await;
+        voice.fail(&format!("{name}: waits: {}", frozen.why)).await;
     }
     if let Some(why) = &report.halted {
-        voice.say(&format!("{name}: {why}")).await;
+        voice.fail(&format!("{name}: {why}")).await;
     }
     if report.failed > 0 {
         let failed = format!("{name}: {} failed; the log says why", report.failed);
-        voice.say(&failed).await;
+        voice.fail(&failed).await;
     }
     report.failed == 0 && report.halted.is_none() && record.frozen.is_none()
 }

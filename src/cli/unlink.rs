@@ -88,7 +88,7 @@ impl Telling {
         let mut done = match done {
             Ok(done) => done,
             Err(error) => {
-                voice.say(&format!("{name}: {error}")).await;
+                voice.fail(&format!("{name}: {error}")).await;
                 self.exit = self.exit.or(Exit::Failed);
                 return;
             }
@@ -96,7 +96,7 @@ impl Telling {
         self.found += done.found;
         for (resource, fault) in &done.faults {
             let line = format!("{name}: {resource}: {}", Escaped(fault));
-            voice.say(&line).await;
+            voice.fail(&line).await;
         }
         let report = &done.report;
         if self.what == Unlink::All || done.found > 0 {
@@ -127,11 +127,11 @@ impl Telling {
                  tries it again",
                 done.not_ended
             );
-            voice.say(&line).await;
+            voice.fail(&line).await;
         }
         if report.failed > 0 {
             let line = format!("{name}: {} failed; the log says why", report.failed);
-            voice.say(&line).await;
+            voice.fail(&line).await;
         }
         if done.not_ended > 0 || report.failed > 0 {
             self.exit = self.exit.or(Exit::Failed);
@@ -150,7 +150,7 @@ impl Telling {
             }
         }
         if self.found == 0 && matches!(self.what, Unlink::Event(_)) && self.exit == Exit::Done {
-            voice.say(NOBODY).await;
+            voice.fail(NOBODY).await;
             return Exit::Failed;
         }
         self.exit
@@ -158,7 +158,7 @@ impl Telling {
 }
 
 /// That no calendar holds the event.
-const NOBODY: &str = "meetbridge: no watched calendar holds an event with this UID";
+const NOBODY: &str = "no watched calendar holds an event with this UID";
 
 /// What the arguments ask for.
 ///
@@ -174,8 +174,8 @@ pub(super) fn asked(
         Some(uid) => Unlink::Event(uid),
         None if calendar.is_some() || all => Unlink::All,
         None => {
-            output::say(
-                "meetbridge: name what to unlink: a UID, `--calendar NAME`, or `--all` for all \
+            output::fail(
+                "name what to unlink: a UID, `--calendar NAME`, or `--all` for all \
                  calendars",
             );
             return Err(Exit::Usage);

@@ -34,6 +34,7 @@ pub use api::{Api, Behind};
 pub use fault::{Fault, Faults, Place};
 pub use machine::Machine;
 pub use sign_in::TOKENS;
+pub(crate) use table::nearest;
 
 use crate::http::Credentials;
 use crate::ical::block::Show;

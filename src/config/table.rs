@@ -361,7 +361,7 @@ pub(super) fn mistaken(expected: &str, found: &DeValue<'_>) -> Wrong {
 }
 
 /// The known word that is most like the given one, if any is like it at all.
-pub(super) fn nearest<'w>(given: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(given: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     if given.len() > 64 {
         return None;
     }

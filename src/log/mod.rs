@@ -86,19 +86,13 @@ impl Format {
     }
 }
 
-/// Whether lines are to be coloured: only on a terminal, and not where `NO_COLOR` is set and not
-/// empty (no-color.org).
-pub fn colour(terminal: bool, no_color: Option<&std::ffi::OsStr>) -> bool {
-    terminal && no_color.is_none_or(std::ffi::OsStr::is_empty)
-}
-
 /// How a log is written.
 pub struct Output<W> {
     /// The form of a line.
     pub format: Format,
     /// Which lines are written.
     pub filter: Filter,
-    /// Whether they are coloured: see [`colour`].
+    /// Whether they are coloured.
     pub colour: bool,
     /// What they are dated by.
     pub clock: Arc<dyn Clock>,

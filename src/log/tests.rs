@@ -507,12 +507,7 @@ fn the_filter_turns_up_our_modules_alone() {
 }
 
 #[test]
-fn colour_is_for_terminals_without_no_color() {
-    let set = |text| Some(std::ffi::OsStr::new(text));
-    assert!(super::colour(true, None));
-    assert!(super::colour(true, set("")));
-    assert!(!super::colour(true, set("1")));
-    assert!(!super::colour(false, None));
+fn lines_are_coloured_where_that_is_asked_for() {
     assert!(!logged("info", false, || log::event!(DAEMON_STOPPED)).contains('\u{1b}'));
     assert!(logged("info", true, || log::event!(DAEMON_STOPPED)).contains('\u{1b}'));
 }

@@ -53,6 +53,10 @@ const ENVIRONMENT: [(&str, &str); 10] = [
     ),
     ("NO_COLOR", "With any value, nothing is coloured."),
     (
+        "CLICOLOR_FORCE",
+        "With any value but 0, colours also where no terminal is; NO_COLOR goes before it.",
+    ),
+    (
         "SSL_CERT_FILE, SSL_CERT_DIR",
         "The certificates to trust, in place of the system's.",
     ),

@@ -73,7 +73,7 @@ pub(super) async fn report(
     let (lines, view) = match told {
         Ok(told) => told,
         Err(error) => {
-            voice.say(&format!("meetbridge: {error}")).await;
+            voice.fail(&error).await;
             return Exit::Failed;
         }
     };

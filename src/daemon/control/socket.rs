@@ -244,7 +244,7 @@ impl Peer<'_> {
     }
 
     async fn refuse(&mut self, why: &str) -> io::Result<()> {
-        let text = format!("meetbridge: {why}\n");
+        let text = format!("error: {why}\n");
         self.send(&Answer::Err(text)).await?;
         self.send(&Answer::End(1)).await
     }

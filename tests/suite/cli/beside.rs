@@ -340,11 +340,11 @@ fn a_daemon_that_ends_meanwhile_is_told() {
         let expected = match kill {
             true => {
                 daemon.kill();
-                "the daemon ended before the command was done; try again"
+                "the daemon ended before the command was done"
             }
             false => {
                 daemon.terminate().says(0, &[]);
-                "team: the daemon is stopping; try again"
+                "team: the daemon is stopping"
             }
         };
         sync.finish().says(75, &[expected]);

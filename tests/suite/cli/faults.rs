@@ -48,7 +48,8 @@ fn a_wrong_secret() {
         &[
             "graph.credential",
             "AADSTS7000215",
-            "the client secret is wrong; put the secret's value",
+            "the client secret is wrong",
+            "put the secret's value",
             "team: ",
         ],
     );

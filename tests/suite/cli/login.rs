@@ -117,7 +117,9 @@ fn a_login_that_comes_to_nothing_keeps_what_there_was() {
 
     let (login, code) = begin(&world);
     assert!(world.simulator.decline(&code));
-    login.finish().says(1, &["declined; nothing is changed"]);
+    login
+        .finish()
+        .says(1, &["declined", "hint: nothing is changed"]);
 
     let (login, _) = begin(&world);
     let fault = Fault::next(Endpoint::Token, Effect::Aadsts(70_019));
@@ -129,7 +131,9 @@ fn a_login_that_comes_to_nothing_keeps_what_there_was() {
     let (login, _) = begin(&world);
     let pid = Pid::from_raw(i32::try_from(login.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
-    login.finish().says(1, &["broken off; nothing is changed"]);
+    login
+        .finish()
+        .says(1, &["broken off", "hint: nothing is changed"]);
     assert_eq!(kept(&world), before);
     assert_eq!(
         world.names("state/tokens"),

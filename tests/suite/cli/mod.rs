@@ -25,5 +25,6 @@ mod secrets;
 mod settings;
 mod status;
 mod support;
+mod terminal;
 mod unlink;
 mod usage;
