@@ -18,7 +18,7 @@ const EXIT_STATUS: [(&str, &str); 5] = [
     ("78", "The configuration is faulty."),
 ];
 
-const ENVIRONMENT: [(&str, &str); 10] = [
+const ENVIRONMENT: [(&str, &str); 11] = [
     (
         "MEETBRIDGE_CONFIG",
         "The configuration file, where `--config` names none.",
