@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
+
 use super::understand::Planned;
 use super::{Bridge, Watched};
 use crate::calendar::Resource;
@@ -11,7 +13,7 @@ use crate::ical::event::Place;
 use crate::ical::write;
 use crate::model::{CalendarName, ResourceId, Version};
 use crate::plan::{Decision, kept, stamp};
-use crate::state::{CalendarRecord, Kept, Phase, StateError};
+use crate::state::{CalendarRecord, Kept, Link, Phase, StateError};
 
 /// What is known at the time of acting.
 pub(super) struct Keeps {
@@ -77,12 +79,23 @@ impl Bridge {
     }
 }
 
+/// When the resource with these links was last written.
+pub(super) fn last_write<'l>(links: impl Iterator<Item = &'l Link>) -> Option<DateTime<Utc>> {
+    links.filter(is_written).map(|link| link.written).max()
+}
+
+/// Whether a write of the link has landed, as one that was found in its event has not.
+fn is_written(link: &&Link) -> bool {
+    link.attempts > 0
+}
+
 /// Learns from an event, read with its link. `decided` is the version of the resource that was last
-/// decided upon.
+/// decided upon, `written` when it was last written.
 pub(super) fn learn(
     calendar: &Watched,
     resource: &Resource,
     decided: Option<&Version>,
+    written: Option<DateTime<Utc>>,
     planned: &Planned,
     kept: &mut Kept,
 ) {
@@ -104,8 +117,11 @@ pub(super) fn learn(
         _ => false,
     };
     let fresh = link.phase == Phase::Written;
+    // A link of which the write restored a part was seen before.
+    let completed = is_written(&link) && Some(link.written) == written;
     let left = |decided| calendar.port.became(decided, &resource.version);
-    let untouched = (lesson && (fresh || ours)) || (fresh && decided.is_some_and(left));
+    let untouched =
+        (lesson && (fresh || ours || completed)) || (fresh && decided.is_some_and(left));
     let join_url = &meeting.meeting.join_url;
     let known = matches!(kept, Kept::Known(_));
     if known || (untouched && write::shows(event, join_url)) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::keeps::learn;
+use super::keeps::{last_write, learn};
 use super::losses;
 use super::reading::{self, Content};
 use super::rewrite::{Rewriting, to_be_updated};
@@ -169,6 +169,7 @@ impl Bridge {
             _ => now,
         };
         let links = self.state.links(&calendar.name, &resource.id)?;
+        let written = last_write(links.iter());
         let mut links: HashMap<Uid, Link> = links
             .into_iter()
             .map(|link| (link.uid.clone(), link))
@@ -190,7 +191,7 @@ impl Bridge {
             one.recognize(&traces);
             one.uid = standing(calendar, &resource.id, remembered.as_ref(), now);
             let decided = remembered.as_ref().map(|known| &known.version);
-            learn(calendar, &resource, decided, &one, kept);
+            learn(calendar, &resource, decided, written, &one, kept);
             let drops = kept.drops();
             let context = Context {
                 calendar,

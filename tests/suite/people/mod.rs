@@ -167,6 +167,18 @@ fn a_label_that_no_mark_claims_stays_where_its_link_is_taken_out_and_is_copied()
     plays(story);
 }
 
+#[test]
+fn a_part_that_is_dropped_is_learned_again_of_a_link_that_was_found() {
+    let server = Server {
+        remote: true,
+        drops_conference: true,
+        ..Default::default()
+    };
+    let mut story = beside_another(one(&[What::RemoveAll, What::LoseState]));
+    story.resources[0][0].stamps = generate::Stamps::Both;
+    plays(Story { server, ..story });
+}
+
 /// Where nothing tells one change from another, the link is put in and taken out only so often.
 #[test]
 fn what_takes_a_link_out_counts_where_changes_are_not_told() {
