@@ -179,6 +179,21 @@ fn a_part_that_is_dropped_is_learned_again_of_a_link_that_was_found() {
     plays(Story { server, ..story });
 }
 
+#[test]
+fn a_restored_copy_comes_back_once_wherever_its_event_has_come_to() {
+    let acts = [
+        What::AllDay,
+        What::RemoveAllButX,
+        What::Move,
+        What::Restore,
+        What::Restore,
+    ];
+    plays(one(&acts));
+    let mut story = one(&acts);
+    story.acts[0].sloppy = true;
+    plays(story);
+}
+
 /// Where nothing tells one change from another, the link is put in and taken out only so often.
 #[test]
 fn what_takes_a_link_out_counts_where_changes_are_not_told() {

@@ -308,6 +308,8 @@ impl Known1 {
         // What it was before the link is not known where it has come to: it may be either.
         let was = self.before_it_moved.as_ref() == Some(&content);
         if was || (moved && !self.out) {
+            // If it was taken for a restored copy, that was the once for this version.
+            self.restored.push(content);
             self.wish = Wish::Any;
             return;
         }
