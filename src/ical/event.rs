@@ -68,6 +68,9 @@ pub struct Component {
     /// Every conference link found in it, in file order; ours included. Those with a host that no
     /// provider is known by come last.
     pub links: Vec<FoundLink>,
+    /// The web addresses that are the whole of a LOCATION or URL and by whose host no provider is known: that
+    /// of a join URL may be any. A few; those among `links` are left out.
+    pub unlisted: Vec<String>,
     /// LOCATION is absent, or empty and not encoded.
     pub location_empty: bool,
     /// URL is absent.

@@ -83,6 +83,7 @@ fn component(links: Vec<(Place, Provider, &str)>) -> Component {
         cancelled: false,
         mark: None,
         links: links.into_iter().map(found).collect(),
+        unlisted: Vec::new(),
         location_empty: false,
         url_absent: false,
         twins: Vec::new(),

@@ -1,5 +1,7 @@
 //! What is remembered of an event that was read: its link, and its meeting.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use super::exchange::carried;
@@ -137,6 +139,27 @@ impl Bridge {
             }
         }
         Ok(None)
+    }
+
+    /// Finds the URLs of known meetings in an event where only what is remembered tells that they are some
+    /// of Teams.
+    pub(super) fn recognize_known(
+        &self,
+        event: &mut Event,
+        traces: &Traces<'_>,
+    ) -> Result<(), StateError> {
+        let urls = event.components.iter().flat_map(|c| &c.unlisted);
+        let urls: BTreeSet<&String> = urls.collect();
+        let urls = urls.into_iter().take(LOOKED_UP);
+        let urls: Vec<JoinUrl> = urls.map(|url| JoinUrl::new(url.clone())).collect();
+        for url in urls {
+            let is_known = self.state.meeting_with_url(&url)?.is_some()
+                || self.state.former_with_url(&url)?.is_some();
+            if is_known && let Some(document) = traces.document() {
+                read::recognize(document, event, &url);
+            }
+        }
+        Ok(())
     }
 }
 

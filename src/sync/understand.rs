@@ -178,7 +178,8 @@ impl Bridge {
         let rewriting = Rewriting::of(rewrite, &bytes);
         let traces = Traces::of(&bytes);
         let mut planned = Vec::with_capacity(events.len());
-        for event in events {
+        for mut event in events {
+            self.recognize_known(&mut event, &traces)?;
             let link = links.remove(&event.uid);
             let past = |t: &DateTime<Utc>| *t <= now;
             let changed = resource

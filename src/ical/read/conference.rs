@@ -203,8 +203,8 @@ impl Vouched {
         Self(vec![url.clone()])
     }
 
-    /// Takes the whole `text` of a property that holds a Teams link and nothing else, if it is a web
-    /// address and not one of another provider.
+    /// Takes the whole `text` of a property that holds a Teams link, or may, and nothing else, if it is a
+    /// web address and not one of another provider.
     pub(super) fn add(&mut self, text: &str) {
         let text = text.trim();
         let inner = wrapped::unwrapped(text);
@@ -217,6 +217,13 @@ impl Vouched {
         if self.0.len() < MAX_VOUCHED && !self.0.contains(&url) {
             self.0.push(url);
         }
+    }
+
+    /// Those that are not among `found`.
+    pub(super) fn unknown(self, found: &Found) -> Vec<String> {
+        let is_found = |url: &JoinUrl| found.links.iter().any(|link| link.url == url.expose());
+        let unknown = self.0.iter().filter(|url| !is_found(url));
+        unknown.map(|url| url.expose().to_owned()).collect()
     }
 
     /// Whether there is none.

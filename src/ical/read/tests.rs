@@ -763,6 +763,34 @@ fn a_property_for_teams_vouches_for_its_url_and_no_other() {
 }
 
 #[test]
+fn a_web_address_alone_may_be_a_join_url() {
+    let unlisted = |lines: &[&str]| {
+        let start = ["DTSTART:20261208T110000Z"];
+        let lines = [&start, lines].concat();
+        let mut event = event(&[&lines], "2026-12-01T00:00:00Z");
+        event.components.remove(0).unlisted
+    };
+    let url = "https://join.sovereign.example/1";
+    assert_eq!(unlisted(&["URL:https://join.sovereign.example/1"]), [url]);
+    let both = [
+        "LOCATION: https://join.sovereign.example/1",
+        "URL:http://x/",
+    ];
+    assert_eq!(unlisted(&both), [url, "http://x/"]);
+    let vouched = "X-MICROSOFT-SKYPETEAMSMEETINGURL:https://join.sovereign.example/1";
+    assert_eq!(unlisted(&[vouched, both[0]]), [""; 0]);
+    for none in [
+        "LOCATION:Room 7",
+        "LOCATION:at https://join.sovereign.example/1",
+        "URL:https://teams.microsoft.com/l/meetup-join/1",
+        "URL:https://zoom.us/j/1",
+        "DESCRIPTION:https://join.sovereign.example/1",
+    ] {
+        assert_eq!(unlisted(&[none]), [""; 0], "{none}");
+    }
+}
+
+#[test]
 fn only_a_few_urls_are_vouched_for() {
     let urls: Vec<String> = (0..20).map(|n| format!("https://h{n}.example/x")).collect();
     let properties = urls

@@ -37,6 +37,8 @@ pub(super) struct Vevent<'z> {
     found: Found,
     /// URLs in it that are Teams links by where they stand.
     vouched: Vouched,
+    /// URLs that may be: each is the whole of a LOCATION or URL.
+    alone: Vouched,
     /// The physical line of its BEGIN.
     pub(super) line: usize,
     /// That of its first recurrence rule.
@@ -92,6 +94,7 @@ impl<'z> Vevent<'z> {
         }
         vevent.component.cancelled |= cancels;
         find_vouched(document, index, &vevent.vouched, &mut vevent.found);
+        vevent.component.unlisted = std::mem::take(&mut vevent.alone).unknown(&vevent.found);
         vevent.component.links = std::mem::take(&mut vevent.found).into_links();
         vevent.resolve(pending, component.parent, zones);
         let only_cancels = vevent.component.is_override && vevent.component.cancelled;
@@ -114,6 +117,7 @@ impl<'z> Vevent<'z> {
                 cancelled: false,
                 mark: None,
                 links: Vec::new(),
+                unlisted: Vec::new(),
                 location_empty: true,
                 url_absent: true,
                 twins: Vec::new(),
@@ -133,6 +137,7 @@ impl<'z> Vevent<'z> {
             schedule: Vec::new(),
             found: Found::default(),
             vouched: Vouched::default(),
+            alone: Vouched::default(),
             line,
             rule_line: None,
             fault: None,
@@ -179,6 +184,7 @@ impl<'z> Vevent<'z> {
                 self.component.location_empty &=
                     location.trim().is_empty() && line.encoding().is_none();
                 self.links(&location, Written::Text, Place::Location);
+                self.alone.add(&location);
                 self.location.get_or_insert(location);
             }
             "STATUS" | "DTSTART" | "DTEND" | "DURATION" | "RECURRENCE-ID" | "RRULE" | "RDATE"
@@ -246,6 +252,7 @@ impl<'z> Vevent<'z> {
             }
             "URL" => {
                 self.component.url_absent = false;
+                self.alone.add(&line.value());
                 (Written::Text, Place::Url)
             }
             "CONFERENCE" => {

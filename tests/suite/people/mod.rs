@@ -157,6 +157,25 @@ fn a_copy_of_a_link_that_nobody_knows_is_found_out_when_its_meeting_is_found_aga
 }
 
 #[test]
+fn a_copy_with_a_join_url_of_any_host_and_nothing_else_gets_its_own_link() {
+    let server = Server {
+        remote: true,
+        drops_x: true,
+        drops_conference: true,
+        ..Default::default()
+    };
+    for kept in [What::RemoveBlock, What::RemoveLocation, What::RemoveUrl] {
+        let mut story = one(&[kept, What::Copy]);
+        story.acts[0].hasty = true;
+        plays(Story {
+            server: server.clone(),
+            sovereign: true,
+            ..story
+        });
+    }
+}
+
+#[test]
 fn a_label_that_no_mark_claims_stays_where_its_link_is_taken_out_and_is_copied() {
     let acts = [What::DropX, What::RemoveBlock, What::DropX, What::Copy];
     let mut story = Story {
