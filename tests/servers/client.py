@@ -95,7 +95,13 @@ def create(calendar, a):
     whole.add("PRODID", "-//example//client//EN")
     whole.add_component(event)
     whole.add_missing_timezones()
-    return {"url": str(calendar.add_event(whole.to_ical()).url)}
+    for _ in range(TRIES):
+        try:
+            return {"url": str(calendar.add_event(whole.to_ical()).url)}
+        except error.DAVError as fault:
+            if not outrun(fault):
+                raise
+    raise SystemExit(f"{a.uid}: somebody else writes all the time")
 
 
 def retext(component, old, new):

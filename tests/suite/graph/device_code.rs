@@ -232,7 +232,7 @@ async fn a_sign_in_that_comes_to_nothing_leaves_everything_as_it_was() {
         (70_018, "run `meetbridge login` again"),
         (70_019, "run `meetbridge login` again"),
         (53_003, "or forbids device codes"),
-        (65_001, "delegated permission OnlineMeetings.ReadWrite"),
+        (65_001, "delegated permissions: OnlineMeetings.ReadWrite"),
         (7_000_218, "Allow public client flows"),
     ] {
         let prompt = login.begin().await.unwrap();
@@ -508,7 +508,7 @@ async fn what_graph_and_entra_refuse_is_told_for_a_person() {
         (50_034, "not in this tenant"),
         (50_057, "mend the account, then run `meetbridge login`"),
         (50_076, "run `meetbridge login` again"),
-        (65_001, "delegated permission OnlineMeetings.ReadWrite"),
+        (65_001, "delegated permissions: OnlineMeetings.ReadWrite"),
         (700_082, "run `meetbridge login`"),
         (70_011, "does not know the Graph"),
     ] {
