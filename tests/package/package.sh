@@ -132,7 +132,7 @@ completed=$(bash --norc -c 'source "$1"; COMP_WORDS=(meetbridge s); COMP_CWORD=1
 
 step the units
 mkdir "$work/units"
-cp "$root"/usr/lib/systemd/system/* "$root"/usr/share/doc/meetbridge/examples/*.conf "$work/units"
+cp "$root"/usr/lib/systemd/{system,catalog}/* "$root"/usr/share/doc/meetbridge/examples/*.conf "$work/units"
 tests/systemd/units.sh "$program" "$work/units"
 # ExecStart= names the program without a path.
 grep -q '^ExecStart=meetbridge ' "$work/units/meetbridge.service" || fail "ExecStart="
