@@ -132,7 +132,7 @@ completed=$(bash --norc -c 'source "$1"; COMP_WORDS=(meetbridge s); COMP_CWORD=1
 
 step the units
 mkdir "$work/units"
-cp "$root"/usr/lib/systemd/system/* "$root"/usr/share/doc/meetbridge/examples/*.conf "$work/units"
+cp "$root"/usr/lib/systemd/{system,catalog}/* "$root"/usr/share/doc/meetbridge/examples/*.conf "$work/units"
 tests/systemd/units.sh "$program" "$work/units"
 # ExecStart= names the program without a path.
 grep -q '^ExecStart=meetbridge ' "$work/units/meetbridge.service" || fail "ExecStart="
@@ -167,10 +167,13 @@ same "the configuration" "# mine" "$(cat "$root/etc/meetbridge/config.toml")"
 [ -z "$(enabled)" ] || fail "the upgrade enables the service"
 
 step removal leaves configuration and state, and masks the service, as Debian does
+mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+ln -s /usr/lib/systemd/system/meetbridge@.service "$root/etc/systemd/system/multi-user.target.wants/meetbridge@sales.service"
 dpkg_in_root --remove meetbridge
 same "what is left" "/etc/meetbridge/config.toml
 /etc/meetbridge/config.toml.example
 /etc/systemd/system/meetbridge.service
+/etc/systemd/system/multi-user.target.wants/meetbridge@sales.service
 /var/lib/meetbridge
 /var/lib/meetbridge-other/file
 /var/lib/meetbridge-sales

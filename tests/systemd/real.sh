@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# The unit under a real systemd: in a container with a PID 1 of its own, over a copy-on-write view of this
-# machine's root, which is thrown away. Graph is the simulator, on this machine's loopback.
+# The package under a real systemd: installed, set up, upgraded, removed and purged in a container with a PID 1
+# of its own, over a copy-on-write view of this machine's root, which is thrown away. Graph is the simulator of
+# the packaged program, on this machine's loopback.
 #
-# usage: real.sh PROGRAM          PROGRAM: a meetbridge with the simulator; as root
-# Needs systemd-nspawn (Debian: systemd-container), dbus, nsenter, overlayfs.
+# usage: real.sh PACKAGE.deb          as root
+# Needs Debian or Ubuntu, systemd-nspawn (package systemd-container), dbus, nsenter, overlayfs, curl, jq.
 set -euo pipefail
-program=$(realpath "${1:?usage: real.sh PROGRAM}")
+package=$(realpath "${1:?usage: real.sh PACKAGE.deb}")
 cd "$(dirname "$0")/../.."
 
 [ "$(id -u)" = 0 ] || { echo "run it as root: it mounts and begins a container" >&2; exit 1; }
-for tool in systemd-nspawn nsenter dbus-daemon; do
+for tool in systemd-nspawn nsenter dbus-daemon dpkg-deb deb-systemd-invoke curl jq; do
     command -v "$tool" >/dev/null || {
-        echo "$tool is not installed (Debian: apt-get install systemd systemd-container dbus)" >&2
+        echo "$tool is not installed (Debian: apt-get install systemd systemd-container dbus dpkg init-system-helpers curl jq)" >&2
         exit 1
     }
 done
@@ -30,20 +31,16 @@ trap end EXIT
 mkdir "$root" "$work/upper" "$work/rest"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/rest" "$root"
 # Of this machine's own services, none begins.
-rm -rf "$root"/etc/systemd/system/*.wants "$root"/etc/meetbridge* "$root"/var/lib/meetbridge* "$root"/etc/credstore
+rm -rf "$root"/etc/systemd/system/*.wants "$root"/etc/systemd/system/meetbridge* "$root"/etc/meetbridge* \
+    "$root"/var/lib/meetbridge* "$root"/var/lib/private/meetbridge* "$root"/etc/credstore "$root/usr/local/bin/meetbridge"
+# What images of containers have, so that packages begin no service and leave out their documentation.
+rm -rf "$root/usr/sbin/policy-rc.d" "$root"/etc/dpkg/dpkg.cfg.d
 : >"$root/etc/fstab"
 : >"$root/etc/machine-id"
 
-install "$program" "$root/usr/local/bin/meetbridge"
-install -m 0644 systemd/meetbridge.service systemd/meetbridge@.service "$root/etc/systemd/system/"
-install -D -m 0644 -t "$root/usr/local/lib/systemd/catalog" systemd/meetbridge.catalog
+dpkg-deb -x "$package" "$work/of-package"
+program=$work/of-package/usr/bin/meetbridge
 drop_in=$root/etc/systemd/system/meetbridge.service.d
-mkdir -p "$drop_in"
-cp systemd/directory.conf "$drop_in/"
-version=$(systemd-analyze --version | awk 'NR == 1 { print $2 }')
-[ "${version%%[!0-9]*}" -ge 253 ] || cp systemd/before-253.conf "$drop_in/"
-# Shorter times than a service has, so that the test is short.
-printf '[Service]\nWatchdogSec=3s\nRestartSec=1s\n' >"$drop_in/short.conf"
 
 step() { printf '== %s\n' "$*"; }
 fail() {
@@ -79,10 +76,34 @@ until_true "the system" inside systemctl is-active multi-user.target
 # The container's nodes have the modes of this machine's, which may be closed to others.
 inside chmod 0666 /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty
 
+# A version number that is higher makes the next package.
+install_package() { # [VERSION]
+    cp "$package" "$root/srv/meetbridge.deb"
+    if [ $# -gt 0 ]; then
+        rm -rf "$work/newer"
+        dpkg-deb -R "$package" "$work/newer"
+        sed -i "s/^Version: .*/Version: $1/" "$work/newer/DEBIAN/control"
+        dpkg-deb --root-owner-group -Znone -b "$work/newer" "$root/srv/meetbridge.deb" >/dev/null
+    fi
+    dpkg_inside --install /srv/meetbridge.deb
+}
+dpkg_inside() {
+    inside env DEBIAN_FRONTEND=noninteractive dpkg "$@" </dev/null >"$work/dpkg" 2>&1 || { cat "$work/dpkg" >&2; fail "dpkg $*"; }
+}
+shown() { inside systemctl show "${2:-meetbridge}" -p "$1" --value; }
+
+step install
+install_package
+[ "$(inside systemctl is-enabled meetbridge)" = disabled ] || fail "it is enabled"
+[ "$(shown ActiveState)" = inactive ] || fail "it is begun"
+
 step configure
 inside useradd --system --user-group --no-create-home calendars
 inside mkdir -p /srv/calendars/team /srv/calendars/more /etc/meetbridge
 inside chown -R calendars:calendars /srv/calendars
+inside install -D -m 0644 -t /etc/systemd/system/meetbridge.service.d /usr/share/doc/meetbridge/examples/directory.conf
+# Shorter times than a service has, so that the test is short.
+printf '[Service]\nWatchdogSec=3s\nRestartSec=1s\n' >"$drop_in/short.conf"
 secret=$(sed -n 's/^client-secret-file = "\(.*\)"/\1/p' "$work/simulator")
 install -D -m 0600 "$secret" "$root/etc/credstore/graph-secret"
 organizer=$(sed -n '/organizer: one of/{n;s/^# *"\([^"]*\)".*/\1/p}' "$work/simulator")
@@ -117,7 +138,20 @@ event() { # CALENDAR UID
     inside mv "/srv/calendars/$1/.$2" "/srv/calendars/$1/$2.ics"
 }
 linked() { inside grep -q X-MICROSOFT-SKYPETEAMSMEETINGURL "/srv/calendars/$1/$2.ics"; }
-shown() { inside systemctl show meetbridge -p "$1" --value; }
+one_meeting_each() {
+    local meetings
+    meetings=$(curl -fsS "http://$(sed -n 's|.*listens at \([0-9.:]*\);.*|\1|p' "$work/simulator")/_simulator/state" | grep -o '"made":1' | wc -l)
+    [ "$meetings" = "$events" ] || fail "of $events events, $meetings have one meeting"
+}
+# The command of the README that begins so, as it stands there.
+of_readme() {
+    local line
+    line=$(grep -m 1 -F -- "$1" README.md) || fail "the README has no: $1"
+    inside timeout 10 bash -c "$line"
+}
+needs_person() { of_readme 'journalctl -u meetbridge -p err --since -15min'; }
+stands_badly() { [ "$(of_readme 'journalctl -u meetbridge MEETBRIDGE_EVENT=calendar.summary --since -16min' 2>&1)" = true ]; }
+is_silent() { of_readme '! journalctl -u meetbridge MEETBRIDGE_EVENT=calendar.summary'; }
 
 write ""
 event team first
@@ -127,7 +161,7 @@ inside meetbridge check || fail "check"
 
 step start is ready, and an event gets its link
 inside systemctl daemon-reload
-inside systemctl start meetbridge || fail "start"
+inside systemctl enable --quiet --now meetbridge || fail "start"
 [ "$(shown ActiveState)" = active ] || fail "it is not active"
 until_true "the first link" linked team first
 [ "$(inside stat -c '%U:%G %a' /srv/calendars/team/first.ics)" = "calendars:calendars 640" ] || fail "owner and mode"
@@ -141,8 +175,32 @@ logged() { [ -n "$(entry "$@")" ]; }
 until_true "the entry" logged MEETBRIDGE_EVENT=link.written MEETBRIDGE_CALENDAR=team
 logged MEETBRIDGE_EVENT=daemon.ready PRIORITY=6 SYSLOG_IDENTIFIER=meetbridge MEETBRIDGE_CALENDARS=1 || fail "the fields"
 [[ $(entry -o cat MEETBRIDGE_EVENT=link.written) == *" uid=first@example.org"* ]] || fail "the message"
-inside journalctl --update-catalog
 [[ $(entry -x MEETBRIDGE_EVENT=link.written) == *"The event shows its link."* ]] || fail "the explanation"
+entry -o json MEETBRIDGE_EVENT=link.created |
+    jq -es 'length == 1 and all(.[]; .MEETBRIDGE_CALENDAR == "team" and .MEETBRIDGE_UID == "first@example.org" and .PRIORITY == "6"
+        and (.MESSAGE_ID | length == 32) and ._SYSTEMD_UNIT == "meetbridge.service")' >/dev/null || fail "the entry as JSON"
+
+step the queries and the alerts of the README, while all is well
+# systemd before version 253 tells that it does not know the unit's type.
+wrong=$(of_readme 'journalctl -u meetbridge -p warning' | grep -v 'ignoring: notify-reload$') || true
+[ -z "$wrong" ] || fail "something is wrong: $wrong"
+[ "$(of_readme 'journalctl -u meetbridge -x -p err')" = "-- No entries --" ] || fail "something needs a person"
+[ "$(of_readme 'journalctl -u meetbridge MEETBRIDGE_EVENT=link.created')" = 1 ] || fail "the meetings of the day"
+grep -q ' link.written ' < <(of_readme 'journalctl -u meetbridge MEETBRIDGE_CALENDAR=team -f') || fail "the calendar as it goes"
+! needs_person || fail "nobody is needed"
+is_silent || fail "no summary has been written"
+# A daemon that was watched for a quarter of an hour writes it; so long is nobody to wait here.
+summary() { # FAILING FROZEN
+    printf '%s\n' "OBJECT_PID=$(shown MainPID)" MESSAGE=calendar.summary MEETBRIDGE_EVENT=calendar.summary "MEETBRIDGE_FAILING=$1" "MEETBRIDGE_FROZEN=$2" |
+        inside logger --journald
+}
+! stands_badly || fail "no calendar stands badly"
+summary 0 false
+heard() { ! is_silent; }
+until_true "the summary" heard
+! stands_badly || fail "no calendar stands badly"
+summary 0 true
+until_true "a calendar that is frozen" stands_badly
 
 step without its socket, the lines go to stderr
 inside mv /run/systemd/journal/socket /run/systemd/journal/aside
@@ -163,6 +221,8 @@ until_true "the link of the new calendar" linked more second
 step reload keeps the old configuration where the file is faulty
 write 'nonsense = 1'
 inside systemctl reload meetbridge || true
+until_true "the alert" needs_person
+[[ $(of_readme 'journalctl -u meetbridge -x -p err') == *" config.refused "*"Mend what each line names"* ]] || fail "what to do"
 [ "$(shown ActiveState)" = active ] || fail "it is not active"
 event more third
 until_true "a link in what was configured before" linked more third
@@ -183,8 +243,7 @@ inside systemctl stop meetbridge || fail "stop"
 [ "$(shown Result)" = success ] || fail "the result of the stop: $(shown Result)"
 inside systemctl start meetbridge
 for n in $(seq 20); do until_true "the link of event $n" linked team "many$n"; done
-meetings=$(curl -fsS "http://$(sed -n 's|.*listens at \([0-9.:]*\);.*|\1|p' "$work/simulator")/_simulator/state" | grep -o '"made":1' | wc -l)
-[ "$meetings" = "$events" ] || fail "of $events events, $meetings have one meeting"
+one_meeting_each
 
 step a faulty configuration is not tried again
 inside systemctl stop meetbridge
@@ -192,6 +251,11 @@ write 'nonsense = 1'
 inside systemctl start meetbridge && fail "it is ready with a faulty configuration"
 [ "$(shown ExecMainStatus)" = 78 ] || fail "exit status $(shown ExecMainStatus)"
 [ "$(shown ActiveState)" = failed ] || fail "it is $(shown ActiveState)"
+
+step an upgrade leaves at rest what does not run
+install_package 98-1
+[ "$(shown ActiveState)" = failed ] || fail "it is $(shown ActiveState)"
+[ "$(inside systemctl is-enabled meetbridge)" = enabled ] || fail "it is not enabled any more"
 
 step an instance has a user, a state and a socket of its own, and a command gives its secret
 write ""
@@ -201,15 +265,70 @@ sed 's|/var/lib/meetbridge|&-sales|; s|^path = .*|path = "/srv/calendars/sales"|
 inside install -d /srv/calendars/sales
 event sales fifth
 inside chmod 0644 /srv/calendars/sales/fifth.ics
-mkdir -p "$root/etc/systemd/system/meetbridge@.service.d"
-cp "$drop_in"/before-253.conf "$root/etc/systemd/system/meetbridge@.service.d/" 2>/dev/null || true
-inside systemctl daemon-reload
-inside systemctl start meetbridge@sales || { inside journalctl --no-pager -u meetbridge@sales -n 30; fail "the instance"; }
+inside systemctl enable --quiet --now meetbridge@sales || { inside journalctl --no-pager -u meetbridge@sales -n 30; fail "the instance"; }
 of_sales() { [[ $(inside journalctl --no-pager -u meetbridge@sales) == *" $1 "* ]]; }
 until_true "the meeting of the instance's event" of_sales link.created
 # Without the drop-in for files, it is let read there, and not write.
 until_true "a refusal" of_sales write.refused
 inside meetbridge --config /etc/meetbridge/sales.toml status && fail "a refusal is a failure"
-inside ls -ld /var/lib/meetbridge-sales/ /run/meetbridge-sales/
+inside systemctl start meetbridge || fail "start"
+of() { inside stat -c "$1" "/proc/$(shown MainPID "$2")"; }
+user=$(of %U meetbridge@sales)
+[ "$user" != root ] && [ "$user" != "$(of %U meetbridge)" ] || fail "it runs as $user"
+for own in /var/lib/meetbridge-sales/ /var/lib/meetbridge-sales/state.db /run/meetbridge-sales /run/meetbridge-sales/control.sock; do
+    [ "$(inside stat -c %U "$own")" = "$user" ] || fail "$own is not its own"
+done
+[ "$(inside stat -c %a /run/meetbridge-sales)" = 700 ] || fail "others reach its socket"
+
+step an upgrade begins anew what runs, in the midst of its work, and loses nothing
+before="$(shown MainPID) $(shown MainPID meetbridge@sales)"
+install_package 99-1 &
+upgrade=$!
+n=0
+while kill -0 "$upgrade" 2>/dev/null; do
+    n=$((n + 1))
+    event team "upgrade$n"
+    sleep 0.1
+done
+wait "$upgrade" || fail "the upgrade"
+for unit in meetbridge meetbridge@sales; do
+    [ "$(shown ActiveState "$unit")" = active ] || fail "$unit is $(shown ActiveState "$unit")"
+    [[ " $before " != *" $(shown MainPID "$unit") "* ]] || fail "$unit is not begun anew"
+done
+for n in $(seq "$n"); do until_true "the link of event $n" linked team "upgrade$n"; done
+one_meeting_each
+
+step removal stops it and leaves configuration, state and links
+kept() { # PLACE...
+    local place
+    for place; do [ -e "$root$place" ] || [ -L "$root$place" ] || fail "$place is gone"; done
+}
+written="/etc/meetbridge/config.toml /etc/meetbridge/sales.toml /etc/credstore/graph-secret
+    /etc/systemd/system/meetbridge.service.d/directory.conf /srv/calendars/team/first.ics"
+dpkg_inside --remove meetbridge
+for unit in meetbridge meetbridge@sales; do
+    [ "$(shown ActiveState "$unit")" = inactive ] || fail "$unit is $(shown ActiveState "$unit")"
+done
+kept $written /etc/meetbridge/config.toml.example /var/lib/meetbridge/state.db /var/lib/private/meetbridge-sales/state.db
+linked team first || fail "the link is gone"
+
+step installed again, it goes on where it was
+install_package
+inside systemctl start meetbridge meetbridge@sales || fail "start"
+event team again
+until_true "a link after the removal" linked team again
+one_meeting_each
+
+step purge stops it and takes the state, and what the administrator wrote stays
+dpkg_inside --purge meetbridge
+for unit in meetbridge meetbridge@sales; do
+    [ "$(shown ActiveState "$unit")" = inactive ] || fail "$unit is $(shown ActiveState "$unit")"
+done
+kept $written
+linked team first || fail "the link is gone"
+left=$(inside find /var/lib /run /etc/systemd /usr/lib/systemd /usr/bin /usr/share -path /var/lib/dpkg -prune -o \
+    -name '*meetbridge*' ! -name 'meetbridge*.service.d' -print)
+[ -z "$left" ] || fail "it leaves $left"
+! inside journalctl --list-catalog | grep -q meetbridge || fail "the explanations are there yet"
 
 step done

@@ -4,7 +4,7 @@
 # the journal takes the catalogue of messages (`journalctl --update-catalog`) and finds each in it.
 #
 # usage: units.sh PROGRAM [DIRECTORY]
-# PROGRAM stands for the meetbridge that ExecStart= names; the units and drop-ins are those in systemd/, or in
+# PROGRAM stands for the meetbridge that ExecStart= names; units, drop-ins and catalogue are those in systemd/, or in
 # DIRECTORY. Nothing is installed, no systemd need run.
 set -euo pipefail
 program=$(realpath "${1:?usage: units.sh PROGRAM [DIRECTORY]}")
