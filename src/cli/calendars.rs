@@ -353,7 +353,7 @@ fn shown(path: &Path) -> String {
 }
 
 fn fail(text: &str) -> Exit {
-    output::fail(&format!("{text}"));
+    output::fail(text);
     Exit::Failed
 }
 

@@ -96,6 +96,6 @@ fn others(config: &Config, user: &OrganizerId) {
 }
 
 fn fail(why: &str) -> Exit {
-    output::fail(&format!("{why}"));
+    output::fail(why);
     Exit::Failed
 }

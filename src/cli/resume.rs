@@ -70,7 +70,7 @@ pub(super) async fn tell(
             format!("{name}: it was not frozen; its next large first pass is consented to")
         }
         Err(error) => {
-            voice.fail(&format!("{error}")).await;
+            voice.fail(&error.to_string()).await;
             return Exit::Failed;
         }
     };
